@@ -1,0 +1,1 @@
+//! Image configs of finished stages.

@@ -1,0 +1,1 @@
+//! [`BuildError`]: what can go wrong with a build.

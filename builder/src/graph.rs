@@ -1,0 +1,1 @@
+//! [`StageGraph`]: which stages the target needs, and in which order.

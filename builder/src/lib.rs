@@ -1,0 +1,34 @@
+//! Dockerfile to plan to stages to image, and the sandbox that runs its steps.
+//!
+//! Modules stand in the order of their dependencies: a module uses only modules above it (and `layerfs`).
+//! `dockerfile`, `graph`, `plan`, `key`, `assemble` and `sandbox::mounts` are pure: they touch no disk, clock,
+//! environment or network.
+
+pub mod source;
+
+pub mod diagnostic;
+
+pub mod progress;
+
+pub mod dockerfile;
+
+pub mod context;
+
+pub mod graph;
+
+pub mod bases;
+
+pub mod plan;
+
+pub mod key;
+
+pub mod cache;
+
+pub mod sandbox;
+
+pub mod worker;
+
+pub mod error;
+pub mod exec;
+
+pub mod assemble;

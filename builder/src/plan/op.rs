@@ -1,0 +1,178 @@
+//! [`Op`]: what a step does to files, with every variable gone.
+
+use layerfs::path::TreePath;
+use serde::{Deserialize, Serialize};
+
+/// What a step does to files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Runs a command.
+    Run(RunOp),
+    /// Copies files; ADD of local files too.
+    Copy(CopyOp),
+    /// Makes the working directory.
+    Workdir(WorkdirOp),
+}
+
+/// A command and all it may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOp {
+    /// The argument list, the shell included for shell forms.
+    pub arguments: Vec<String>,
+    /// Environment: the image's ENV, then build arguments, in the order in which they are handed over; PATH is among
+    /// them. HOME is added by the sandbox from the user.
+    pub environment: Vec<(String, String)>,
+    /// Proxy variables: handed over, kept out of the key.
+    pub proxies: Vec<(String, String)>,
+    /// Working directory.
+    pub working_directory: TreePath,
+    /// USER as written; empty for root.
+    pub user: String,
+    /// Network.
+    pub network: Network,
+    /// Host name.
+    pub host_name: String,
+    /// Mounts in order; of two with one target the later wins and is the only one here.
+    pub mounts: Vec<MountOp>,
+    /// A script from a heredoc that starts with `#!`: mounted read-only at `/dev/pipes/<name>`, mode 0755, and the only
+    /// argument.
+    pub script: Option<Script>,
+}
+
+/// A file that the builder puts into the sandbox for a heredoc.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// Its name, the heredoc's delimiter.
+    pub name: String,
+    /// Its bytes.
+    pub body: String,
+}
+
+/// The network of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Network {
+    /// The caller's.
+    Host,
+    /// Loopback only.
+    None,
+}
+
+/// A `--mount`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountOp {
+    /// Where, absolute in the sandbox; never the root.
+    pub target: TreePath,
+    /// What.
+    pub kind: MountKind,
+}
+
+/// What a `--mount` mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountKind {
+    /// Files of the context, a stage or an image.
+    Bind {
+        /// Whose files.
+        from: From,
+        /// Which, below its root.
+        source: TreePath,
+        /// Writable; what is written is thrown away.
+        writable: bool,
+    },
+    /// A directory that lasts from build to build.
+    Cache {
+        /// Its id, with the name space before it where one is set.
+        id: String,
+        /// How several steps share it.
+        sharing: Sharing,
+        /// Read-only.
+        readonly: bool,
+        /// Seed for a new directory.
+        seed: Option<(From, TreePath)>,
+        /// Mode of a new directory.
+        mode: u32,
+        /// Owner of a new directory.
+        uid: u32,
+        /// Group of a new directory.
+        gid: u32,
+    },
+    /// Memory.
+    Tmpfs {
+        /// Size in bytes.
+        size: Option<u64>,
+    },
+    /// A secret.
+    Secret {
+        /// Its id.
+        id: String,
+        /// Environment variable to set, if any.
+        environment: Option<String>,
+        /// Whether a file is mounted at the target (not if only `env` was given).
+        file: bool,
+        /// Whether the build fails without it.
+        required: bool,
+        /// Mode of the file.
+        mode: u32,
+        /// Owner of the file.
+        uid: u32,
+        /// Group of the file.
+        gid: u32,
+    },
+}
+
+/// How steps share a cache mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Sharing {
+    /// All at once.
+    Shared,
+    /// Each gets one of its own if the first is taken.
+    Private,
+    /// One after another.
+    Locked,
+}
+
+/// Whose files a COPY or a bind mount reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum From {
+    /// The build context.
+    Context,
+    /// A named build context that is a local directory.
+    NamedContext(String),
+    /// A stage: index into [`super::Plan::stages`].
+    Stage(usize),
+    /// An image: index into [`crate::bases::Bases`].
+    Image(usize),
+    /// Nothing: an empty tree (`from=scratch`).
+    Scratch,
+}
+
+/// COPY, or ADD of local files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyOp {
+    /// Whose files.
+    pub from: From,
+    /// Sources as typed after expansion: paths or patterns below the root of `from`.
+    pub sources: Vec<String>,
+    /// Files that the Dockerfile itself holds, copied after `sources`.
+    pub heredocs: Vec<Script>,
+    /// Where to, absolute after WORKDIR; `ends_with_slash` says whether it must be a directory.
+    pub destination: TreePath,
+    /// True if the destination was typed with a trailing `/`, as `.`, or empty.
+    pub destination_is_directory: bool,
+    /// `--chown` after expansion, as written.
+    pub chown: Option<String>,
+    /// `--chmod` after expansion, as written; checked to be octal or symbolic.
+    pub chmod: Option<String>,
+    /// `--link`.
+    pub link: bool,
+    /// ADD: local archives are unpacked.
+    pub unpack_archives: bool,
+}
+
+/// WORKDIR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkdirOp {
+    /// The directory.
+    pub path: TreePath,
+    /// USER in force, who owns what is made.
+    pub user: String,
+}

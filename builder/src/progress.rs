@@ -1,0 +1,105 @@
+//! [`Event`]: what a build reports while it runs; [`ProgressSink`]: who listens.
+
+use crate::diagnostic::Diagnostic;
+use std::time::Duration;
+
+/// Names a step of a build: stage and step, both from 0; a step that is not of the Dockerfile (`load build context`,
+/// `exporting`) has a stage of its own, [`StepId::INTERNAL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepId {
+    /// The stage.
+    pub stage: usize,
+    /// The step in it.
+    pub step: usize,
+}
+
+impl StepId {
+    /// The stage number of steps that are not of the Dockerfile.
+    pub const INTERNAL: usize = usize::MAX;
+
+    /// Returns the id of the `step`-th internal step.
+    pub fn internal(step: usize) -> Self {
+        Self { stage: Self::INTERNAL, step }
+    }
+}
+
+/// A stream of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a build reports.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The plan stands: the steps that may run, in the order of the Dockerfile, as `[stage 2/5] RUN …`.
+    PlanReady {
+        /// Steps with the names to show.
+        steps: Vec<(StepId, String)>,
+    },
+    /// A step began.
+    StepStarted {
+        /// Which.
+        step: StepId,
+        /// The name to show.
+        name: String,
+    },
+    /// A step was found in the cache.
+    StepCached {
+        /// Which.
+        step: StepId,
+        /// The name to show.
+        name: String,
+    },
+    /// A command wrote something, cut at any byte.
+    Output {
+        /// The step that runs it.
+        step: StepId,
+        /// Where to.
+        stream: Stream,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A step ended.
+    StepFinished {
+        /// Which.
+        step: StepId,
+        /// How long it took.
+        took: Duration,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Bytes moved for a step.
+    Transfer {
+        /// For which step.
+        step: StepId,
+        /// What is moved: a digest or a name.
+        what: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all, where that is known.
+        total: Option<u64>,
+    },
+    /// Something the user should look at.
+    Warning(Diagnostic),
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// Not well, with the error in one line.
+    Failed(String),
+    /// It was ended because of an error elsewhere, or by the user.
+    Cancelled,
+}
+
+/// Listens to a build. Called from several threads.
+pub trait ProgressSink: Send + Sync {
+    /// Takes one event.
+    fn event(&self, event: Event);
+}

@@ -1,0 +1,1 @@
+//! [`Exporter`]: where finished images go.

@@ -1,0 +1,83 @@
+//! Names of layers: how the store, the stack and the worker say which layer they mean.
+//!
+//! A layer that was built here has a name before its bytes are hashed (its execution); a layer that came with an image
+//! is known by its diff ID, or, if it leans on what lies below it, by its chain ID.
+
+use crate::descriptor::Descriptor;
+use crate::digest::{ChainId, DiffId, Digest, hex};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The random name of one execution of one step: 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ExecutionId(pub [u8; 16]);
+
+impl fmt::Display for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExecutionId({self})")
+    }
+}
+
+/// The name under which a layer's directory and index are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Debug)]
+pub enum LayerKey {
+    /// A self-contained layer of an image, shared by every stack that has it.
+    Diff(DiffId),
+    /// A layer of an image that leans on what lies below it.
+    Chain(ChainId),
+    /// A layer made by a step here.
+    Execution(ExecutionId),
+}
+
+impl fmt::Display for LayerKey {
+    /// Prints the file name: `d-`, `c-` or `x-` and hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LayerKey::Diff(DiffId(digest)) => write!(f, "d-{}", digest.hex()),
+            LayerKey::Chain(ChainId(digest)) => write!(f, "c-{}", digest.hex()),
+            LayerKey::Execution(id) => write!(f, "x-{id}"),
+        }
+    }
+}
+
+impl LayerKey {
+    /// Returns the key whose printed form is `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (tag, digits) = text.split_once('-')?;
+        match tag {
+            "d" => Some(Self::Diff(DiffId(Digest::from_hex(digits).ok()?))),
+            "c" => Some(Self::Chain(ChainId(Digest::from_hex(digits).ok()?))),
+            "x" if digits.len() == 32 => {
+                let mut bytes = [0; 16];
+                for (byte, at) in bytes.iter_mut().zip((0..32).step_by(2)) {
+                    *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
+                }
+                Some(Self::Execution(ExecutionId(bytes)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// One layer of a stack, as records and plans name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layer {
+    /// A layer of a base image: its diff ID, and the blob that the image's manifest states for it.
+    Base {
+        /// Digest of the uncompressed tar.
+        diff_id: DiffId,
+        /// The blob as the image has it, mostly compressed.
+        blob: Descriptor,
+    },
+    /// A layer made by a step here. Its diff ID is found out when an output holds it.
+    Built {
+        /// The step's execution.
+        execution: ExecutionId,
+    },
+}

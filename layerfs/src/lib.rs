@@ -1,0 +1,45 @@
+//! Bytes at rest and in transit: digests, layers, the store, images, mounts.
+//!
+//! Modules stand in the order of their dependencies: a module uses only modules above it.
+//!
+//! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`.
+
+pub mod cancel;
+pub mod flight;
+pub mod io_error;
+pub mod sys;
+
+pub mod digest;
+pub mod platform;
+pub mod reference;
+
+pub mod descriptor;
+pub mod image;
+
+pub mod path;
+pub mod rootdir;
+
+pub mod meta;
+
+pub mod change;
+pub mod index;
+pub mod layer;
+
+pub mod directories;
+pub mod stack;
+
+pub mod compress;
+pub mod tar;
+
+pub mod diff;
+pub mod mount;
+pub mod unpack;
+
+pub mod blobs;
+pub mod error;
+pub mod lease;
+pub mod refs;
+pub mod store;
+
+pub mod export;
+pub mod source;

@@ -1,0 +1,176 @@
+//! [`TreePath`]: a path inside a root file system, as a value; it touches no disk.
+
+use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+/// A path inside a tree, relative to its root, in normal form: no leading or trailing `/`, no `.`, no `..`,
+/// no empty component, any other bytes. The root is the empty path.
+///
+/// The order is that of the bytes, so a directory stands before what it holds.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+pub struct TreePath(Box<[u8]>);
+
+impl TreePath {
+    /// Returns the root, the empty path.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Returns the normal form of `bytes` as seen from the root: `..` climbs and stops at the root, as in a chroot.
+    pub fn normalize(bytes: &[u8]) -> Self {
+        Self::root().join(bytes)
+    }
+
+    /// Returns the normal form of `other` as seen from this directory; an absolute `other` starts at the root.
+    /// Links are not followed: this is arithmetic on names.
+    pub fn join(&self, other: &[u8]) -> Self {
+        let start: &[u8] = if other.first() == Some(&b'/') { b"" } else { &self.0 };
+        let mut parts: Vec<&[u8]> = components(start).collect();
+        for part in components(other) {
+            match part {
+                b"." => {}
+                b".." => {
+                    parts.pop();
+                }
+                _ => parts.push(part),
+            }
+        }
+        Self(parts.join(&b'/').into_boxed_slice())
+    }
+
+    /// Returns this path with one more component, which must be a plain name.
+    ///
+    /// # Panics
+    /// If `name` is empty, `.`, `..` or holds a `/`: the caller checked it.
+    pub fn child(&self, name: &[u8]) -> Self {
+        assert!(is_plain_name(name), "a child is a plain name");
+        if self.is_root() {
+            return Self(name.into());
+        }
+        let mut bytes = Vec::with_capacity(self.0.len() + 1 + name.len());
+        bytes.extend_from_slice(&self.0);
+        bytes.push(b'/');
+        bytes.extend_from_slice(name);
+        Self(bytes.into_boxed_slice())
+    }
+
+    /// Returns the directory that holds this path, or nothing for the root.
+    pub fn parent(&self) -> Option<Self> {
+        if self.is_root() {
+            return None;
+        }
+        let end = self.0.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        Some(Self(self.0[..end].into()))
+    }
+
+    /// Returns the last component; empty for the root.
+    pub fn name(&self) -> &[u8] {
+        let start = self.0.iter().rposition(|&b| b == b'/').map_or(0, |i| i + 1);
+        &self.0[start..]
+    }
+
+    /// Returns every directory above this path, the root first, this path left out.
+    pub fn ancestors(&self) -> Vec<Self> {
+        let mut above = Vec::new();
+        let mut at = self.parent();
+        while let Some(path) = at {
+            at = path.parent();
+            above.push(path);
+        }
+        above.reverse();
+        above
+    }
+
+    /// Returns the components from the root down.
+    pub fn components(&self) -> impl Iterator<Item = &[u8]> {
+        components(&self.0)
+    }
+
+    /// Reports whether this path is `directory` or lies below it.
+    pub fn is_within(&self, directory: &Self) -> bool {
+        self.strip_prefix(directory).is_some()
+    }
+
+    /// Returns what is left of this path below `directory`, or nothing if it is not within it.
+    pub fn strip_prefix(&self, directory: &Self) -> Option<Self> {
+        if directory.is_root() {
+            return Some(self.clone());
+        }
+        let rest = self.0.strip_prefix(&*directory.0)?;
+        match rest.first() {
+            None => Some(Self::root()),
+            Some(b'/') => Some(Self(rest[1..].into())),
+            Some(_) => None,
+        }
+    }
+
+    /// Reports whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the bytes, without a leading `/`.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Returns the path as the operating system takes it, relative; the root is the empty string.
+    pub fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(&self.0)
+    }
+}
+
+/// Reports whether `name` can be one component of a path: not empty, not `.` or `..`, without `/` and NUL.
+pub fn is_plain_name(name: &[u8]) -> bool {
+    !name.is_empty() && name != b"." && name != b".." && !name.contains(&b'/') && !name.contains(&0)
+}
+
+fn components(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|&b| b == b'/').filter(|part| !part.is_empty())
+}
+
+impl From<&str> for TreePath {
+    fn from(text: &str) -> Self {
+        Self::normalize(text.as_bytes())
+    }
+}
+
+impl fmt::Display for TreePath {
+    /// Prints the path with a leading `/`, bytes that are not UTF-8 replaced.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normal_form_stays_inside() {
+        for (given, wanted) in [("/a//b/", "a/b"), ("../../x", "x"), ("a/./b/../c", "a/c"), ("/", ""), ("", "")] {
+            assert_eq!(TreePath::from(given).as_bytes(), wanted.as_bytes(), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_at_a_component() {
+        let usr = TreePath::from("usr");
+        assert_eq!(TreePath::from("usr/bin").strip_prefix(&usr), Some(TreePath::from("bin")));
+        assert_eq!(TreePath::from("usrx").strip_prefix(&usr), None);
+    }
+
+    #[test]
+    fn ancestors_run_from_the_root() {
+        let above: Vec<String> = TreePath::from("a/b/c").ancestors().iter().map(ToString::to_string).collect();
+        assert_eq!(above, ["/", "/a", "/a/b"]);
+    }
+}

@@ -1,0 +1,1 @@
+//! [`RefTable`]: the names of images, kept in `index.json`.

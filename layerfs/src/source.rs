@@ -1,0 +1,27 @@
+//! [`ImageSource`]: where images come from: the store, a layout, a Docker archive.
+
+use crate::descriptor::Descriptor;
+use crate::error::StoreError;
+use crate::image::Image;
+use crate::platform::Platform;
+use std::fmt::Debug;
+use std::io::Read;
+
+/// Where one image comes from. Contract: bytes that were read to their end have the digest and size of their descriptor,
+/// or reading fails.
+pub trait ImageSource: Debug + Send + Sync {
+    /// Returns manifest and config of the image for `platform`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn resolve(&self, platform: &Platform) -> Result<Image, StoreError>;
+
+    /// Opens a blob of it for one read from start to end, verified as it is read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError>;
+
+    /// Returns where it is, for messages: `oci-layout:/path`, `store`.
+    fn location(&self) -> String;
+}

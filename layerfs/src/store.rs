@@ -1,0 +1,1 @@
+//! [`Store`]: an OCI image layout with what lbuild keeps beside it.

@@ -1,0 +1,1 @@
+//! Product tests: every one drives the built binary as a user would.
