@@ -2,7 +2,6 @@
 
 use crate::key::{CacheKey, Component};
 use layerfs::layer::{ExecutionId, Layer};
-use layerfs::meta::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Version of the record format; part of every key too.
@@ -18,12 +17,10 @@ pub struct Record {
     /// The execution that this record is of.
     pub execution: ExecutionId,
     /// Keys and executions of every step it stands on: its own stage's and, through FROM, those of other stages;
-    /// the nearest last.
+    /// the nearest last. With the step itself they are, in order, the built layers of `stack`.
     pub ancestors: Vec<(CacheKey, ExecutionId)>,
     /// The whole stack it ended with, the lowest first; the last is the step's own.
     pub stack: Vec<Layer>,
-    /// When it ran.
-    pub created: Timestamp,
     /// What the key was made of.
     pub components: Vec<Component>,
 }

@@ -5,6 +5,7 @@
 
 use crate::descriptor::Descriptor;
 use crate::digest::{ChainId, DiffId, Digest, hex};
+use crate::meta::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -79,5 +80,7 @@ pub enum Layer {
     Built {
         /// The step's execution.
         execution: ExecutionId,
+        /// When it ran: the time of its history line.
+        created: Timestamp,
     },
 }
