@@ -1,1 +1,189 @@
-//! [`BuildError`]: what can go wrong with a build.
+//! [`BuildError`]: what can go wrong with a build; [`StepError`]: with one of its steps.
+
+use crate::bases::BaseError;
+use crate::copy::CopyError;
+use crate::diagnostic::{Diagnose, Diagnostic};
+use crate::dockerfile::ParseError;
+use crate::graph::GraphError;
+use crate::plan::PlanError;
+use crate::progress::StepId;
+use crate::source::Span;
+use crate::worker::WorkerStartError;
+use crate::worker::protocol::{Exit, WorkerError};
+use layerfs::digest::Digest;
+use layerfs::error::StoreError;
+use layerfs::io_error::IoError;
+use layerfs::layer::ExecutionId;
+use layerfs::unpack::LayerError;
+
+/// What can go wrong with one step.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// A command ended with another status than 0.
+    #[error("process `{command}` did not complete successfully: {}", exit_text(*.exit))]
+    Command {
+        /// The command, for people.
+        command: String,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// A secret that the step needs was not given.
+    #[error("secret `{id}` is required and was not given")]
+    SecretMissing {
+        /// Its id.
+        id: String,
+    },
+    /// A secret is larger than secrets may be.
+    #[error("secret `{id}` is larger than 500 KiB")]
+    SecretTooLarge {
+        /// Its id.
+        id: String,
+    },
+    /// COPY, ADD or WORKDIR failed.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// The worker failed.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The worker did not start.
+    #[error(transparent)]
+    WorkerStart(#[from] WorkerStartError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A layer is wrong.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// A layer that a record names is in no form any more. The build strikes its records and starts again.
+    #[error("the layer of execution {0} is gone")]
+    LayerGone(ExecutionId),
+    /// A base's blob is neither in the store nor in the image it came from.
+    #[error("blob {0} of a base image is gone")]
+    BlobGone(Digest),
+    /// The build was ended.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl StepError {
+    /// Returns the error of a stream that could not be read.
+    pub(crate) fn stream(source: std::io::Error) -> Self {
+        Self::Layer(layerfs::tar::TarError::Stream { act: "read", source }.into())
+    }
+}
+
+fn exit_text(exit: Exit) -> String {
+    match exit {
+        Exit::Status(status) => format!("exit code: {status}"),
+        Exit::Signal(signal) => format!("killed by signal {signal}"),
+    }
+}
+
+impl Diagnose for StepError {
+    fn diagnose(&self) -> Diagnostic {
+        match self {
+            StepError::Copy(error) => error.diagnose(),
+            StepError::Worker(error) => error.diagnose(),
+            StepError::WorkerStart(error) => error.diagnose(),
+            StepError::SecretMissing { id } => Diagnostic::error(self.to_string())
+                .help(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`")),
+            StepError::Io(error) if error.is_full() => full_disk(self.to_string()),
+            StepError::Store(StoreError::Io(error)) if error.is_full() => full_disk(self.to_string()),
+            _ => Diagnostic::error(self.to_string()),
+        }
+    }
+}
+
+fn full_disk(message: String) -> Diagnostic {
+    Diagnostic::error(message).help("free some space, `lbuild prune` does; or put the store elsewhere with `--root DIR`")
+}
+
+/// What can go wrong with a build.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Dockerfile does not parse; every error, the earliest first.
+    #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Parse(Vec<ParseError>),
+    /// The stages do not fit together.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// An image that the Dockerfile names cannot be had.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// An instruction means nothing.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A build context is wrong.
+    #[error(transparent)]
+    Context(CopyError),
+    /// A step failed.
+    #[error("{error}")]
+    Step {
+        /// Where it stands.
+        span: Span,
+        /// Its name.
+        name: String,
+        /// Its number.
+        id: StepId,
+        /// Why.
+        #[source]
+        error: Box<StepError>,
+    },
+    /// Writing an output failed.
+    #[error(transparent)]
+    Output(#[from] StepError),
+    /// The build was ended from outside.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl BuildError {
+    /// Returns what errors are ordered by: those that say why before those that are only a consequence, then by place.
+    pub(crate) fn rank(&self) -> (bool, usize) {
+        match self {
+            BuildError::Step { error, span, .. } => (matches!(**error, StepError::Cancelled), span.start),
+            BuildError::Cancelled => (true, 0),
+            _ => (false, 0),
+        }
+    }
+
+    /// Returns how the command ended, if a command failed.
+    pub fn exit(&self) -> Option<Exit> {
+        match self {
+            BuildError::Step { error, .. } => match **error {
+                StepError::Command { exit, .. } => Some(exit),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns every diagnostic of this error, the earliest first.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        match self {
+            BuildError::Parse(errors) => errors.iter().map(Diagnose::diagnose).collect(),
+            BuildError::Graph(error) => vec![error.diagnose()],
+            BuildError::Base(error) => vec![error.diagnose()],
+            BuildError::Plan(error) => vec![error.diagnose()],
+            BuildError::Context(error) => vec![error.diagnose()],
+            BuildError::Step { span, error, .. } => vec![error.diagnose().at(*span, "")],
+            BuildError::Output(error) => vec![error.diagnose()],
+            BuildError::Cancelled => vec![Diagnostic::error("cancelled")],
+        }
+    }
+
+    /// Returns the execution whose layer is gone, if that is what happened.
+    pub(crate) fn gone(&self) -> Option<ExecutionId> {
+        match self {
+            BuildError::Step { error, .. } => match **error {
+                StepError::LayerGone(execution) => Some(execution),
+                _ => None,
+            },
+            BuildError::Output(StepError::LayerGone(execution)) => Some(*execution),
+            _ => None,
+        }
+    }
+}

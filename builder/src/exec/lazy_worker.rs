@@ -1,0 +1,42 @@
+//! [`LazyWorker`]: the worker of a build, started by the first step that needs one.
+
+use crate::error::StepError;
+use crate::worker::{IdMap, Worker};
+use layerfs::cancel::Cancel;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The worker of a build, started by the first step that needs one. It is ended when this is dropped.
+#[derive(Debug)]
+pub struct LazyWorker<'a> {
+    store: &'a Path,
+    map: &'a IdMap,
+    cancel: &'a Cancel,
+    worker: Mutex<Option<Arc<Worker>>>,
+}
+
+impl<'a> LazyWorker<'a> {
+    /// Returns a worker for the store at `store` that is not started yet.
+    pub fn new(store: &'a Path, map: &'a IdMap, cancel: &'a Cancel) -> Self {
+        Self { store, map, cancel, worker: Mutex::new(None) }
+    }
+
+    /// Returns the worker, started if it was not.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn get(&self) -> Result<Arc<Worker>, StepError> {
+        let mut slot = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = &*slot {
+            return Ok(Arc::clone(worker));
+        }
+        let worker = Arc::new(Worker::start(self.store, self.map)?);
+        *slot = Some(Arc::clone(&worker));
+        Ok(worker)
+    }
+
+    /// Returns what ends the build.
+    pub fn cancel(&self) -> &'a Cancel {
+        self.cancel
+    }
+}

@@ -1,0 +1,298 @@
+//! [`Session`]: one build under way; what its stages share.
+
+use crate::bases::Bases;
+use crate::cache::{CacheBackend, Record};
+use crate::error::{BuildError, StepError};
+use crate::exec::contexts::Contexts;
+use crate::exec::lazy_worker::LazyWorker;
+use crate::exec::material::Selected;
+use crate::exec::pins::Pins;
+use crate::exec::shelf::Shelf;
+use crate::exec::state::{StageCell, State};
+use crate::key::CacheKey;
+use crate::plan::Plan;
+use crate::progress::ProgressSink;
+use crate::request::SecretSpec;
+use layerfs::cancel::Cancel;
+use layerfs::flight::Flight;
+use layerfs::meta::Timestamp;
+use layerfs::store::Store;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a build is told about how to run, apart from its plan.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// Run every step again.
+    pub no_cache: bool,
+    /// At most so many commands at once.
+    pub jobs: Option<usize>,
+    /// Secrets by id.
+    pub secrets: &'a [SecretSpec],
+    /// SOURCE_DATE_EPOCH.
+    pub source_date_epoch: Option<i64>,
+    /// Name of the id tier, part of every RUN's key.
+    pub tier: &'a str,
+    /// The clock: when a step runs.
+    pub now: fn() -> Timestamp,
+    /// Random names of executions.
+    pub random: fn() -> [u8; 16],
+}
+
+/// One build under way.
+pub struct Session<'a> {
+    /// What to do.
+    pub plan: &'a Plan,
+    /// The images it starts from.
+    pub bases: &'a Bases,
+    /// How to do it.
+    pub settings: &'a Settings<'a>,
+    /// Files of the user.
+    pub contexts: &'a Contexts,
+    /// Where layers are.
+    pub store: &'a Store,
+    /// Layers in every form.
+    pub shelf: &'a Shelf<'a>,
+    /// The worker.
+    pub worker: &'a LazyWorker<'a>,
+    /// Records.
+    pub cache: &'a dyn CacheBackend,
+    /// Who listens.
+    pub sink: &'a dyn ProgressSink,
+    /// What ends it.
+    pub cancel: &'a Cancel,
+    pins: Mutex<Pins>,
+    runs: Flight<CacheKey, Record>,
+    fresh: Mutex<HashSet<CacheKey>>,
+    pub(super) selections: Flight<(usize, usize), Arc<Selected>>,
+    pub(super) cells: Vec<StageCell>,
+    image_stages: HashSet<usize>,
+    slots: Slots,
+}
+
+/// The parts that a session is made of.
+#[allow(missing_docs, reason = "see the fields of Session")]
+#[allow(missing_debug_implementations, reason = "a bundle of references for one call")]
+pub struct Parts<'a> {
+    pub plan: &'a Plan,
+    pub bases: &'a Bases,
+    pub settings: &'a Settings<'a>,
+    pub contexts: &'a Contexts,
+    pub store: &'a Store,
+    pub shelf: &'a Shelf<'a>,
+    pub worker: &'a LazyWorker<'a>,
+    pub cache: &'a dyn CacheBackend,
+    pub sink: &'a dyn ProgressSink,
+    pub cancel: &'a Cancel,
+}
+
+impl<'a> Session<'a> {
+    /// Returns a session that has done nothing yet.
+    pub fn new(parts: Parts<'a>) -> Self {
+        let Parts { plan, bases, settings, contexts, store, shelf, worker, cache, sink, cancel } = parts;
+        Self {
+            plan,
+            bases,
+            settings,
+            contexts,
+            store,
+            shelf,
+            worker,
+            cache,
+            sink,
+            cancel,
+            pins: Mutex::default(),
+            runs: Flight::default(),
+            fresh: Mutex::default(),
+            selections: Flight::default(),
+            cells: plan.stages.iter().map(|_| StageCell::default()).collect(),
+            image_stages: image_stages(plan),
+            slots: Slots::new(settings.jobs),
+        }
+    }
+
+    /// Builds every stage and returns the state of the target.
+    ///
+    /// First every stage, in order, tries to end on records alone, so that a stage whose last record stands never runs
+    /// a step of its own just because another had to. Then those that did not end run side by side.
+    ///
+    /// # Errors
+    /// The earliest failure in the order of the Dockerfile.
+    pub fn run(&self) -> Result<State, BuildError> {
+        for stage in 0..self.plan.stages.len() {
+            if let Some(state) = self.probe(stage)? {
+                self.cells[stage].set(Some(state));
+            }
+        }
+        let failures: Mutex<Vec<BuildError>> = Mutex::default();
+        std::thread::scope(|scope| {
+            for (stage, cell) in self.cells.iter().enumerate() {
+                if cell.peek().is_none() {
+                    let failures = &failures;
+                    scope.spawn(move || self.run_and_settle(stage, scope, failures));
+                }
+            }
+        });
+        let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failures.sort_by_key(BuildError::rank);
+        match failures.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(self.cells[self.plan.target].peek().expect("a build without failure ends every stage")),
+        }
+    }
+
+    fn run_and_settle<'scope>(
+        &'scope self,
+        stage: usize,
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        failures: &Mutex<Vec<BuildError>>,
+    ) {
+        let settle = Settle(&self.cells[stage]);
+        match self.run_stage(stage, scope) {
+            Ok(Some(state)) => settle.0.set(Some(state)),
+            Ok(None) => {}
+            Err(error) => {
+                failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                self.cancel_others();
+            }
+        }
+    }
+
+    /// Ends the other stages after a failure.
+    fn cancel_others(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Returns the record of `key` that this build may use: the pinned one, or one in the cache that agrees with the
+    /// pins and whose layers are all there. What is returned is pinned.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) fn usable_record(&self, key: &CacheKey) -> Result<Option<Record>, StepError> {
+        if let Some(record) = self.lock_pins().get(key) {
+            return Ok(Some(record.clone()));
+        }
+        if self.settings.no_cache {
+            return Ok(None);
+        }
+        let Some(record) = self.cache.get(key)? else { return Ok(None) };
+        for layer in &record.stack {
+            if !self.shelf.is_available(layer)? {
+                return Ok(None);
+            }
+        }
+        Ok(self.lock_pins().take(&record).then_some(record))
+    }
+
+    /// Returns the record of `key`, running `execute` if there is none; a key runs once, however many stages and
+    /// processes ask. The flag says whether it ran in this call.
+    ///
+    /// # Errors
+    /// What `execute` failed with; the store's.
+    pub(super) fn record_or_run(
+        &self,
+        key: CacheKey,
+        execute: impl FnOnce() -> Result<Record, StepError>,
+    ) -> Result<(Record, bool), StepError> {
+        let mut ran = false;
+        let record = self.runs.get_or_try(key, || {
+            let _turn = self.cache.lock(&key)?;
+            if let Some(record) = self.usable_record(&key)? {
+                return Ok(record);
+            }
+            if self.settings.no_cache {
+                self.strike(&key)?;
+            }
+            let _slot = self.slots.take();
+            let record = execute()?;
+            ran = true;
+            self.cache.put(&record)?;
+            assert!(self.lock_pins().take(&record), "a key that was not pinned has no other execution");
+            self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+            Ok::<_, StepError>(record)
+        })?;
+        Ok((record, ran))
+    }
+
+    /// Reports whether the step of `key` ran in this build.
+    pub fn was_run(&self, key: &CacheKey) -> bool {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    /// Strikes the record of `key` and all that descend from it.
+    fn strike(&self, key: &CacheKey) -> Result<(), StepError> {
+        if let Some(old) = self.cache.get(key)? {
+            self.cache.strike(key)?;
+            self.cache.strike_descendants(&[old.execution])?;
+        }
+        Ok(())
+    }
+
+    /// Reports whether the image is made of this stage's layers.
+    pub(super) fn is_in_image(&self, stage: usize) -> bool {
+        self.image_stages.contains(&stage)
+    }
+
+    fn lock_pins(&self) -> std::sync::MutexGuard<'_, Pins> {
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Settles a cell with failure if its stage ends in any other way than well.
+struct Settle<'a>(&'a StageCell);
+
+impl Drop for Settle<'_> {
+    fn drop(&mut self) {
+        self.0.set(None);
+    }
+}
+
+/// Returns the target and the stages it is made of through FROM.
+fn image_stages(plan: &Plan) -> HashSet<usize> {
+    let mut stages = HashSet::new();
+    let mut at = Some(plan.target);
+    while let Some(stage) = at {
+        stages.insert(stage);
+        at = match plan.stages[stage].base {
+            crate::plan::PlanBase::Stage(below) => Some(below),
+            _ => None,
+        };
+    }
+    stages
+}
+
+/// Counts steps that run at once.
+#[derive(Debug)]
+struct Slots {
+    free: Mutex<Option<usize>>,
+    changed: std::sync::Condvar,
+}
+
+impl Slots {
+    fn new(limit: Option<usize>) -> Self {
+        Self { free: Mutex::new(limit), changed: std::sync::Condvar::new() }
+    }
+
+    /// Waits for a free slot; without a limit there always is one.
+    fn take(&self) -> Slot<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == Some(0) {
+            free = self.changed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(count) = &mut *free {
+            *count -= 1;
+        }
+        Slot(self)
+    }
+}
+
+struct Slot<'a>(&'a Slots);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = &mut *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) {
+            *count += 1;
+        }
+        self.0.changed.notify_one();
+    }
+}

@@ -1,0 +1,236 @@
+//! [`Shelf`]: the layers of a build in whatever form a step needs them: blob, directory, index, diff ID.
+
+use crate::bases::Bases;
+use crate::error::StepError;
+use crate::exec::lazy_worker::LazyWorker;
+use layerfs::descriptor::{Descriptor, media_type};
+use layerfs::digest::{ChainId, DiffId, Digest};
+use layerfs::directories::LayerDirectories;
+use layerfs::flight::Flight;
+use layerfs::index::LayerIndex;
+use layerfs::layer::{ExecutionId, Layer, LayerKey};
+use layerfs::source::ImageSource;
+use layerfs::stack::Stack;
+use layerfs::store::Store;
+use layerfs::unpack::{complete, index_tar};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The layers of a build in whatever form a step needs them. Each form of a layer is made once, however many ask.
+#[derive(Debug)]
+pub struct Shelf<'a> {
+    store: &'a Store,
+    directories: LayerDirectories,
+    worker: &'a LazyWorker<'a>,
+    sources: HashMap<Digest, Arc<dyn ImageSource>>,
+    imports: Flight<Digest, ()>,
+    unpacks: Flight<LayerKey, LayerKey>,
+    tars: Flight<ExecutionId, (DiffId, u64)>,
+}
+
+impl<'a> Shelf<'a> {
+    /// Returns the layers of a build from `bases`, kept in `store`, their directories in `directories`.
+    pub fn new(store: &'a Store, directories: LayerDirectories, worker: &'a LazyWorker<'a>, bases: &Bases) -> Self {
+        let mut sources = HashMap::new();
+        for base in &bases.images {
+            for layer in &base.image.manifest.layers {
+                sources.insert(layer.digest, Arc::clone(&base.source));
+            }
+        }
+        let (imports, unpacks, tars) = Default::default();
+        Self { store, directories, worker, sources, imports, unpacks, tars }
+    }
+
+    /// Reports whether a layer can be had in some form without running its step again.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn is_available(&self, layer: &Layer) -> Result<bool, StepError> {
+        match layer {
+            Layer::Base { .. } => Ok(true),
+            Layer::Built { execution, .. } => {
+                let key = LayerKey::Execution(*execution);
+                Ok(self.directories.find(&key)?.is_some() || self.tar_in_store(&key)?.is_some())
+            }
+        }
+    }
+
+    /// Returns diff ID and size of a built layer whose tar is in the store.
+    fn tar_in_store(&self, key: &LayerKey) -> Result<Option<(DiffId, u64)>, StepError> {
+        let Some(known) = self.store.indexes().diff_id(key)? else { return Ok(None) };
+        Ok((self.store.blobs().size(&known.0.0)? == Some(known.1)).then_some(known))
+    }
+
+    /// Makes sure that the blob of a base layer is in the store.
+    ///
+    /// # Errors
+    /// The source's, the store's.
+    pub fn import(&self, blob: &Descriptor) -> Result<(), StepError> {
+        self.imports.get_or_try(blob.digest, || {
+            if self.store.blobs().size(&blob.digest)? == Some(blob.size) {
+                return Ok(());
+            }
+            let source = self.sources.get(&blob.digest).ok_or(StepError::BlobGone(blob.digest))?;
+            Ok(self.store.blobs().import(&mut source.open(blob)?, blob)?)
+        })
+    }
+
+    /// Returns the keys of the layers' directories, the lowest first, unpacking side by side those that have none.
+    ///
+    /// # Errors
+    /// [`StepError::LayerGone`] for a built layer that is in no form; the worker's, the store's.
+    pub fn directories(&self, stack: &[Layer]) -> Result<Vec<LayerKey>, StepError> {
+        let below = base_diff_ids(stack);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..stack.len())
+                .map(|at| {
+                    let below = &below[..at.min(below.len())];
+                    scope.spawn(move || self.directory(&stack[at], below))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().expect("unpacking does not panic")).collect()
+        })
+    }
+
+    fn directory(&self, layer: &Layer, below: &[DiffId]) -> Result<LayerKey, StepError> {
+        match layer {
+            Layer::Base { diff_id, blob } => {
+                if let Some(key) = self.base_directory(below, *diff_id)? {
+                    return Ok(key);
+                }
+                self.unpacks.get_or_try(LayerKey::Chain(chain_of(below, *diff_id)), || {
+                    self.import(blob)?;
+                    let file = self.store.blobs().open(&blob.digest)?;
+                    let chain = chain_of(below, *diff_id);
+                    Ok(self.worker.get()?.unpack(*diff_id, chain, below, &file, self.worker.cancel())?)
+                })
+            }
+            Layer::Built { execution, .. } => {
+                let key = LayerKey::Execution(*execution);
+                if self.directories.find(&key)?.is_some() {
+                    return Ok(key);
+                }
+                self.unpacks.get_or_try(key, || {
+                    let (diff_id, _) = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(*execution))?;
+                    let file = self.store.blobs().open(&diff_id.0)?;
+                    self.worker.get()?.unpack_as(key, &file, self.worker.cancel())?;
+                    Ok(key)
+                })
+            }
+        }
+    }
+
+    fn base_directory(&self, below: &[DiffId], diff_id: DiffId) -> Result<Option<LayerKey>, StepError> {
+        for key in [LayerKey::Diff(diff_id), LayerKey::Chain(chain_of(below, diff_id))] {
+            if self.directories.find(&key)?.is_some() && self.store.indexes().get(&key)?.is_some() {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the tree of a stack as its layers' indexes give it; an index that is missing is made from the layer's
+    /// tar, read once as a stream.
+    ///
+    /// # Errors
+    /// [`StepError::LayerGone`]; the store's; a layer that is wrong.
+    pub fn indexes(&self, stack: &[Layer]) -> Result<Stack, StepError> {
+        let below = base_diff_ids(stack);
+        let mut tree = Stack::default();
+        for (at, layer) in stack.iter().enumerate() {
+            let index = match layer {
+                Layer::Base { diff_id, blob } => self.base_index(blob, *diff_id, &below[..at], &tree)?,
+                Layer::Built { execution, .. } => self.built_index(*execution)?,
+            };
+            tree.push(index);
+        }
+        Ok(tree)
+    }
+
+    fn base_index(
+        &self,
+        blob: &Descriptor,
+        diff_id: DiffId,
+        below: &[DiffId],
+        tree: &Stack,
+    ) -> Result<Arc<LayerIndex>, StepError> {
+        let chain = LayerKey::Chain(chain_of(below, diff_id));
+        for key in [LayerKey::Diff(diff_id), chain] {
+            if let Some(index) = self.store.indexes().get(&key)? {
+                return Ok(index);
+            }
+        }
+        self.import(blob)?;
+        let file = self.store.blobs().open(&blob.digest)?;
+        let unpacked = index_tar(&mut *layerfs::compress::decompress(Box::new(file)).map_err(StepError::stream)?)?;
+        let alone = unpacked.borrowed.is_empty();
+        let no_file = |_: usize, _: &layerfs::path::TreePath| unreachable!("an index needs no bytes of files");
+        let index = complete(unpacked, None, tree, &no_file)?;
+        let key = if alone { LayerKey::Diff(diff_id) } else { chain };
+        self.store.indexes().put(&key, &index)?;
+        Ok(Arc::new(index))
+    }
+
+    fn built_index(&self, execution: ExecutionId) -> Result<Arc<LayerIndex>, StepError> {
+        let key = LayerKey::Execution(execution);
+        if let Some(index) = self.store.indexes().get(&key)? {
+            return Ok(index);
+        }
+        let (diff_id, _) = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(execution))?;
+        let index = index_tar(&mut self.store.blobs().open(&diff_id.0)?)?.index;
+        self.store.indexes().put(&key, &index)?;
+        Ok(Arc::new(index))
+    }
+
+    /// Returns diff ID and descriptor of a layer whose blob is then in the store: base layers as they came, built ones
+    /// as plain tars.
+    ///
+    /// # Errors
+    /// [`StepError::LayerGone`]; the worker's, the store's.
+    pub fn blob(&self, layer: &Layer) -> Result<(DiffId, Descriptor), StepError> {
+        match layer {
+            Layer::Base { diff_id, blob } => {
+                self.import(blob)?;
+                Ok((*diff_id, blob.clone()))
+            }
+            Layer::Built { execution, .. } => {
+                let (diff_id, size) = self.tars.get_or_try(*execution, || self.write_tar(*execution))?;
+                Ok((diff_id, Descriptor::new(media_type::OCI_LAYER, diff_id.0, size)))
+            }
+        }
+    }
+
+    fn write_tar(&self, execution: ExecutionId) -> Result<(DiffId, u64), StepError> {
+        let key = LayerKey::Execution(execution);
+        if let Some(known) = self.tar_in_store(&key)? {
+            return Ok(known);
+        }
+        if self.directories.find(&key)?.is_none() {
+            return Err(StepError::LayerGone(execution));
+        }
+        let mut blob = self.store.blobs().create()?;
+        let (diff_id, size) = self.worker.get()?.write_tar(key, blob.file(), self.worker.cancel())?;
+        let known = self.store.indexes().diff_id(&key)?;
+        if known.is_some_and(|known| known != (diff_id, size)) {
+            return Err(StepError::LayerGone(execution));
+        }
+        self.store.blobs().commit(blob, &diff_id.0, size)?;
+        self.store.indexes().put_diff_id(&key, diff_id, size)?;
+        Ok((diff_id, size))
+    }
+}
+
+/// Returns the diff IDs of the base layers of a stack, the lowest first: bases are always at the bottom.
+fn base_diff_ids(stack: &[Layer]) -> Vec<DiffId> {
+    let diff_id = |layer: &Layer| match layer {
+        Layer::Base { diff_id, .. } => Some(*diff_id),
+        Layer::Built { .. } => None,
+    };
+    stack.iter().map_while(diff_id).collect()
+}
+
+fn chain_of(below: &[DiffId], diff_id: DiffId) -> ChainId {
+    let mut chain = below.to_vec();
+    chain.push(diff_id);
+    ChainId::of(&chain).expect("a chain with a layer has an id")
+}

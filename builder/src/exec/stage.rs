@@ -1,0 +1,210 @@
+//! How one stage gets from its base to its end: the deepest record, then the steps after it.
+
+use crate::cache::Record;
+use crate::error::{BuildError, StepError};
+use crate::exec::session::Session;
+use crate::exec::state::State;
+use crate::exec::step::StepRun;
+use crate::key::{self, CacheKey, Component};
+use crate::plan::op::{From, MountKind, Op};
+use crate::plan::{PlanBase, Step};
+use crate::progress::{Event, Outcome, StepId};
+use layerfs::layer::Layer;
+use std::thread::Scope;
+use std::time::Instant;
+
+/// The key of a step, with what it was made of.
+#[derive(Debug, Clone)]
+pub(super) struct StepKey {
+    pub(super) key: CacheKey,
+    pub(super) components: Vec<Component>,
+}
+
+impl Session<'_> {
+    /// Returns the end of a stage if records alone lead there; runs nothing.
+    ///
+    /// # Errors
+    /// What working out its keys failed with.
+    pub(super) fn probe(&self, stage: usize) -> Result<Option<State>, BuildError> {
+        let Some(mut state) = self.base_state(stage, |cell| cell.peek()) else { return Ok(None) };
+        let count = self.plan.stages[stage].steps.len();
+        let (keys, next) = self.keys_from(stage, 0, state.key)?;
+        if next < count {
+            return Ok(None);
+        }
+        let Some(last) = keys.last() else { return Ok(Some(state)) };
+        let record = self.usable_record(&last.key).map_err(|error| self.failure(stage, count - 1, error))?;
+        let Some(record) = record else { return Ok(None) };
+        state = state.after(&record);
+        (0..count).for_each(|step| self.report_cached(stage, step));
+        Ok(Some(state))
+    }
+
+    /// Brings a stage to its end; nothing if a stage that it reads failed.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub(super) fn run_stage<'scope>(
+        &'scope self,
+        stage: usize,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Result<Option<State>, BuildError> {
+        let Some(mut state) = self.base_state(stage, |cell| cell.wait()) else { return Ok(None) };
+        let steps = &self.plan.stages[stage].steps;
+        let mut at = 0;
+        while at < steps.len() {
+            self.check_cancelled(stage, at)?;
+            let (keys, next) = self.keys_from(stage, at, state.key)?;
+            if keys.is_empty() {
+                if !self.wait_for_sources(&steps[next].op) {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let (record, done) = match self.deepest(stage, at, &keys)? {
+                Some((record, depth)) => {
+                    (at..=at + depth).for_each(|step| self.report_cached(stage, step));
+                    (record, depth + 1)
+                }
+                None => (self.run_step(stage, at, &keys[0], &state)?, 1),
+            };
+            state = state.after(&record);
+            at += done;
+            self.begin_tar(stage, &state, scope);
+        }
+        Ok(Some(state))
+    }
+
+    /// Returns where a stage begins; nothing if the stage it starts from has no end (yet).
+    fn base_state(
+        &self,
+        stage: usize,
+        end: impl Fn(&crate::exec::state::StageCell) -> Option<State>,
+    ) -> Option<State> {
+        match self.plan.stages[stage].base {
+            PlanBase::Scratch => Some(State::base(key::scratch_key(&self.plan.platform), Vec::new())),
+            PlanBase::Stage(below) => end(&self.cells[below]),
+            PlanBase::Image(number) => {
+                let base = &self.bases.images[number];
+                let diff_ids = &base.image.config.rootfs.diff_ids;
+                Some(State::base(key::base_key(diff_ids, &self.plan.platform), self.base_layers(number)))
+            }
+        }
+    }
+
+    /// Returns the layers of an image of this build.
+    pub(super) fn base_layers(&self, number: usize) -> Vec<Layer> {
+        let image = &self.bases.images[number].image;
+        let pairs = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
+        pairs.map(|(diff_id, blob)| Layer::Base { diff_id: *diff_id, blob: blob.clone() }).collect()
+    }
+
+    /// Returns the keys of the steps from `start` on, as far as they can be known while some stages have not ended, and
+    /// the number of the first step whose key is not known.
+    fn keys_from(&self, stage: usize, start: usize, parent: CacheKey) -> Result<(Vec<StepKey>, usize), BuildError> {
+        let steps = &self.plan.stages[stage].steps;
+        let (mut keys, mut key) = (Vec::new(), parent);
+        for (at, step) in steps.iter().enumerate().skip(start) {
+            if !stages_read(&step.op).all(|source| self.cells[source].peek().is_some()) {
+                return Ok((keys, at));
+            }
+            let made = self.step_key(stage, at, key).map_err(|error| self.failure(stage, at, error))?;
+            key = made.key;
+            keys.push(made);
+        }
+        Ok((keys, steps.len()))
+    }
+
+    /// Returns the deepest of `keys` that has a usable record, with its place among them.
+    fn deepest(&self, stage: usize, at: usize, keys: &[StepKey]) -> Result<Option<(Record, usize)>, BuildError> {
+        for (depth, step) in keys.iter().enumerate().rev() {
+            let record = self.usable_record(&step.key).map_err(|error| self.failure(stage, at + depth, error))?;
+            if let Some(record) = record {
+                return Ok(Some((record, depth)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn run_step(&self, stage: usize, at: usize, key: &StepKey, state: &State) -> Result<Record, BuildError> {
+        let step = &self.plan.stages[stage].steps[at];
+        let id = self.step_id(stage, at);
+        let began = Instant::now();
+        let run = StepRun { session: self, stage, at, id, state, key };
+        let result = self.record_or_run(key.key, || {
+            self.sink.event(Event::StepStarted { step: id, name: step.name.clone() });
+            run.execute()
+        });
+        let finish = |outcome| self.sink.event(Event::StepFinished { step: id, took: began.elapsed(), outcome });
+        match result {
+            Ok((record, true)) => {
+                finish(Outcome::Done);
+                Ok(record)
+            }
+            Ok((record, false)) => {
+                self.report_cached(stage, at);
+                Ok(record)
+            }
+            Err(error) => {
+                let cancelled = matches!(error, StepError::Cancelled) || self.cancel.is_cancelled();
+                finish(if cancelled { Outcome::Cancelled } else { Outcome::Failed(error.to_string()) });
+                Err(self.failure(stage, at, error))
+            }
+        }
+    }
+
+    /// Begins to write the tar of a state's last layer beside what comes next, if the image will hold it.
+    fn begin_tar<'scope>(&'scope self, stage: usize, state: &State, scope: &'scope Scope<'scope, '_>) {
+        if let (true, Some(layer @ Layer::Built { .. })) = (self.is_in_image(stage), state.stack.last()) {
+            let layer = layer.clone();
+            scope.spawn(move || {
+                if self.shelf.blob(&layer).is_err() {
+                    // Whoever needs the blob at the end asks again, and gets the error with its place.
+                }
+            });
+        }
+    }
+
+    /// Waits for the stages that a step reads; false if one of them failed.
+    fn wait_for_sources(&self, op: &Op) -> bool {
+        stages_read(op).all(|source| self.cells[source].wait().is_some())
+    }
+
+    fn check_cancelled(&self, stage: usize, at: usize) -> Result<(), BuildError> {
+        if self.cancel.is_cancelled() { Err(self.failure(stage, at, StepError::Cancelled)) } else { Ok(()) }
+    }
+
+    /// Returns an error of a step with its place.
+    pub(super) fn failure(&self, stage: usize, at: usize, error: StepError) -> BuildError {
+        let Step { span, name, .. } = &self.plan.stages[stage].steps[at];
+        BuildError::Step { span: *span, name: name.clone(), id: self.step_id(stage, at), error: Box::new(error) }
+    }
+
+    fn step_id(&self, stage: usize, at: usize) -> StepId {
+        StepId { stage: self.plan.stages[stage].number, step: at }
+    }
+
+    fn report_cached(&self, stage: usize, at: usize) {
+        let name = self.plan.stages[stage].steps[at].name.clone();
+        self.sink.event(Event::StepCached { step: self.step_id(stage, at), name });
+    }
+}
+
+/// Returns the stages whose files a step reads.
+fn stages_read(op: &Op) -> impl Iterator<Item = usize> {
+    let sources: Vec<&From> = match op {
+        Op::Copy(copy) => vec![&copy.from],
+        Op::Run(run) => run.mounts.iter().filter_map(|mount| mount_source(&mount.kind)).collect(),
+        Op::Workdir(_) => Vec::new(),
+    };
+    let stages: Vec<usize> =
+        sources.into_iter().filter_map(|from| if let From::Stage(stage) = from { Some(*stage) } else { None }).collect();
+    stages.into_iter()
+}
+
+fn mount_source(kind: &MountKind) -> Option<&From> {
+    match kind {
+        MountKind::Bind { from, .. } | MountKind::Cache { seed: Some((from, _)), .. } => Some(from),
+        _ => None,
+    }
+}
