@@ -1,1 +1,26 @@
-//! Execution: keys, records, steps.
+//! Execution: from a plan to layers, by records where they stand and by the worker where they do not.
+//!
+//! ```text
+//! Session ── run ──> probe every stage (records only) ──> run the others side by side
+//!    stage: base state ─ keys ─ deepest record ─ step ─ … ─ last state
+//!    step:  run | copy | workdir ─> layer ─> record
+//!    shelf: a layer as blob, directory, index, diff ID: whichever is asked for, made once
+//! ```
+
+mod contexts;
+mod copy;
+mod lazy_worker;
+mod material;
+mod pins;
+mod run;
+mod session;
+mod shelf;
+mod stage;
+mod state;
+mod step;
+
+pub use contexts::Contexts;
+pub use lazy_worker::LazyWorker;
+pub use session::{Parts, Session, Settings};
+pub use shelf::Shelf;
+pub use state::State;

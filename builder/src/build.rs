@@ -1,0 +1,196 @@
+//! [`build`]: from a request to an image in its outputs.
+
+use crate::assemble;
+use crate::bases::Bases;
+use crate::cache::{CacheBackend, LocalCache};
+use crate::dockerfile::{self, Dockerfile, lint};
+use crate::error::{BuildError, StepError};
+use crate::exec::{Contexts, LazyWorker, Parts, Session, Settings, Shelf, State};
+use crate::graph::{GraphOptions, StageGraph};
+use crate::output;
+use crate::plan::expand::DockerfileWords;
+use crate::plan::{Plan, PlanOptions};
+use crate::progress::{Event, ProgressSink, StepId};
+use crate::request::BuildRequest;
+use crate::worker::IdMap;
+use layerfs::cancel::Cancel;
+use layerfs::descriptor::Descriptor;
+use layerfs::digest::Digest;
+use layerfs::export::FinishedImage;
+use layerfs::layer::{ExecutionId, Layer};
+use layerfs::meta::Timestamp;
+use layerfs::platform::Platform;
+use layerfs::store::Store;
+use std::collections::BTreeMap;
+
+/// What a build came to.
+#[derive(Debug, Clone)]
+pub struct BuildResult {
+    /// The image ID: digest of its config.
+    pub id: Digest,
+    /// The manifest of each output, in the order of the request.
+    pub manifests: Vec<Descriptor>,
+}
+
+/// Builds an image and writes it to its outputs.
+///
+/// # Errors
+/// [`BuildError`]; whatever was finished before stays in the cache, and no output is half-written.
+pub fn build(
+    request: &BuildRequest,
+    store: &Store,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<BuildResult, BuildError> {
+    let dockerfile = parse(request, sink)?;
+    let graph = StageGraph::new(&dockerfile, &graph_options(request), &DockerfileWords)?;
+    let bases = Bases::resolve(&graph.images, request, store)?;
+    let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request), &DockerfileWords)?;
+    for warning in graph.warnings.into_iter().chain(warnings) {
+        sink.event(Event::Warning(warning));
+    }
+    sink.event(Event::PlanReady { steps: step_names(&plan) });
+    let contexts = Contexts::open(request, store, &plan).map_err(BuildError::Context)?;
+    let cache = LocalCache::open(store);
+    loop {
+        let attempt = Attempt { request, store, sink, plan: &plan, bases: &bases, contexts: &contexts, cache: &cache };
+        match attempt.run(cancel) {
+            Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
+            Err(_) if cancel.is_cancelled() => return Err(BuildError::Cancelled),
+            other => return other,
+        }
+    }
+}
+
+/// Strikes every record that holds the layer that is gone; the caller then starts again, which ends, since no record
+/// is struck twice.
+fn strike(cache: &dyn CacheBackend, error: BuildError) -> Result<(), BuildError> {
+    let Some(execution) = error.gone() else { return Err(error) };
+    match cache.strike_executions(&[execution]) {
+        Ok(0) => Err(error),
+        Ok(_) => Ok(()),
+        Err(error) => Err(BuildError::Output(error.into())),
+    }
+}
+
+fn parse(request: &BuildRequest, sink: &dyn ProgressSink) -> Result<Dockerfile, BuildError> {
+    let outcome = dockerfile::parse(request.dockerfile.clone());
+    for warning in outcome.warnings {
+        sink.event(Event::Warning(warning));
+    }
+    match outcome.dockerfile {
+        Some(dockerfile) if outcome.errors.is_empty() => {
+            lint::lint(&dockerfile).into_iter().for_each(|warning| sink.event(Event::Warning(warning)));
+            Ok(dockerfile)
+        }
+        _ => Err(BuildError::Parse(outcome.errors)),
+    }
+}
+
+fn graph_options(request: &BuildRequest) -> GraphOptions {
+    GraphOptions {
+        target: request.target.clone(),
+        build_args: request.build_args.iter().cloned().collect(),
+        named_contexts: request.build_contexts.iter().map(|(name, source)| (name.clone(), source.kind())).collect(),
+        target_platform: request.platform.clone(),
+        build_platform: Platform::host(),
+    }
+}
+
+fn plan_options(request: &BuildRequest) -> PlanOptions {
+    PlanOptions {
+        proxies: request.proxies.clone(),
+        network: request.network,
+        labels: request.labels.clone(),
+        host_name: None,
+        source_date_epoch: request.source_date_epoch.and_then(|epoch| i64::try_from(epoch).ok()),
+    }
+}
+
+fn step_names(plan: &Plan) -> Vec<(StepId, String)> {
+    let stages = plan.stages.iter();
+    stages
+        .flat_map(|stage| {
+            let steps = stage.steps.iter().enumerate();
+            steps.map(|(at, step)| (StepId { stage: stage.number, step: at }, step.name.clone()))
+        })
+        .collect()
+}
+
+/// One try at a plan; another follows only if a layer that a record holds turned out to be gone.
+struct Attempt<'a> {
+    request: &'a BuildRequest,
+    store: &'a Store,
+    sink: &'a dyn ProgressSink,
+    plan: &'a Plan,
+    bases: &'a Bases,
+    contexts: &'a Contexts,
+    cache: &'a dyn CacheBackend,
+}
+
+impl Attempt<'_> {
+    fn run(&self, outer: &Cancel) -> Result<BuildResult, BuildError> {
+        let cancel = outer.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
+        let map = IdMap::detect();
+        let worker = LazyWorker::new(self.store.root(), &map, &cancel);
+        let directories = self.store.directories(&map.digest).map_err(StepError::from)?;
+        let lease = self.store.lease().map_err(StepError::from)?;
+        let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);
+        let settings = Settings {
+            no_cache: self.request.no_cache,
+            jobs: self.request.jobs.map(Into::into),
+            secrets: &self.request.secrets,
+            source_date_epoch: self.plan.source_date_epoch,
+            tier: map.tier_name(),
+            now,
+            random,
+        };
+        let session = Session::new(Parts {
+            plan: self.plan,
+            bases: self.bases,
+            settings: &settings,
+            contexts: self.contexts,
+            store: self.store,
+            shelf: &shelf,
+            worker: &worker,
+            cache: self.cache,
+            sink: self.sink,
+            cancel: &cancel,
+        });
+        let state = session.run()?;
+        let image = self.finish(&shelf, &state)?;
+        let manifests = output::write(&self.request.outputs, &image, self.store, self.sink)?;
+        Ok(BuildResult { id: image.id(), manifests })
+    }
+
+    /// Returns the image of a finished target: every layer as a blob in the store, and the config.
+    fn finish(&self, shelf: &Shelf<'_>, state: &State) -> Result<FinishedImage, BuildError> {
+        let layers = shelf.blobs(&state.stack)?;
+        let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
+        let config = assemble::image_config(self.plan, self.bases, &built_times(&state.stack), &diff_ids);
+        Ok(FinishedImage::new(config, layers, BTreeMap::new()))
+    }
+}
+
+/// Returns the times of the layers that were built, the lowest first.
+fn built_times(stack: &[Layer]) -> Vec<Timestamp> {
+    let created = |layer: &Layer| match layer {
+        Layer::Built { created, .. } => Some(*created),
+        Layer::Base { .. } => None,
+    };
+    stack.iter().filter_map(created).collect()
+}
+
+/// Returns the time now.
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp { seconds: since.as_secs().cast_signed(), nanoseconds: since.subsec_nanos() }
+}
+
+/// Returns a random name for an execution.
+fn random() -> ExecutionId {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .expect("the kernel gives 16 random bytes at once");
+    ExecutionId(bytes)
+}

@@ -1,0 +1,140 @@
+//! RUN: from the plan's op to what the sandbox is told, and what comes of it.
+
+use crate::error::StepError;
+use crate::exec::material::TreeOf;
+use crate::exec::step::StepRun;
+use crate::plan::op::{From, MountKind, MountOp, RunOp};
+use crate::progress::Event;
+use crate::request::SecretSource;
+use crate::sandbox::spec::{MountSource, MountSpec, RunResult, RunSpec};
+use crate::worker::protocol::Exit;
+use layerfs::io_error::IoContext;
+use layerfs::layer::LayerKey;
+use layerfs::path::TreePath;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+
+impl StepRun<'_> {
+    /// Runs a command; its layer is then kept under `key`.
+    pub(super) fn run(&self, op: &RunOp, key: LayerKey) -> Result<(), StepError> {
+        let mut secrets = Secrets::default();
+        let mut environment = op.environment.clone();
+        environment.extend(op.proxies.iter().cloned());
+        let mut mounts = Vec::new();
+        for mount in &op.mounts {
+            mounts.extend(self.mount(mount, &mut secrets, &mut environment)?);
+        }
+        let spec = RunSpec {
+            stack: self.session.shelf.directories(&self.state.stack)?,
+            arguments: op.arguments.clone(),
+            environment,
+            working_directory: op.working_directory.clone(),
+            user: op.user.clone(),
+            network: op.network,
+            host_name: op.host_name.clone(),
+            mounts,
+            script: op.script.clone(),
+            result: RunResult::Commit(key),
+        };
+        self.hand_over(&spec, secrets)
+    }
+
+    fn hand_over(&self, spec: &RunSpec, secrets: Secrets) -> Result<(), StepError> {
+        let step = self.id;
+        let output = |stream, bytes| self.session.sink.event(Event::Output { step, stream, bytes });
+        let exit = self.session.worker.get()?.run(spec, &secrets.files, &output, self.session.cancel)?;
+        if self.session.cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        match exit {
+            Exit::Status(0) => Ok(()),
+            _ => Err(StepError::Command { command: spec.arguments.join(" "), exit }),
+        }
+    }
+
+    /// Returns what the sandbox is told of a mount; nothing for a secret that is optional and was not given.
+    fn mount(
+        &self,
+        mount: &MountOp,
+        secrets: &mut Secrets,
+        environment: &mut Vec<(String, String)>,
+    ) -> Result<Option<MountSpec>, StepError> {
+        let kind = match &mount.kind {
+            MountKind::Bind { from, source, writable } => {
+                let (stack, source) = self.tree(from, source)?;
+                MountSource::Tree { stack, source, writable: *writable }
+            }
+            MountKind::Cache { id, sharing, readonly, seed, mode, uid, gid } => MountSource::Cache {
+                id: id.clone(),
+                sharing: *sharing,
+                readonly: *readonly,
+                seed: seed.as_ref().map(|(from, source)| self.tree(from, source)).transpose()?,
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+            },
+            MountKind::Tmpfs { size } => MountSource::Tmpfs { size: *size },
+            MountKind::Secret { id, environment: variable, file, required, mode, uid, gid } => {
+                let Some(value) = self.secret(id, *required)? else {
+                    environment.extend(variable.clone().map(|name| (name, String::new())));
+                    return Ok(None);
+                };
+                if let Some(name) = variable {
+                    environment.push((name.clone(), String::from_utf8_lossy(&value).into_owned()));
+                }
+                if !file {
+                    return Ok(None);
+                }
+                MountSource::Secret { descriptor: secrets.add(&value)?, mode: *mode, uid: *uid, gid: *gid }
+            }
+        };
+        Ok(Some(MountSpec { target: mount.target.clone(), kind }))
+    }
+
+    /// Returns the layers of a tree that a mount shows, with directories, and the path in it.
+    fn tree(&self, from: &From, source: &TreePath) -> Result<(Vec<LayerKey>, TreePath), StepError> {
+        match self.session.tree_of(from, source)? {
+            TreeOf::Stack(stack) => Ok((self.session.shelf.directories(&stack)?, source.clone())),
+            TreeOf::Copied(key) => Ok((vec![key], source.clone())),
+            TreeOf::Empty => Ok((Vec::new(), source.clone())),
+        }
+    }
+
+    /// Returns the bytes of a secret; they live in this process until the mount is handed over.
+    fn secret(&self, id: &str, required: bool) -> Result<Option<Vec<u8>>, StepError> {
+        let Some(secret) = self.session.settings.secrets.iter().find(|secret| secret.id == id) else {
+            return if required { Err(StepError::SecretMissing { id: id.to_owned() }) } else { Ok(None) };
+        };
+        let value = match &secret.source {
+            SecretSource::Environment(value) => value.clone(),
+            SecretSource::File(path) => {
+                let mut value = Vec::new();
+                let file = File::open(path).at("open secret", path)?;
+                file.take(SecretSource::LIMIT + 1).read_to_end(&mut value).at("read secret", path)?;
+                value
+            }
+        };
+        if value.len() as u64 > SecretSource::LIMIT {
+            return Err(StepError::SecretTooLarge { id: id.to_owned() });
+        }
+        Ok(Some(value))
+    }
+}
+
+/// The secrets of one command, in memory files to hand over.
+#[derive(Default)]
+struct Secrets {
+    files: Vec<File>,
+}
+
+impl Secrets {
+    /// Adds a secret and returns its number.
+    fn add(&mut self, value: &[u8]) -> Result<usize, StepError> {
+        let fd = rustix::fs::memfd_create("secret", rustix::fs::MemfdFlags::CLOEXEC).at("create", "memfd")?;
+        let mut file = File::from(fd);
+        file.write_all(value).at("write", "memfd")?;
+        file.rewind().at("rewind", "memfd")?;
+        self.files.push(file);
+        Ok(self.files.len() - 1)
+    }
+}
