@@ -1,10 +1,37 @@
 //! The Dockerfile language: text in, [`Dockerfile`] out; pure.
 //!
 //! ```text
-//! &str -> directives -> lines (continuations, comments, heredocs) -> flags, words -> Instruction
+//! &str -> directives -> lines, joined (continuations, comments, heredocs) -> flags, words -> Instruction
+//!         directives.rs lines.rs statement.rs joined.rs heredoc.rs    flags.rs arguments.rs typed.rs
 //! ```
+//!
+//! Parsing goes on after an error, so that one run reports all of them. [`words`] expands variables later, when the
+//! plan knows their values; [`lint`] looks at what was parsed.
 
+mod arguments;
+mod directives;
+mod duration;
+pub mod error;
+mod flags;
+mod heredoc;
 pub mod instruction;
+mod joined;
+pub mod keyword;
+mod lines;
+pub mod lint;
+mod mount;
+mod parser;
+mod statement;
+pub(crate) mod suggest;
+#[cfg(test)]
+mod tests;
+mod typed;
+pub mod words;
+
+pub use error::ParseError;
+pub use lint::lint;
+pub use parser::{ParseOutcome, parse, parse_instruction};
+pub use words::{ExpandError, Expanded, ExpandedWords, Expander};
 
 use crate::source::{Source, Span, Spanned};
 use instruction::Instruction;
@@ -20,6 +47,8 @@ pub struct Dockerfile {
     pub global_args: Vec<Spanned<instruction::Arg>>,
     /// The stages in order; at least one.
     pub stages: Vec<Stage>,
+    /// Where the name of each instruction stands, in order, FROM and the ARGs before it included.
+    pub keywords: Vec<Span>,
 }
 
 /// Parser directives (`# syntax=`, `# escape=`, `# check=`).

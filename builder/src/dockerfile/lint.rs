@@ -1,0 +1,193 @@
+//! [`lint`]: the rules that need only what was parsed (FEATURES 1.8); each is a row of a table.
+
+use super::instruction::{CommandLine, Instruction, KeyValue};
+use super::{Dockerfile, Parsed, Stage};
+use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+use std::collections::{HashMap, HashSet};
+
+/// The rule that the lexer itself applies.
+pub(super) const NO_EMPTY_CONTINUATION: &str = "NoEmptyContinuation";
+
+/// A rule: its name, what to do about what it finds, and how it looks.
+#[derive(Debug)]
+struct Rule {
+    name: &'static str,
+    help: &'static str,
+    find: fn(&Dockerfile) -> Vec<(Span, String)>,
+}
+
+const RULES: [Rule; 9] = [
+    Rule { name: "StageNameCasing", help: "write stage names in lower case", find: stage_name_casing },
+    Rule { name: "FromAsCasing", help: "write both in the same case", find: from_as_casing },
+    Rule {
+        name: "ConsistentInstructionCasing",
+        help: "write all instructions in the same case",
+        find: consistent_instruction_casing,
+    },
+    Rule { name: "DuplicateStageName", help: "give each stage a name of its own", find: duplicate_stage_name },
+    Rule { name: "ReservedStageName", help: "choose another name", find: reserved_stage_name },
+    Rule {
+        name: "JSONArgsRecommended",
+        help: "write the command as a JSON array, so that it gets signals itself",
+        find: json_args_recommended,
+    },
+    Rule {
+        name: "MaintainerDeprecated",
+        help: "use `LABEL org.opencontainers.image.authors=`",
+        find: maintainer_deprecated,
+    },
+    Rule {
+        name: "MultipleInstructionsDisallowed",
+        help: "keep the last one",
+        find: multiple_instructions_disallowed,
+    },
+    Rule { name: "LegacyKeyValueFormat", help: "write `key=value`", find: legacy_key_value_format },
+];
+
+/// Returns the warnings of every rule, in the order of their places.
+pub fn lint(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
+    let mut warnings: Vec<Diagnostic> = Vec::new();
+    for rule in &RULES {
+        let found = (rule.find)(dockerfile).into_iter();
+        warnings.extend(found.map(|(span, message)| Diagnostic::warning(rule.name, message, span).help(rule.help)));
+    }
+    warnings.sort_by_key(|warning| warning.labels.first().map(|label| label.span));
+    warnings
+}
+
+fn text(dockerfile: &Dockerfile, span: Span) -> &str {
+    &dockerfile.source.text[span.range()]
+}
+
+/// Returns stage names with their places.
+fn names(dockerfile: &Dockerfile) -> impl Iterator<Item = (&str, Span)> {
+    let names = dockerfile.stages.iter().filter_map(|stage| stage.from.value.name.as_ref());
+    names.map(|name| (name.value.as_str(), name.span))
+}
+
+fn instructions(dockerfile: &Dockerfile) -> impl Iterator<Item = &Parsed> {
+    dockerfile.stages.iter().flat_map(|stage| &stage.instructions)
+}
+
+fn stage_name_casing(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let typed = names(dockerfile).map(|(name, span)| (name, text(dockerfile, span), span));
+    let wrong = typed.filter(|(name, typed, _)| name != typed && typed.to_lowercase() == **name);
+    wrong.map(|(_, typed, span)| (span, format!("stage name `{typed}` should be lowercase"))).collect()
+}
+
+fn from_as_casing(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    dockerfile.stages.iter().filter_map(|stage| differing_as(dockerfile, stage)).collect()
+}
+
+fn differing_as(dockerfile: &Dockerfile, stage: &Stage) -> Option<(Span, String)> {
+    let from = &stage.from.value;
+    let name = from.name.as_ref()?;
+    let start = stage.from.span.start;
+    let typed_from = dockerfile.source.text.get(start..start + "from".len())?;
+    let between = Span::new(from.image.span.end, name.span.start.max(from.image.span.end));
+    let at = between.start + text(dockerfile, between).to_ascii_lowercase().find("as")?;
+    let span = Span::new(at, at + "as".len());
+    let typed_as = text(dockerfile, span);
+    let agree = is_upper(typed_from) && is_upper(typed_as) || is_lower(typed_from) && is_lower(typed_as);
+    (!agree).then(|| (span, format!("`{typed_as}` and `{typed_from}` keywords' casing do not match")))
+}
+
+fn consistent_instruction_casing(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let typed = || dockerfile.keywords.iter().map(|&span| (span, text(dockerfile, span)));
+    let count = |wanted: fn(&str) -> bool| typed().filter(|(_, name)| wanted(name)).count();
+    let (majority, is_right): (_, fn(&str) -> bool) =
+        if count(is_lower) > count(is_upper) { ("lowercase", is_lower) } else { ("uppercase", is_upper) };
+    let wrong = typed().filter(|(_, name)| !is_right(name));
+    let message =
+        |name: &str| format!("command `{name}` should match the case of the command majority ({majority})");
+    wrong.map(|(span, name)| (span, message(name))).collect()
+}
+
+fn is_upper(name: &str) -> bool {
+    !name.bytes().any(|byte| byte.is_ascii_lowercase())
+}
+
+fn is_lower(name: &str) -> bool {
+    !name.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+fn duplicate_stage_name(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let mut seen = HashSet::new();
+    let again = names(dockerfile).filter(|(name, _)| !seen.insert(*name));
+    again.map(|(name, span)| (span, format!("duplicate stage name `{name}`, stage names should be unique"))).collect()
+}
+
+fn reserved_stage_name(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let reserved = names(dockerfile).filter(|(name, _)| matches!(*name, "scratch" | "context"));
+    let message = |name: &str| format!("stage name should not use the same name as reserved stage `{name}`");
+    reserved.map(|(name, span)| (span, message(name))).collect()
+}
+
+/// Finds CMD and ENTRYPOINT in shell form where no SHELL was chosen, in the stage or in those it starts from.
+fn json_args_recommended(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let mut found = Vec::new();
+    let mut chose_shell: HashMap<&str, bool> = HashMap::new();
+    for stage in &dockerfile.stages {
+        let from = &stage.from.value;
+        let base = from.image.value.to_lowercase();
+        let mut shell = chose_shell.get(base.as_str()).copied().unwrap_or(false);
+        for parsed in &stage.instructions {
+            match &parsed.instruction {
+                Instruction::Shell(_) => shell = true,
+                Instruction::Cmd(CommandLine::Shell(_)) | Instruction::Entrypoint(CommandLine::Shell(_)) if !shell => {
+                    found.push((parsed.span, json_message(dockerfile, parsed)));
+                }
+                _ => {}
+            }
+        }
+        chose_shell.extend(from.name.as_ref().map(|name| (name.value.as_str(), shell)));
+    }
+    found
+}
+
+fn json_message(dockerfile: &Dockerfile, parsed: &Parsed) -> String {
+    let name = text(dockerfile, parsed.name_span).to_uppercase();
+    format!("JSON arguments recommended for {name} to prevent unintended behavior related to OS signals")
+}
+
+fn maintainer_deprecated(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let found = instructions(dockerfile).filter(|parsed| matches!(parsed.instruction, Instruction::Maintainer(_)));
+    let message = "maintainer instruction is deprecated in favor of using label";
+    found.map(|parsed| (parsed.span, message.to_owned())).collect()
+}
+
+/// Finds CMD, ENTRYPOINT and HEALTHCHECK that a later one of the same stage replaces.
+fn multiple_instructions_disallowed(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let mut found = Vec::new();
+    for stage in &dockerfile.stages {
+        let mut last: HashMap<&str, Span> = HashMap::new();
+        for parsed in &stage.instructions {
+            let name = match parsed.instruction {
+                Instruction::Cmd(_) => "CMD",
+                Instruction::Entrypoint(_) => "ENTRYPOINT",
+                Instruction::Healthcheck(_) => "HEALTHCHECK",
+                _ => continue,
+            };
+            found.extend(last.insert(name, parsed.span).map(|span| (span, multiple(name))));
+        }
+    }
+    found
+}
+
+fn multiple(name: &str) -> String {
+    format!(
+        "multiple {name} instructions should not be used in the same stage because only the last one will be used"
+    )
+}
+
+fn legacy_key_value_format(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let legacy = |pairs: &[KeyValue]| pairs.iter().any(|pair| pair.legacy);
+    let found = instructions(dockerfile).filter_map(|parsed| match &parsed.instruction {
+        Instruction::Env(pairs) if legacy(pairs) => Some((parsed.span, "ENV")),
+        Instruction::Label(pairs) if legacy(pairs) => Some((parsed.span, "LABEL")),
+        _ => None,
+    });
+    let message = |name| format!("`{name} key=value` should be used instead of legacy `{name} key value` format");
+    found.map(|(span, name)| (span, message(name))).collect()
+}
