@@ -1,11 +1,45 @@
 //! [`Plan`]: a build in which all variables are gone; a value.
+//!
+//! ```text
+//! stage -> scope (what variables are worth) -> stage (one instruction after another)
+//!            config (metadata)   run, mount, copy (ops)   history, names (what to show)
+//! ```
 
+mod base;
+mod chmod;
+mod config;
+mod copy;
+mod error;
+pub mod expand;
+mod history;
+mod lint;
+mod mount;
+mod names;
 pub mod op;
+mod ports;
+mod run;
+mod scope;
+mod signal;
+mod size;
+mod stage;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
+pub use error::PlanError;
+pub use mount::MountError;
+
+use crate::bases::Bases;
+use crate::diagnostic::Diagnostic;
+use crate::dockerfile::Dockerfile;
+use crate::graph::StageGraph;
 use crate::source::Span;
+use expand::WordExpander;
 use layerfs::image::{History, ImageConfig};
 use layerfs::platform::Platform;
-use op::Op;
+use op::{Network, Op};
+use stage::{Input, StagePlanner};
 
 /// A build in which all variables are gone: the stages that the target needs, in the order of the Dockerfile.
 #[derive(Debug, Clone)]
@@ -16,6 +50,67 @@ pub struct Plan {
     pub target: usize,
     /// The platform of the image.
     pub platform: Platform,
+    /// SOURCE_DATE_EPOCH in seconds: the build argument, else what the caller said.
+    pub source_date_epoch: Option<i64>,
+}
+
+/// What the caller says about the plan; build arguments and platforms came with the graph.
+#[derive(Debug, Clone)]
+pub struct PlanOptions {
+    /// Proxy variables of the caller, for every RUN; proxy build arguments stand before them.
+    pub proxies: Vec<(String, String)>,
+    /// The network of a RUN that does not choose one.
+    pub network: Network,
+    /// Labels of the image, set last.
+    pub labels: Vec<(String, String)>,
+    /// Host name of every RUN; the build argument `BUILDKIT_SANDBOX_HOSTNAME` stands before it.
+    pub host_name: Option<String>,
+    /// SOURCE_DATE_EPOCH in seconds; the build argument stands before it.
+    pub source_date_epoch: Option<i64>,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            proxies: Vec::new(),
+            network: Network::Host,
+            labels: Vec::new(),
+            host_name: None,
+            source_date_epoch: None,
+        }
+    }
+}
+
+impl Plan {
+    /// Returns the plan of the stages in `graph`, and what the user should look at. `bases` has the images of
+    /// [`StageGraph::images`], in that order.
+    ///
+    /// # Errors
+    /// [`PlanError`], each with its place.
+    pub fn new(
+        dockerfile: &Dockerfile,
+        graph: &StageGraph,
+        bases: &Bases,
+        options: &PlanOptions,
+        expander: &dyn WordExpander,
+    ) -> Result<(Self, Vec<Diagnostic>), PlanError> {
+        let input = Input::new(dockerfile, graph, bases, options, expander)?;
+        let mut warnings = lint::unconsumed_arguments(dockerfile, &graph.globals);
+        let mut states = Vec::with_capacity(graph.stages.len());
+        let mut stages = Vec::with_capacity(graph.stages.len());
+        for stage in &graph.stages {
+            let planned = StagePlanner::new(&input, stage, &states)?.plan()?;
+            stages.push(planned.stage);
+            states.push(planned.state);
+            warnings.extend(planned.warnings);
+        }
+        let target: &mut PlannedStage = &mut stages[graph.target];
+        if !options.labels.is_empty() {
+            target.config.config.labels.get_or_insert_default().extend(options.labels.iter().cloned());
+        }
+        let (target, platform) = (graph.target, graph.platform.clone());
+        Ok((Self { stages, target, platform, source_date_epoch: input.source_date_epoch }, warnings))
+    }
 }
 
 /// A stage of a plan.
@@ -29,6 +124,8 @@ pub struct PlannedStage {
     pub base: PlanBase,
     /// Where its FROM stands.
     pub span: Span,
+    /// The name to show while its image is fetched: `[build 1/5] FROM debian`; none if it starts from no image.
+    pub base_name: Option<String>,
     /// What changes files, in order.
     pub steps: Vec<Step>,
     /// The image config at its end: everything but `created`, `rootfs.diff_ids` and the times of history lines.
@@ -44,6 +141,11 @@ pub struct HistoryLine {
     pub line: History,
     /// Index into the stage's `steps` if the line has a layer.
     pub step: Option<usize>,
+}
+
+/// Returns the history line of a layer of which nothing is known (9-2).
+pub(crate) fn synthesised_history() -> History {
+    history::synthesised(None)
 }
 
 /// What a stage starts from.

@@ -1,0 +1,179 @@
+//! [`GraphError`]: why a Dockerfile has no graph of stages.
+
+use super::suggest::did_you_mean;
+use crate::diagnostic::{Diagnose, Diagnostic};
+use crate::plan::expand::ExpansionError;
+use crate::source::Span;
+use layerfs::platform::{Platform, PlatformError};
+
+/// Why a Dockerfile has no graph of stages.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    /// The Dockerfile has no FROM.
+    #[error("the Dockerfile has no build stage")]
+    NoStage,
+    /// A word cannot be expanded.
+    #[error("expand `{word}`: {error}")]
+    Expansion {
+        /// The word as typed.
+        word: String,
+        /// What is wrong.
+        error: ExpansionError,
+        /// Where it stands.
+        span: Span,
+    },
+    /// The base of a stage is blank after expansion.
+    #[error("base name `{word}` is blank after expansion")]
+    BlankBase {
+        /// The word as typed.
+        word: String,
+        /// Variables in it that are unset.
+        unset: Vec<String>,
+        /// Where it stands.
+        span: Span,
+    },
+    /// The platform of a stage is blank after expansion.
+    #[error("platform `{word}` is blank after expansion")]
+    BlankPlatform {
+        /// The word as typed.
+        word: String,
+        /// Where it stands.
+        span: Span,
+    },
+    /// The platform of a stage is none.
+    #[error("parse platform of `{word}`")]
+    InvalidPlatform {
+        /// The word as typed.
+        word: String,
+        /// What is wrong.
+        #[source]
+        error: PlatformError,
+        /// Where it stands.
+        span: Span,
+    },
+    /// A stage for another platform than this machine's.
+    #[error("a stage for the foreign platform `{platform}` is not supported yet")]
+    ForeignPlatform {
+        /// The platform.
+        platform: Platform,
+        /// This machine's.
+        host: Platform,
+        /// Where it is named.
+        span: Span,
+    },
+    /// `--target` names no stage.
+    #[error("target stage `{target}` could not be found")]
+    UnknownTarget {
+        /// What was asked for.
+        target: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
+    /// A variable where none is expanded.
+    #[error("variables are not expanded in `{flag}`: `{text}`")]
+    VariableInFrom {
+        /// `COPY --from` or `RUN --mount from`.
+        flag: &'static str,
+        /// The value as typed.
+        text: String,
+        /// Where it stands.
+        span: Span,
+    },
+    /// `COPY --from=N` counts past the stages.
+    #[error("invalid stage index {index}: the Dockerfile has {count} stages, counted from 0")]
+    StageIndex {
+        /// The index as typed.
+        index: String,
+        /// How many stages there are.
+        count: usize,
+        /// Where it stands.
+        span: Span,
+    },
+    /// COPY reads a stage that comes later.
+    #[error("cannot copy from stage `{from}`: it needs to be defined before stage `{stage}`")]
+    LaterStage {
+        /// The stage that is read.
+        from: String,
+        /// The stage that reads it.
+        stage: String,
+        /// Where the COPY names it.
+        span: Span,
+        /// Where it is defined.
+        defined: Span,
+    },
+    /// Stages need each other.
+    #[error("circular dependency on stage `{stage}`")]
+    Cycle {
+        /// One of them.
+        stage: String,
+        /// Each dependency of the circle: its place, and what stands there.
+        places: Vec<(Span, String)>,
+    },
+    /// A stage starts from one that has ONBUILD triggers.
+    #[error("ONBUILD triggers of the base stage `{base}` are not supported yet")]
+    OnbuildStage {
+        /// The base stage.
+        base: String,
+        /// The FROM.
+        span: Span,
+        /// The first trigger.
+        trigger: Span,
+    },
+}
+
+impl Diagnose for GraphError {
+    fn diagnose(&self) -> Diagnostic {
+        let base = match std::error::Error::source(self) {
+            Some(source) => Diagnostic::error(format!("{self}: {source}")),
+            None => Diagnostic::error(self.to_string()),
+        };
+        let placed = self.places().into_iter().fold(base, |diagnostic, (span, text)| diagnostic.at(span, text));
+        match self.cure() {
+            Some(cure) => placed.help(cure),
+            None => placed,
+        }
+    }
+}
+
+impl GraphError {
+    /// Returns the places that the error is about, the main one first.
+    fn places(&self) -> Vec<(Span, String)> {
+        let one = |span: &Span| vec![(*span, String::new())];
+        match self {
+            Self::NoStage | Self::UnknownTarget { .. } => Vec::new(),
+            Self::Expansion { span, .. }
+            | Self::BlankBase { span, .. }
+            | Self::BlankPlatform { span, .. }
+            | Self::InvalidPlatform { span, .. }
+            | Self::ForeignPlatform { span, .. }
+            | Self::VariableInFrom { span, .. }
+            | Self::StageIndex { span, .. } => one(span),
+            Self::LaterStage { span, defined, .. } => {
+                vec![(*span, String::new()), (*defined, "the stage is defined here".to_owned())]
+            }
+            Self::Cycle { places, .. } => places.clone(),
+            Self::OnbuildStage { span, trigger, .. } => {
+                vec![(*span, String::new()), (*trigger, "the first trigger".to_owned())]
+            }
+        }
+    }
+
+    /// Returns what to do about it.
+    fn cure(&self) -> Option<String> {
+        match self {
+            Self::NoStage => Some("start with `FROM`".to_owned()),
+            Self::BlankBase { unset, .. } => unset.first().map(|name| {
+                format!("give `{name}` a default with ARG before the first FROM, or pass --build-arg {name}=…")
+            }),
+            Self::ForeignPlatform { host, .. } => Some(format!("this machine builds `{host}`")),
+            Self::UnknownTarget { suggestion, .. } => did_you_mean(suggestion.as_deref()),
+            Self::VariableInFrom { .. } => Some(
+                "define a stage with `FROM` that uses an ARG from before the first FROM, and name that stage"
+                    .to_owned(),
+            ),
+            Self::LaterStage { from, .. } => Some(format!("move the stage `{from}` up")),
+            Self::OnbuildStage { .. } => Some("write the triggers' instructions into this stage".to_owned()),
+            _ => None,
+        }
+    }
+}

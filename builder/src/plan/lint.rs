@@ -1,0 +1,62 @@
+//! Warnings of the plan (1.8).
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::dockerfile::instruction::Instruction;
+use crate::dockerfile::{Dockerfile, Stage};
+use crate::graph::globals::Globals;
+use crate::graph::suggest::{did_you_mean, nearest};
+use crate::source::Span;
+
+/// Parts of names that tell a secret.
+const SECRET: [&str; 10] =
+    ["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
+/// Parts of names that tell that it is none after all.
+const PUBLIC: [&str; 3] = ["public", "file", "version"];
+
+/// Returns a warning if `name` looks like that of a secret (1.8-16).
+pub(super) fn secret_name(instruction: &str, name: &str, span: Span) -> Option<Diagnostic> {
+    let lower = name.to_lowercase();
+    let has = |list: &[&str]| lower.split('_').any(|part| list.contains(&part));
+    (has(&SECRET) && !has(&PUBLIC)).then(|| {
+        let text = format!("{instruction} `{name}` looks like a secret, and would stay in the image or its history");
+        Diagnostic::warning("SecretsUsedInArgOrEnv", text, span).help("use `RUN --mount=type=secret`")
+    })
+}
+
+/// Returns a warning of a variable that is not set (1.8-11).
+pub(super) fn undefined_variable<'a>(name: &str, known: impl Iterator<Item = &'a str>, span: Span) -> Diagnostic {
+    let mut warning = Diagnostic::warning("UndefinedVar", format!("variable `${name}` is not defined"), span);
+    warning.help = did_you_mean(nearest(name, known));
+    warning
+}
+
+/// Returns a warning for every build argument that no ARG declares (10-3).
+pub(super) fn unconsumed_arguments(dockerfile: &Dockerfile, globals: &Globals) -> Vec<Diagnostic> {
+    let declared: Vec<&str> = dockerfile
+        .stages
+        .iter()
+        .flat_map(arguments_of)
+        .chain(dockerfile.global_args.iter().map(|argument| argument.value.name.value.as_str()))
+        .collect();
+    globals
+        .build_args()
+        .map(|(name, _)| name)
+        .filter(|name| !declared.contains(name) && !globals.is_known(name))
+        .map(|name| {
+            let text = format!("build argument `{name}` is not declared by any ARG");
+            let help = did_you_mean(nearest(name, declared.iter().copied()));
+            Diagnostic { severity: Severity::Warning, help, ..Diagnostic::error(text) }
+        })
+        .collect()
+}
+
+/// Returns the names that the ARGs of a stage declare.
+fn arguments_of(stage: &Stage) -> Vec<&str> {
+    let mut names = Vec::new();
+    for parsed in &stage.instructions {
+        if let Instruction::Arg(arguments) = &parsed.instruction {
+            names.extend(arguments.iter().map(|argument| argument.name.value.as_str()));
+        }
+    }
+    names
+}

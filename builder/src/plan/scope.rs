@@ -1,0 +1,83 @@
+//! [`Scope`]: what variables are worth at a place in a stage (1.3).
+
+use std::collections::BTreeSet;
+
+/// Arguments that never become variables of a command: they speak to the builder alone.
+const BUILDER_ONLY: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+
+/// The variables and declared arguments of a stage, up to a place in it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    /// ENV and ARG in the order in which they were first set; the last value counts.
+    environment: Vec<(String, String)>,
+    /// ARGs as declared, with the value each had then; a name may come again.
+    arguments: Vec<(String, Option<String>)>,
+}
+
+impl Scope {
+    /// Returns the scope at the start of a stage whose image has `environment`.
+    pub(super) fn of_image(environment: &[String]) -> Self {
+        let mut scope = Self::default();
+        for variable in environment {
+            let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+            scope.set(name, value);
+        }
+        scope
+    }
+
+    /// Returns the value of a variable.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets a variable; one that is set keeps its place.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        match self.environment.iter_mut().find(|(other, _)| other == name) {
+            Some((_, old)) => value.clone_into(old),
+            None => self.environment.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    /// Declares an argument; without a value its variable stays as it is (1.3-2).
+    pub(super) fn declare(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value
+            && !BUILDER_ONLY.contains(&name)
+        {
+            self.set(name, value);
+        }
+        self.arguments.push((name.to_owned(), value.map(str::to_owned)));
+    }
+
+    /// Reports whether an ARG of this stage or of one it starts from declares `name`.
+    pub(super) fn declares(&self, name: &str) -> bool {
+        self.arguments.iter().any(|(other, _)| other == name)
+    }
+
+    /// Returns the variables in order.
+    pub(super) fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// Returns the names of the variables.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.environment.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Returns what history shows before a command: `|2 a=1 b=2`, each argument once, at its first place with the value
+    /// that its variable has now (1.3-5); nothing if none is declared.
+    pub(super) fn history_prefix(&self) -> Option<String> {
+        let mut seen = BTreeSet::new();
+        let shown: Vec<String> = self
+            .arguments
+            .iter()
+            .filter(|(name, _)| seen.insert(name))
+            .map(|(name, _)| format!("{name}={}", self.shown_value(name)))
+            .collect();
+        (!shown.is_empty()).then(|| format!("|{} {}", shown.len(), shown.join(" ")))
+    }
+
+    fn shown_value(&self, name: &str) -> &str {
+        let declared = || self.arguments.iter().rev().find(|(other, _)| other == name)?.1.as_deref();
+        self.get(name).or_else(declared).unwrap_or_default()
+    }
+}

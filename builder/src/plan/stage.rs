@@ -1,0 +1,292 @@
+//! [`StagePlanner`]: plans one stage, one instruction after another.
+
+use super::expand::WordExpander;
+use super::op::{CopyOp, From, Op};
+use super::scope::Scope;
+use super::{HistoryLine, PlanBase, PlanError, PlanOptions, PlannedStage, Step};
+use super::{base, history, lint, names};
+use crate::bases::Bases;
+use crate::diagnostic::Diagnostic;
+use crate::dockerfile::instruction::{Instruction, Word};
+use crate::dockerfile::{Dockerfile, Parsed, Stage};
+use crate::graph::{GraphStage, StageBase, StageGraph};
+use crate::source::Span;
+use layerfs::image::ImageConfig;
+use layerfs::path::TreePath;
+use names::StepNames;
+
+/// Longest value of a variable, in bytes: Linux hands no longer string to a program (MAX_ARG_STRLEN, execve(2)).
+const MAXIMUM_VALUE: usize = 128 * 1024;
+
+/// What all stages of a plan are made from.
+pub(super) struct Input<'a> {
+    pub dockerfile: &'a Dockerfile,
+    pub graph: &'a StageGraph,
+    pub bases: &'a Bases,
+    pub options: &'a PlanOptions,
+    pub expander: &'a dyn WordExpander,
+    pub source_date_epoch: Option<i64>,
+}
+
+impl<'a> Input<'a> {
+    /// Returns the input of a plan.
+    pub(super) fn new(
+        dockerfile: &'a Dockerfile,
+        graph: &'a StageGraph,
+        bases: &'a Bases,
+        options: &'a PlanOptions,
+        expander: &'a dyn WordExpander,
+    ) -> Result<Self, PlanError> {
+        let source_date_epoch = match graph.globals.build_arg("SOURCE_DATE_EPOCH") {
+            None | Some("") => options.source_date_epoch,
+            Some(value) => Some(value.parse().map_err(|_| PlanError::InvalidEpoch { value: value.to_owned() })?),
+        };
+        Ok(Self { dockerfile, graph, bases, options, expander, source_date_epoch })
+    }
+}
+
+/// What a stage hands on to stages that start from it.
+#[derive(Debug, Clone)]
+pub(super) struct StageState {
+    pub scope: Scope,
+    pub image: ImageConfig,
+    /// Whether a WORKDIR of the Dockerfile set the working directory.
+    pub workdir_set: bool,
+}
+
+/// A planned stage with what it hands on.
+pub(super) struct Planned {
+    pub stage: PlannedStage,
+    pub state: StageState,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Plans one stage.
+pub(super) struct StagePlanner<'a> {
+    pub input: &'a Input<'a>,
+    pub graph: &'a GraphStage,
+    pub stage: &'a Stage,
+    pub state: StageState,
+    /// Whether this stage has a CMD.
+    pub command_set: bool,
+    pub names: StepNames,
+    pub steps: Vec<Step>,
+    pub history: Vec<HistoryLine>,
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl<'a> StagePlanner<'a> {
+    /// Returns the planner of a stage; `states` are those of the stages before it.
+    pub(super) fn new(input: &'a Input<'a>, graph: &'a GraphStage, states: &[StageState]) -> Result<Self, PlanError> {
+        let stage = &input.dockerfile.stages[graph.number];
+        let state = starting_state(input, graph, stage, states)?;
+        Ok(Self {
+            input,
+            graph,
+            stage,
+            state,
+            command_set: false,
+            names: StepNames::new(input.dockerfile, stage, graph),
+            steps: Vec::new(),
+            history: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Returns the plan of the stage.
+    pub(super) fn plan(mut self) -> Result<Planned, PlanError> {
+        let base_name = self.base_name();
+        if !self.graph.replaced {
+            let stage = self.stage;
+            stage.instructions.iter().try_for_each(|parsed| self.instruction(parsed))?;
+        }
+        let stage = PlannedStage {
+            number: self.graph.number,
+            name: self.stage.from.value.name.as_ref().map(|name| name.value.clone()),
+            base: plan_base(&self.graph.base),
+            span: self.stage.from.span,
+            base_name,
+            steps: self.steps,
+            config: self.state.image.clone(),
+            history: self.history,
+        };
+        Ok(Planned { stage, state: self.state, warnings: self.warnings })
+    }
+
+    /// Names the step of the base; a directory as base becomes a step that copies it.
+    fn base_name(&mut self) -> Option<String> {
+        match &self.graph.base {
+            StageBase::Image(image) => self.names.base(self.graph, &self.input.graph.images[*image].name),
+            StageBase::Directory(name) => {
+                let line = format!("FROM {name}");
+                let shown = self.names.step(&line);
+                self.push_step(Op::Copy(whole_directory(name)), self.stage.from.span, shown);
+                let step = Some(self.steps.len() - 1);
+                self.history.push(HistoryLine { line: history::synthesised(Some(line)), step });
+                None
+            }
+            StageBase::Scratch | StageBase::Stage(_) => None,
+        }
+    }
+
+    fn instruction(&mut self, parsed: &Parsed) -> Result<(), PlanError> {
+        let span = parsed.span;
+        match &parsed.instruction {
+            Instruction::Run(run) => self.run(run, parsed),
+            Instruction::Copy(copy) => self.copy(copy, parsed),
+            Instruction::Add(add) => self.add(add, parsed),
+            Instruction::Workdir(path) => self.workdir(path, parsed),
+            Instruction::Arg(arguments) => self.arguments(arguments),
+            Instruction::Env(variables) => self.environment(variables, span),
+            Instruction::Label(labels) => self.labels(labels),
+            Instruction::Cmd(command) => self.command(command),
+            Instruction::Entrypoint(command) => self.entrypoint(command),
+            Instruction::Expose(ports) => self.expose(ports),
+            Instruction::Healthcheck(check) => self.healthcheck(check),
+            Instruction::Maintainer(name) => self.maintainer(name),
+            Instruction::Onbuild(onbuild) => self.onbuild(onbuild),
+            Instruction::Shell(shell) => self.shell(shell),
+            Instruction::Stopsignal(signal) => self.stop_signal(signal),
+            Instruction::User(user) => self.user(user),
+            Instruction::Volume(volumes) => self.volumes(volumes),
+        }
+    }
+
+    /// Returns `word` with the variables that stand before this instruction (1.2-2).
+    pub(super) fn expand(&mut self, word: &Word) -> Result<String, PlanError> {
+        self.expand_text(&word.value, word.span)
+    }
+
+    /// Returns the text of a word at `span`, expanded.
+    pub(super) fn expand_text(&mut self, text: &str, span: Span) -> Result<String, PlanError> {
+        let scope = &self.state.scope;
+        let lookup = |name: &str| scope.get(name).map(str::to_owned);
+        let escape = self.input.dockerfile.directives.escape();
+        let expanded = self.input.expander.expand(text, escape, &lookup).map_err(|error| failed(text, error, span))?;
+        self.warn_unset(&expanded.unset, span);
+        check_value(text, &expanded.text, span)?;
+        Ok(expanded.text)
+    }
+
+    /// Returns an instruction's name and text as it is shown, its variables replaced where that can be done.
+    pub(super) fn shown(&self, parsed: &Parsed) -> String {
+        let scope = &self.state.scope;
+        let lookup = |name: &str| scope.get(name).map(str::to_owned);
+        let escape = self.input.dockerfile.directives.escape();
+        match self.input.expander.expand_display(&parsed.original, escape, &lookup) {
+            Ok(expanded) => names::shown(parsed, &expanded.text),
+            Err(_) => names::shown(parsed, &parsed.original),
+        }
+    }
+
+    /// Warns of variables that are not set, unless an ARG declares them (1.2-10).
+    pub(super) fn warn_unset(&mut self, unset: &[String], span: Span) {
+        for name in unset.iter().filter(|name| !self.state.scope.declares(name)) {
+            self.warnings.push(lint::undefined_variable(name, self.state.scope.names(), span));
+        }
+    }
+
+    /// Adds a step.
+    pub(super) fn push_step(&mut self, op: Op, span: Span, name: String) {
+        self.steps.push(Step { op, span, name });
+    }
+
+    /// Adds a history line of what has no layer.
+    pub(super) fn note(&mut self, text: String) {
+        self.history.push(HistoryLine { line: history::line(text, false), step: None });
+    }
+
+    /// Adds a history line of the step that was added last.
+    pub(super) fn note_step(&mut self, text: String) {
+        let step = self.steps.len().checked_sub(1);
+        self.history.push(HistoryLine { line: history::line(text, true), step });
+    }
+
+    /// Returns the working directory.
+    pub(super) fn working_directory(&self) -> TreePath {
+        TreePath::from(self.state.image.config.working_dir.as_str())
+    }
+
+    /// Returns the arguments that run `text` in the shell in force.
+    pub(super) fn in_shell(&self, text: &str) -> Vec<String> {
+        let shell = self.state.image.config.shell.clone().filter(|shell| !shell.is_empty());
+        let mut arguments = shell.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
+        arguments.push(text.to_owned());
+        arguments
+    }
+}
+
+/// Returns the error of a word that cannot be expanded.
+pub(super) fn failed(word: &str, error: super::expand::ExpansionError, span: Span) -> PlanError {
+    PlanError::Expansion { word: word.to_owned(), error, span }
+}
+
+/// Refuses values that no program or path can take.
+pub(super) fn check_value(word: &str, value: &str, span: Span) -> Result<(), PlanError> {
+    if value.contains('\0') {
+        return Err(PlanError::NulByte { span });
+    }
+    if value.len() >= MAXIMUM_VALUE {
+        let word = word.chars().take(40).collect();
+        return Err(PlanError::TooLong { word, length: value.len(), limit: MAXIMUM_VALUE - 1, span });
+    }
+    Ok(())
+}
+
+fn plan_base(base: &StageBase) -> PlanBase {
+    match base {
+        StageBase::Scratch | StageBase::Directory(_) => PlanBase::Scratch,
+        StageBase::Stage(stage) => PlanBase::Stage(*stage),
+        StageBase::Image(image) => PlanBase::Image(*image),
+    }
+}
+
+/// Returns the COPY of all of a named context.
+fn whole_directory(name: &str) -> CopyOp {
+    CopyOp {
+        from: From::NamedContext(name.to_owned()),
+        sources: vec![".".to_owned()],
+        heredocs: Vec::new(),
+        destination: TreePath::root(),
+        destination_is_directory: true,
+        chown: None,
+        chmod: None,
+        link: false,
+        unpack_archives: false,
+    }
+}
+
+fn starting_state(
+    input: &Input<'_>,
+    graph: &GraphStage,
+    stage: &Stage,
+    states: &[StageState],
+) -> Result<StageState, PlanError> {
+    let image = match &graph.base {
+        StageBase::Scratch | StageBase::Directory(_) => base::empty(&graph.platform),
+        StageBase::Image(index) => base_image(input, *index, graph, stage.from.value.image.span)?,
+        StageBase::Stage(index) => {
+            // A stage starts only from an earlier one, so its state is there.
+            let parent = &states[*index];
+            let image = base::inherited(&parent.image);
+            return Ok(StageState { image, ..parent.clone() });
+        }
+    };
+    let scope = Scope::of_image(image.config.env.as_deref().unwrap_or_default());
+    Ok(StageState { scope, image, workdir_set: false })
+}
+
+/// Returns the config that a stage takes over from an image; triggers are refused.
+fn base_image(input: &Input<'_>, index: usize, graph: &GraphStage, span: Span) -> Result<ImageConfig, PlanError> {
+    let name = || input.graph.images[index].name.clone();
+    let Some(base) = input.bases.images.get(index) else {
+        return Err(PlanError::UnresolvedImage { image: name(), span });
+    };
+    let config = &base.image.config;
+    if let Some(trigger) = config.config.on_build.as_deref().unwrap_or_default().first()
+        && !graph.replaced
+    {
+        return Err(PlanError::OnbuildImage { image: name(), trigger: trigger.clone(), span });
+    }
+    Ok(base::inherited(config))
+}
