@@ -10,10 +10,12 @@
 
 mod baseline;
 mod decide;
+mod opener;
 mod rewrite;
 mod scan;
 
 pub use baseline::Baseline;
+pub use opener::opener;
 
 use crate::change::{Change, Node};
 use crate::index::{ACCOUNT_FILES, LayerIndex};

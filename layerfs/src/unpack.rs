@@ -21,7 +21,9 @@ pub use limits::UnpackLimits;
 use crate::index::LayerIndex;
 use crate::path::TreePath;
 use crate::rootdir::RootDir;
-use crate::tar::TarError;
+use crate::tar::{EntryKind, TarError, TarReader};
+use layer::Stated;
+use sink::Content;
 use std::io::Read;
 
 /// A layer unpacked alone.
@@ -74,8 +76,23 @@ pub fn index_tar(tar: &mut dyn Read) -> Result<Unpacked, LayerError> {
     read(tar, &mut sink::Nowhere, UnpackLimits::default())
 }
 
-fn read(_tar: &mut dyn Read, _sink: &mut impl sink::Sink, _limits: UnpackLimits) -> Result<Unpacked, LayerError> {
-    todo!()
+fn read(tar: &mut dyn Read, sink: &mut impl sink::Sink, limits: UnpackLimits) -> Result<Unpacked, LayerError> {
+    let mut reader = TarReader::new(tar);
+    let mut layer = layer::LayerReader::new(sink, limits);
+    while let Some(entry) = reader.next()? {
+        let segments = entry.segments.as_deref();
+        let stated = match (entry.metadata(), &entry.kind) {
+            (Some(metadata), _) => Stated::Inode(metadata),
+            (None, EntryKind::Hardlink { target }) => Stated::Hardlink(target.clone()),
+            (None, EntryKind::Inode(_)) => continue,
+        };
+        if segments.is_some() {
+            layer.entry(&entry.path, stated, Content { bytes: &mut reader.packed(), segments })?;
+        } else {
+            layer.entry(&entry.path, stated, Content { bytes: &mut reader, segments })?;
+        }
+    }
+    layer.finish()
 }
 
 /// Returns the error of reading a layer's tar.

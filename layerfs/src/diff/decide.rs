@@ -2,7 +2,7 @@
 
 use crate::diff::scan::Scan;
 use crate::diff::{Baseline, OpenBelow};
-use crate::io_error::{IoContext, IoError};
+use crate::io_error::IoContext;
 use crate::meta::disk::{OnDisk, storable};
 use crate::meta::{Kind, Metadata, Timestamp};
 use crate::path::TreePath;
@@ -216,12 +216,4 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// Opens files of layer directories by number, for [`crate::diff::normalize`].
-pub(crate) fn opener(roots: Vec<RootDir>) -> impl Fn(usize, &TreePath) -> Result<File, IoError> {
-    move |layer, path| match roots.get(layer) {
-        Some(root) => root.open_file(path),
-        None => Err(IoError::new("open", path.as_os_str(), &std::io::Error::other("there is no such layer"))),
-    }
 }

@@ -8,10 +8,11 @@ use crate::path::TreePath;
 use crate::rootdir::RootDir;
 use crate::stack::{Found, Stack};
 use crate::unpack::disk::Disk;
-use crate::unpack::sink::Sink;
+use crate::unpack::sink::{Content, Sink};
 use crate::unpack::{Borrowed, LayerError, Unpacked};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
+use std::io::Read;
 
 /// Opens a file of a layer below: the layer's number, the path in it.
 type Open<'a> = dyn Fn(usize, &TreePath) -> Result<File, IoError> + 'a;
@@ -81,9 +82,12 @@ impl Completion<'_> {
     ) -> Result<(), LayerError> {
         let Some(destination) = self.destination else { return Ok(()) };
         let mut disk = Disk::new(destination);
+        fn content(bytes: &mut dyn Read) -> Content<'_> {
+            Content { bytes, segments: None }
+        }
         match metadata.kind {
-            crate::meta::Kind::File { .. } => disk.inode(path, metadata, &mut open(*layer, inode)?),
-            _ => disk.inode(path, metadata, &mut std::io::empty()),
+            crate::meta::Kind::File { .. } => disk.inode(path, metadata, content(&mut open(*layer, inode)?)),
+            _ => disk.inode(path, metadata, content(&mut std::io::empty())),
         }
     }
 

@@ -11,8 +11,9 @@ use crate::meta::disk::{self, OPAQUE, ORIGIN, Place};
 use crate::meta::{Kind, Metadata};
 use crate::path::TreePath;
 use crate::rootdir::RootDir;
+use crate::tar::Segment;
 use crate::unpack::layer::is_device;
-use crate::unpack::sink::Sink;
+use crate::unpack::sink::{Content, Sink};
 use crate::unpack::{LayerError, Unpacked};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -40,14 +41,34 @@ impl<'a> Disk<'a> {
         Self { root, buffer: vec![0; CHUNK], since_look: 0 }
     }
 
-    fn file(&mut self, path: &TreePath, metadata: &Metadata, content: &mut dyn Read) -> Result<(), LayerError> {
+    fn file(&mut self, path: &TreePath, metadata: &Metadata, content: Content<'_>) -> Result<(), LayerError> {
         let shown = self.root.show(path);
         let file = self.root.create_file(path).map_err(LayerError::written)?;
-        self.fill(&file, content, metadata.size(), &shown)?;
+        match content.segments {
+            None => self.fill(&file, content.bytes, metadata.size(), &shown)?,
+            Some(segments) => self.fill_segments(&file, content.bytes, segments, metadata.size(), &shown)?,
+        }
         disk::apply(Place::Open(file.as_fd()), metadata, &shown).map_err(|error| LayerError::of(error, path, metadata))
     }
 
-    /// Writes `content`, which must have `size` bytes, to an empty file; runs of zeros become holes.
+    /// Writes the segments of a sparse file of `size` bytes.
+    fn fill_segments(
+        &mut self,
+        mut file: &File,
+        content: &mut dyn Read,
+        segments: &[Segment],
+        size: u64,
+        shown: &Path,
+    ) -> Result<(), LayerError> {
+        let failed = |error: std::io::Error| LayerError::written(IoError::new("write", shown, &error));
+        for segment in segments {
+            file.seek(SeekFrom::Start(segment.offset)).map_err(failed)?;
+            self.fill(file, content, segment.length, shown)?;
+        }
+        file.set_len(size).map_err(failed)
+    }
+
+    /// Writes `size` bytes of `content` at the file's position, where it ends; runs of zeros become holes.
     fn fill(&mut self, file: &File, content: &mut dyn Read, size: u64, shown: &Path) -> Result<(), LayerError> {
         let mut left = size;
         let mut hole_at_end = false;
@@ -59,7 +80,8 @@ impl<'a> Disk<'a> {
             self.look_at_space(wanted as u64, shown)?;
         }
         if hole_at_end {
-            file.set_len(size).at("write", shown).map_err(LayerError::written)?;
+            let end = rustix::fs::tell(file).at("write", shown)?;
+            file.set_len(end).at("write", shown).map_err(LayerError::written)?;
         }
         Ok(())
     }
@@ -113,7 +135,7 @@ impl Sink for Disk<'_> {
         self.root.create_directory(path).map_err(LayerError::written)
     }
 
-    fn inode(&mut self, path: &TreePath, metadata: &Metadata, content: &mut dyn Read) -> Result<(), LayerError> {
+    fn inode(&mut self, path: &TreePath, metadata: &Metadata, content: Content<'_>) -> Result<(), LayerError> {
         match &metadata.kind {
             Kind::File { .. } => return self.file(path, metadata, content),
             Kind::Symlink { target } => self.root.create_symlink(path, target).map_err(LayerError::written)?,

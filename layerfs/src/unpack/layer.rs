@@ -3,10 +3,9 @@
 use crate::index::ACCOUNT_FILES;
 use crate::meta::{Kind, Metadata};
 use crate::path::TreePath;
-use crate::unpack::sink::Sink;
+use crate::unpack::sink::{Content, Sink};
 use crate::unpack::table::Table;
 use crate::unpack::{LayerError, UnpackLimits, Unpacked};
-use std::io::Read;
 
 /// Longest account file whose bytes are kept, in bytes.
 const LONGEST_ACCOUNT_FILE: u64 = 10 << 20;
@@ -36,8 +35,8 @@ impl<'a, S: Sink> LayerReader<'a, S> {
     }
 
     /// Takes the next entry, with its content if it is a regular file.
-    pub(super) fn entry(&mut self, name: &[u8], stated: Stated, content: &mut dyn Read) -> Result<(), LayerError> {
-        self.count(name, &stated)?;
+    pub(super) fn entry(&mut self, name: &[u8], stated: Stated, content: Content<'_>) -> Result<(), LayerError> {
+        self.count(name, &stated, &content)?;
         let path = self.checked(name, name)?;
         match marker(&path).map_err(|why| hostile(name, why))? {
             Marker::Ignored => Ok(()),
@@ -63,10 +62,10 @@ impl<'a, S: Sink> LayerReader<'a, S> {
         Ok(unpacked)
     }
 
-    fn count(&mut self, name: &[u8], stated: &Stated) -> Result<(), LayerError> {
+    fn count(&mut self, name: &[u8], stated: &Stated, content: &Content<'_>) -> Result<(), LayerError> {
         self.entries += 1;
         if let Stated::Inode(metadata) = stated {
-            self.bytes = self.bytes.saturating_add(metadata.size());
+            self.bytes = self.bytes.saturating_add(content.stored(metadata.size()));
         }
         let too_large = |what, limit| Err(LayerError::TooLarge { what, limit, entry: text(name) });
         if self.entries > self.limits.entries {
@@ -122,16 +121,16 @@ impl<'a, S: Sink> LayerReader<'a, S> {
         Ok(())
     }
 
-    fn inode(&mut self, name: &[u8], path: &TreePath, metadata: Metadata, content: &mut dyn Read) -> Result<(), LayerError> {
+    fn inode(&mut self, name: &[u8], path: &TreePath, metadata: Metadata, content: Content<'_>) -> Result<(), LayerError> {
         if metadata.is_directory() {
             return self.directory(path, metadata);
         }
         check_link(&metadata).map_err(|why| hostile(name, why))?;
         self.make_room(name, path)?;
-        if is_account_file(path, &metadata) {
+        if content.segments.is_none() && is_account_file(path, &metadata) {
             let mut bytes = Vec::new();
-            content.read_to_end(&mut bytes).map_err(super::reading)?;
-            self.sink.inode(path, &metadata, &mut &bytes[..])?;
+            content.bytes.read_to_end(&mut bytes).map_err(super::reading)?;
+            self.sink.inode(path, &metadata, Content { bytes: &mut &bytes[..], segments: None })?;
             self.table.accounts.insert(path.clone(), bytes);
         } else {
             self.sink.inode(path, &metadata, content)?;
