@@ -24,6 +24,8 @@ pub mod key;
 
 pub mod cache;
 
+pub mod channel;
+
 pub mod sandbox;
 
 pub mod worker;

@@ -1,5 +1,7 @@
 //! [`Metadata`]: what a file is, apart from its bytes; as a value.
 
+pub(crate) mod disk;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -69,7 +71,8 @@ pub struct Metadata {
     pub gid: u32,
     /// Time of the last change of content.
     pub mtime: Timestamp,
-    /// Extended attributes; `user.overlay.*` is never among them.
+    /// Extended attributes. What an overlay mount keeps for itself is never among them: a `user.overlay.*` here is one
+    /// that the image has of its own, and is escaped on disk.
     pub xattrs: Xattrs,
 }
 

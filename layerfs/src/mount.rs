@@ -1,6 +1,17 @@
 //! [`Mounter`]: makes a root file system of a stack of layer directories, and a layer of what changed in it.
 
+mod copy;
+mod overlay;
+mod probe;
+
+pub use copy::CopyMounter;
+pub use overlay::OverlayMounter;
+pub use probe::probe;
+
 use crate::index::LayerIndex;
+use crate::io_error::{IoContext, IoError};
+use crate::path::TreePath;
+use crate::rootdir::RootDir;
 use crate::stack::Stack;
 use crate::unpack::LayerError;
 use serde::{Deserialize, Serialize};
@@ -29,13 +40,19 @@ pub enum MountInstructions {
 }
 
 impl MountInstructions {
-    /// Mounts at `target`, in the mount namespace of the caller, which must be single-threaded (it changes its
-    /// working directory while it mounts).
+    /// Mounts at `target`, in the mount namespace of the caller, which must be single-threaded or have unshared its
+    /// working directory (it changes it while it mounts). An overlay of more than 500 layers merges the lowest ones
+    /// first, beside its upper directory; where there is no lower layer an empty directory there is the lowest.
     ///
     /// # Errors
-    /// [`LayerError::Io`].
-    pub fn attach(&self, _target: &Path) -> Result<(), LayerError> {
-        todo!()
+    /// [`LayerError::TooManyLayers`], [`LayerError::LongOptions`], [`LayerError::Io`].
+    pub fn attach(&self, target: &Path) -> Result<(), LayerError> {
+        match self {
+            Self::Overlay { layers, lower, upper, work } => overlay::attach(layers, lower, upper, work, target),
+            Self::Directory { path } => {
+                Ok(rustix::mount::mount_bind(path, target).at("bind", path)?)
+            }
+        }
     }
 }
 
@@ -69,11 +86,28 @@ pub trait Mounter: Debug + Send + Sync {
     fn commit(&self, active: Active, below: &Stack, destination: &Path) -> Result<LayerIndex, LayerError>;
 }
 
-/// Returns the mounter for the layers directory `layers`: overlay if whiteouts, opaque directories and renames work
-/// there when tried, else copy. Run in the worker (the probe mounts in a child process of its own).
-///
-/// # Errors
-/// [`LayerError`] if neither works.
-pub fn probe(_layers: &Path) -> Result<Box<dyn Mounter>, LayerError> {
-    todo!()
+/// Checks that there is an index for each layer directory.
+fn check_layers(lower: &[String], below: &Stack) -> Result<(), LayerError> {
+    let (directories, indexes) = (lower.len(), below.layers().len());
+    if directories == indexes { Ok(()) } else { Err(LayerError::Mismatch { directories, indexes }) }
 }
+
+/// Gives the directory that becomes `/` what the stack says of its root.
+fn dress_root(path: &Path, below: &Stack) -> Result<(), LayerError> {
+    let metadata = overlay::root_metadata(below);
+    let root = TreePath::root();
+    RootDir::open(path)?.apply(&root, &metadata).map_err(|error| LayerError::of(error, &root, &metadata))
+}
+
+/// Deletes a scratch directory.
+fn throw_away(scratch: &Path) -> Result<(), LayerError> {
+    RootDir::open(scratch)?.remove_tree(&TreePath::root())?;
+    Ok(std::fs::remove_dir(scratch).at("remove directory", scratch)?)
+}
+
+fn not_mine(active: &Active) -> LayerError {
+    IoError::new("commit", &active.scratch, &std::io::Error::other("it was prepared by another mounter")).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,30 @@
 //! Unpacks a layer's tar into a directory in overlay form.
+//!
+//! ```text
+//! tar entries -> LayerReader (names, duplicates, links: decided in a Table) -> Sink (a directory, or nowhere)
+//! ```
+//! A layer is unpacked alone, so that layers unpack beside one another; what one leans on below it is filled in by
+//! [`complete`]. A name is refused if it climbs with `..`; a leading `/` means nothing, as in a chroot.
+
+mod complete;
+mod disk;
+mod error;
+mod layer;
+mod limits;
+mod sink;
+mod table;
+
+pub use complete::complete;
+pub use error::LayerError;
+pub use limits::UnpackLimits;
 
 use crate::index::LayerIndex;
-use crate::io_error::IoError;
 use crate::path::TreePath;
 use crate::rootdir::RootDir;
-use crate::stack::Stack;
-use crate::tar::TarError;
-use std::fs::File;
+use crate::tar::{EntryKind, TarError, TarReader};
+use layer::Stated;
+use sink::Content;
 use std::io::Read;
-
-/// What can go wrong when a layer is unpacked, compared or mounted.
-#[derive(Debug, thiserror::Error)]
-pub enum LayerError {
-    /// The operating system refused.
-    #[error(transparent)]
-    Io(#[from] IoError),
-    /// The tar is wrong.
-    #[error(transparent)]
-    Tar(#[from] TarError),
-}
 
 /// A layer unpacked alone.
 #[derive(Debug)]
@@ -34,7 +40,8 @@ pub struct Unpacked {
 pub struct Borrowed {
     /// Directories that the tar only implies, whose metadata is that of the layers below (or 0755 0:0).
     pub directories: Vec<TreePath>,
-    /// Hardlinks to files of layers below: the new name, and the target.
+    /// Hardlinks to files of layers below: the new name, and the target. Until [`complete`] has copied the file, the
+    /// index has a [`crate::change::Node::Hardlink`] there whose target the layer does not have.
     pub links: Vec<(TreePath, TreePath)>,
 }
 
@@ -49,28 +56,46 @@ impl Borrowed {
 ///
 /// # Errors
 /// [`LayerError`]; `destination` is then to be deleted.
-pub fn unpack(_tar: &mut dyn Read, _destination: &RootDir) -> Result<Unpacked, LayerError> {
-    todo!()
+pub fn unpack(tar: &mut dyn Read, destination: &RootDir) -> Result<Unpacked, LayerError> {
+    unpack_within(tar, destination, UnpackLimits::default())
+}
+
+/// Unpacks as [`unpack`] does, with limits of the caller's.
+///
+/// # Errors
+/// [`LayerError`]; `destination` is then to be deleted.
+pub fn unpack_within(tar: &mut dyn Read, destination: &RootDir, limits: UnpackLimits) -> Result<Unpacked, LayerError> {
+    read(tar, &mut disk::Disk::new(destination), limits)
 }
 
 /// Reads a plain tar for its headers (and account files) only, as [`unpack`] would index it.
 ///
 /// # Errors
-/// [`LayerError::Tar`].
-pub fn index_tar(_tar: &mut dyn Read) -> Result<Unpacked, LayerError> {
-    todo!()
+/// [`LayerError`], but for what only a disk can refuse.
+pub fn index_tar(tar: &mut dyn Read) -> Result<Unpacked, LayerError> {
+    read(tar, &mut sink::Nowhere, UnpackLimits::default())
 }
 
-/// Fills in what `unpacked` borrows, in `destination` (if there is one) and in the index: metadata of implied
-/// directories, and files behind hardlinks to lower layers, which `open` opens (layer number in `below`, path).
-///
-/// # Errors
-/// [`LayerError`]; a link to nothing is one.
-pub fn complete(
-    _unpacked: Unpacked,
-    _destination: Option<&RootDir>,
-    _below: &Stack,
-    _open: &dyn Fn(usize, &TreePath) -> Result<File, IoError>,
-) -> Result<LayerIndex, LayerError> {
-    todo!()
+fn read(tar: &mut dyn Read, sink: &mut impl sink::Sink, limits: UnpackLimits) -> Result<Unpacked, LayerError> {
+    let mut reader = TarReader::new(tar);
+    let mut layer = layer::LayerReader::new(sink, limits);
+    while let Some(entry) = reader.next()? {
+        let segments = entry.segments.as_deref();
+        let stated = match (entry.metadata(), &entry.kind) {
+            (Some(metadata), _) => Stated::Inode(metadata),
+            (None, EntryKind::Hardlink { target }) => Stated::Hardlink(target.clone()),
+            (None, EntryKind::Inode(_)) => continue,
+        };
+        if segments.is_some() {
+            layer.entry(&entry.path, stated, Content { bytes: &mut reader.packed(), segments })?;
+        } else {
+            layer.entry(&entry.path, stated, Content { bytes: &mut reader, segments })?;
+        }
+    }
+    layer.finish()
+}
+
+/// Returns the error of reading a layer's tar.
+fn reading(source: std::io::Error) -> LayerError {
+    LayerError::Tar(TarError::Stream { act: "read", source })
 }

@@ -1,0 +1,79 @@
+//! Forks, namespaces, identities and signals of single-threaded helper processes.
+
+use nix::sched::CloneFlags;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
+use nix::unistd::{ForkResult, Pid};
+use std::io;
+
+/// Forks. Returns the child's process id in the parent, nothing in the child.
+///
+/// # Errors
+/// The operating system's; EINVAL if the process has more than one thread, because the child of such a process may
+/// hardly do anything.
+pub fn fork_single_threaded() -> io::Result<Option<Pid>> {
+    if thread_count()? != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: the process has one thread, which was checked, so no lock is held by a thread that the child lacks.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
+    }
+}
+
+/// Returns the number of threads of this process: the links of its task directory less `.` and `..`.
+fn thread_count() -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
+}
+
+/// Moves the calling thread, which must be the only one of its process, into new namespaces.
+///
+/// # Errors
+/// The operating system's.
+pub fn unshare(namespaces: CloneFlags) -> io::Result<()> {
+    Ok(nix::sched::unshare(namespaces)?)
+}
+
+/// Gives every signal its default disposition and unblocks all; exec(2) keeps what is ignored or blocked, and Rust
+/// programs ignore SIGPIPE.
+///
+/// # Errors
+/// The operating system's.
+pub fn reset_signals() -> io::Result<()> {
+    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: SIG_DFL is no function, so nothing of ours runs on a signal.
+        unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+    }
+    for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+        // SAFETY: as above; real-time signals have no name in the enumeration.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+/// Marks every descriptor from `first` on to be closed by exec(2).
+///
+/// # Errors
+/// The operating system's.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: marking descriptors closes none; whoever owns one can go on using it.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Returns descriptor 0 of this process as owned. To be called once, first thing in a re-executed process whose
+/// standard input is a socket that its starter made for it.
+pub fn take_standard_input() -> std::os::fd::OwnedFd {
+    use std::os::fd::FromRawFd;
+    // SAFETY: nothing else in this process owns descriptor 0: `std::io::Stdin` only borrows it, and the caller calls this
+    // once. If it is closed, the first use fails with EBADF.
+    unsafe { std::os::fd::OwnedFd::from_raw_fd(0) }
+}
+
+/// Ends the process at once, without running destructors or flushing: for the child of a fork.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit(2) takes no memory and does not return.
+    unsafe { libc::_exit(status) }
+}
