@@ -1,0 +1,190 @@
+//! [`BuildRequest`]: all that a build is told; a value.
+//!
+//! Nothing in this crate reads the environment, the home directory or the clock: what a build should know of them stands
+//! here.
+
+use crate::plan::op::Network;
+use crate::source::Source;
+use layerfs::compress::Compression;
+use layerfs::platform::Platform;
+use layerfs::reference::ImageRef;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// All that a build is told.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// Where the files of COPY and ADD come from.
+    pub context: ContextSource,
+    /// The Dockerfile's text, and its name as typed.
+    pub dockerfile: Source,
+    /// Where the Dockerfile is, if it is a file: `<path>.dockerignore` beside it goes before the context's own.
+    pub dockerfile_path: Option<PathBuf>,
+    /// `--target`: name or number of the stage that becomes the image; the last one if there is none.
+    pub target: Option<String>,
+    /// `--build-arg` in order; of two with one name the later wins. No value: named, but not set in the environment.
+    pub build_args: Vec<(String, Option<String>)>,
+    /// `--build-context` in order: names that go before stages and images.
+    pub build_contexts: Vec<(String, BuildContextSource)>,
+    /// `--secret` in order, ids different.
+    pub secrets: Vec<SecretSpec>,
+    /// `--label` in order; they go over those of the Dockerfile.
+    pub labels: Vec<(String, String)>,
+    /// Run every step again.
+    pub no_cache: bool,
+    /// `--network`: the network of each RUN that does not name one.
+    pub network: Network,
+    /// At most so many steps at once; no limit on commands if there is none.
+    pub jobs: Option<NonZeroUsize>,
+    /// The platform of the image.
+    pub platform: Platform,
+    /// `SOURCE_DATE_EPOCH`: seconds since 1970 for what is made.
+    pub source_date_epoch: Option<u64>,
+    /// Proxy variables of the caller (`http_proxy`, `NO_PROXY`, …): handed to commands, kept out of keys and images.
+    pub proxies: Vec<(String, String)>,
+    /// Where the image goes; an empty list builds into the cache only.
+    pub outputs: Vec<Output>,
+}
+
+/// Where the files of COPY and ADD come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextSource {
+    /// A directory of the user.
+    Directory(PathBuf),
+    /// No files at all.
+    Empty,
+}
+
+/// What a name given with `--build-context` stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildContextSource {
+    /// A directory of the user.
+    Directory(PathBuf),
+    /// An image of an OCI layout.
+    OciLayout {
+        /// The layout.
+        dir: PathBuf,
+        /// Tag (`org.opencontainers.image.ref.name`) or digest; the only image if there is none.
+        reference: Option<String>,
+    },
+    /// An image of a Docker archive (`docker save`).
+    DockerArchive {
+        /// The file.
+        file: PathBuf,
+        /// Which of its names; the only image if there is none.
+        tag: Option<String>,
+    },
+    /// Another image, as if the Dockerfile named it.
+    Image(ImageRef),
+}
+
+/// A secret that steps may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretSpec {
+    /// The id that `--mount=type=secret,id=…` names.
+    pub id: String,
+    /// Where its bytes are.
+    pub source: SecretSource,
+}
+
+/// Where the bytes of a secret are. They are read only for a mount that asks.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In a file of the user.
+    File(PathBuf),
+    /// Here: the value of an environment variable.
+    Environment(Vec<u8>),
+}
+
+impl SecretSource {
+    /// Most bytes that a secret may have, as BuildKit's.
+    pub const LIMIT: u64 = 500 * 1024;
+}
+
+impl fmt::Debug for SecretSource {
+    /// Prints where the secret is, never what it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Environment(value) => write!(f, "Environment({} bytes)", value.len()),
+        }
+    }
+}
+
+/// One place where the image goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// The store, under these names; without a name it is kept until the next prune.
+    Store {
+        /// The names.
+        names: Vec<ImageRef>,
+    },
+    /// An OCI layout: an archive, or a directory.
+    Oci {
+        /// Where to.
+        destination: Destination,
+        /// A tar archive; else a directory, which may be a layout already.
+        archive: bool,
+        /// Names to write into the index.
+        names: Vec<ImageRef>,
+        /// How layers are compressed.
+        compression: LayerCompression,
+    },
+    /// An archive for `docker load`.
+    Docker {
+        /// Where to.
+        destination: Destination,
+        /// Names to write into the manifest.
+        names: Vec<ImageRef>,
+        /// How layers are compressed.
+        compression: LayerCompression,
+    },
+}
+
+/// Where an archive is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To this path, by a temporary file beside it.
+    Path(PathBuf),
+    /// To standard output.
+    Stdout,
+}
+
+/// How the layers of an output are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerCompression {
+    /// The form.
+    pub form: Compression,
+    /// gzip 0 to 9, zstd 0 to 22; the form's own default if there is none.
+    pub level: Option<u8>,
+    /// Compress layers of base images again, too.
+    pub force: bool,
+}
+
+/// One command to run in an image, its changes thrown away (`lbuild run`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRequest {
+    /// The argument list.
+    pub arguments: Vec<String>,
+    /// Environment without HOME, in order; PATH is among them.
+    pub environment: Vec<(String, String)>,
+    /// Working directory, absolute.
+    pub working_directory: String,
+    /// `user[:group]` as written; empty for root.
+    pub user: String,
+    /// Network.
+    pub network: Network,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let secret = SecretSpec { id: "token".into(), source: SecretSource::Environment(b"hunter2".to_vec()) };
+        let text = format!("{secret:?}");
+        assert_eq!(text, "SecretSpec { id: \"token\", source: Environment(7 bytes) }");
+    }
+}
