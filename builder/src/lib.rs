@@ -34,3 +34,5 @@ pub mod error;
 pub mod exec;
 
 pub mod assemble;
+
+pub mod request;

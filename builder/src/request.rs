@@ -162,6 +162,21 @@ pub struct LayerCompression {
     pub force: bool,
 }
 
+/// One command to run in an image, its changes thrown away (`lbuild run`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRequest {
+    /// The argument list.
+    pub arguments: Vec<String>,
+    /// Environment without HOME, in order; PATH is among them.
+    pub environment: Vec<(String, String)>,
+    /// Working directory, absolute.
+    pub working_directory: String,
+    /// `user[:group]` as written; empty for root.
+    pub user: String,
+    /// Network.
+    pub network: Network,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

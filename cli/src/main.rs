@@ -1,3 +1,21 @@
 //! The binary `lbuild`.
 
-fn main() {}
+mod args;
+mod commands;
+mod engine;
+mod exit;
+mod report;
+mod settings;
+mod signals;
+mod ui;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The worker's entry (builder::worker) comes here, before anything else.
+    match args::Args::try_parse_from(args::with_default_command(std::env::args_os())) {
+        Ok(args) => commands::run(&args).into(),
+        Err(usage) => commands::usage(&usage).into(),
+    }
+}

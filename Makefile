@@ -1,0 +1,50 @@
+# The two commands that matter: `make demo` and `make test`. Both install what they need, or say what to install.
+
+CARGO ?= cargo
+PREFIX ?= $(HOME)/.local
+
+.PHONY: all demo test check bench soak install aarch64
+
+all:
+	$(CARGO) build --release --locked
+
+# Builds the lab: a Dockerfile, a base image made on this machine, no registry, no root.
+demo:
+	tests/setup demo
+	tests/bases demo
+	$(CARGO) build --release --locked
+	tests/demo
+
+# Runs everything: as the caller; and, if that is root, as a plain user with id ranges and as one without.
+test:
+	tests/setup test
+	tests/bases test
+	tests/apt-repository
+	tests/everywhere
+
+# What a change must pass before anything runs.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+
+aarch64:
+	tests/check-aarch64
+
+# Ratios to Buildah, on a journaled ext4 and on tmpfs if the caller is root.
+bench:
+	tests/setup bench
+	tests/bases demo
+	$(CARGO) build --release --locked
+	tests/bench
+
+# The tests that take long: 100 seeded kills, full disks, two builds beside a prune.
+soak:
+	tests/setup test
+	tests/bases test
+	tests/apt-repository
+	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p lbuild --test product -- --nocapture survive::
+
+install:
+	$(CARGO) build --release --locked
+	install -D -m 0755 target/release/lbuild $(DESTDIR)$(PREFIX)/bin/lbuild

@@ -1,0 +1,58 @@
+//! `lbuild build`.
+
+use super::{Scene, io_failure, print};
+use crate::args::{BuildArgs, ProgressArg};
+use crate::engine;
+use crate::exit::Exit;
+use crate::report::Failure;
+use crate::settings;
+use crate::ui::{Plain, Quiet, Recorder, Tty};
+use builder::progress::ProgressSink;
+use layerfs::digest::Digest;
+use layerfs::io_error::{IoContext, IoError};
+use std::io::Write;
+use std::path::Path;
+
+/// Builds the image and prints its ID where it was asked for.
+pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
+    let settings = settings::build(args, &scene.environment)?;
+    let recorder = Recorder::new(screen(settings.progress).map_err(io_failure)?);
+    let built = engine::build(&settings.request, &scene.root, &recorder, &scene.cancel);
+    let (log, screen) = recorder.finish();
+    // The view must stand before anything is printed below it.
+    drop(screen);
+    let id = built.map_err(|failure| {
+        // Only a command has output worth telling again.
+        let log = log.filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
+        Failure { log, source: Some(settings.request.dockerfile.clone()), ..failure }
+    })?;
+    if let Some(file) = &settings.iidfile {
+        write_id(file, &id).map_err(io_failure)?;
+    }
+    if settings.progress == ProgressArg::Quiet && !args.output.iter().any(|output| output.contains("dest=-")) {
+        print(&format!("{id}\n"))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn screen(progress: ProgressArg) -> Result<Box<dyn ProgressSink>, IoError> {
+    Ok(match progress {
+        ProgressArg::Quiet => Box::new(Quiet),
+        ProgressArg::Tty => Box::new(Tty::start().at("start", "the live view")?),
+        ProgressArg::Auto | ProgressArg::Plain => Box::new(Plain::new(std::io::stderr())),
+    })
+}
+
+/// Writes the image ID by a temporary file beside `file`, so that nobody reads half of it.
+fn write_id(file: &Path, id: &Digest) -> Result<(), IoError> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = Path::new(&name);
+    let written = std::fs::File::create_new(temporary)
+        .and_then(|mut out| out.write_all(id.to_string().as_bytes()))
+        .and_then(|()| std::fs::rename(temporary, file));
+    if written.is_err() && temporary.exists() {
+        std::fs::remove_file(temporary).at("remove", temporary)?;
+    }
+    written.at("write", file)
+}

@@ -1,0 +1,92 @@
+//! The commands: one file each, with one `run`.
+
+mod build;
+mod fsck;
+mod images;
+mod inspect;
+mod prune;
+mod rmi;
+mod run;
+
+use crate::args::{Args, Command};
+use crate::exit::Exit;
+use crate::report::{self, Failure};
+use crate::settings::{self, Environment};
+use layerfs::cancel::Cancel;
+use layerfs::io_error::IoContext;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Scene {
+    /// The store.
+    pub root: PathBuf,
+    /// The environment variables.
+    pub environment: Environment,
+    /// Set by the first interrupt.
+    pub cancel: Cancel,
+}
+
+/// Does what was typed, reports what went wrong, and returns how lbuild ends.
+pub fn run(args: &Args) -> Exit {
+    match perform(args) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            report::failure(&failure, color());
+            failure.exit
+        }
+    }
+}
+
+/// Reports wrong usage, or prints the help that was asked for.
+pub fn usage(error: &clap::Error) -> Exit {
+    let printed = error.print().is_ok();
+    if error.use_stderr() || !printed { Exit::Lbuild } else { Exit::Success }
+}
+
+fn perform(args: &Args) -> Result<Exit, Failure> {
+    let scene = scene(args)?;
+    match &args.command {
+        Command::Build(build) => build::run(build, &scene),
+        Command::Run(run) => run::run(run, &scene),
+        Command::Images(images) => images::run(images, &scene),
+        Command::Inspect(inspect) => inspect::run(inspect, &scene),
+        Command::Rmi(rmi) => rmi::run(rmi, &scene),
+        Command::Fsck => fsck::run(&scene),
+        Command::Prune(prune) => prune::run(prune, &scene),
+    }
+}
+
+fn scene(args: &Args) -> Result<Scene, Failure> {
+    let environment = Environment::of_process();
+    let root = settings::root(args.root.as_deref(), &environment)?;
+    let cancel = Cancel::new().at("make", "an eventfd").map_err(io_failure)?;
+    crate::signals::listen(cancel.clone()).at("wait for", "signals").map_err(io_failure)?;
+    Ok(Scene { root, environment, cancel })
+}
+
+fn io_failure(error: layerfs::io_error::IoError) -> Failure {
+    Failure::of(&settings::SettingsError::Io(error))
+}
+
+/// Reports whether standard error takes colours.
+pub fn color() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes to standard output; a reader that has gone is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(io_failure(layerfs::io_error::IoError::new("write", "standard output", &error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns `value` as indented JSON with a line end.
+fn json(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,184 @@
+//! [`SettingsError`]: what can be wrong with a command line or its environment.
+
+use builder::diagnostic::{Diagnose, Diagnostic};
+use layerfs::io_error::IoError;
+use layerfs::reference::ReferenceError;
+use std::path::PathBuf;
+
+/// What can be wrong with a command line or its environment.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// No place for the store.
+    #[error("no place for the store is known: neither `--root`, `LBUILD_ROOT`, `XDG_DATA_HOME` nor `HOME` is set")]
+    NoRoot,
+    /// A flag's value has the wrong form.
+    #[error("`{flag} {text}`: {why}")]
+    Malformed {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A flag's value has an attribute that nobody knows.
+    #[error("`{flag} {text}`: no attribute is called `{name}`")]
+    UnknownAttribute {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        text: String,
+        /// The attribute.
+        name: String,
+        /// Names that it could have been.
+        known: &'static [&'static str],
+    },
+    /// Something that lbuild does not do yet.
+    #[error("{what} is not built yet")]
+    Later {
+        /// What.
+        what: String,
+        /// What to do in its place.
+        help: String,
+    },
+    /// A name is no image name.
+    #[error("invalid tag `{text}`")]
+    Tag {
+        /// As typed.
+        text: String,
+        /// Why not.
+        #[source]
+        source: ReferenceError,
+    },
+    /// The context is not there, or is no directory.
+    #[error("unable to prepare context: {why}")]
+    Context {
+        /// As typed.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The Dockerfile is not there.
+    #[error("no Dockerfile: `{}` does not exist", path.display())]
+    NoDockerfile {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Whether `-f` named it.
+        typed: bool,
+    },
+    /// The Dockerfile is no text.
+    #[error("`{name}` is not UTF-8: byte {offset} (0x{byte:02x}) on line {line} starts no character")]
+    NotText {
+        /// The file.
+        name: String,
+        /// Offset of the byte.
+        offset: usize,
+        /// Line of the byte.
+        line: usize,
+        /// The byte.
+        byte: u8,
+    },
+    /// The Dockerfile is longer than any Dockerfile.
+    #[error("`{name}` is longer than {limit} bytes")]
+    TooLong {
+        /// The file.
+        name: String,
+        /// Most bytes allowed.
+        limit: u64,
+    },
+    /// A secret cannot be had.
+    #[error("secret `{id}`: {why}")]
+    Secret {
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        help: String,
+    },
+    /// A variable has the wrong form.
+    #[error("environment variable `{name}`: `{value}` is not {wanted}")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+impl SettingsError {
+    fn cure(&self) -> Option<String> {
+        match self {
+            Self::NoRoot => Some("say `--root DIR`".into()),
+            Self::UnknownAttribute { name, known, .. } => Some(match nearest(name, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are: {}", known.join(", ")),
+            }),
+            Self::Later { help, .. } | Self::Secret { help, .. } => Some(help.clone()),
+            Self::Tag { source, .. } => Some(source.why.clone()),
+            Self::Context { path, .. } => context_cure(&path.to_string_lossy()),
+            Self::NoDockerfile { typed: true, .. } => {
+                Some("`-f` is relative to the current directory, not to the build context".into())
+            }
+            Self::NoDockerfile { .. } => Some("name the file with `-f FILE`, or `-f -` for standard input".into()),
+            Self::Malformed { .. }
+            | Self::NotText { .. }
+            | Self::TooLong { .. }
+            | Self::Variable { .. }
+            | Self::Io(_) => None,
+        }
+    }
+}
+
+impl Diagnose for SettingsError {
+    fn diagnose(&self) -> Diagnostic {
+        Diagnostic { help: self.cure(), ..Diagnostic::error(self.to_string()) }
+    }
+}
+
+fn context_cure(path: &str) -> Option<String> {
+    nearest(path, &crate::args::Command::NAMES).map(|near| format!("did you mean the command `{near}`?"))
+}
+
+/// Returns the name of `known` that is at most two edits away from `word`.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().map(|name| (distance(word, name), *name)).filter(|(edits, _)| *edits <= 2).min().map(|(_, name)| name)
+}
+
+/// Counts the edits between two words (Levenshtein), row by row.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, letter) in left.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
+        for (column, other) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod error_tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_at_most_two_edits_away() {
+        for (word, wanted) in [
+            ("imges", Some("images")),
+            ("buidl", Some("build")),
+            ("rm", Some("rmi")),
+            ("frobnicate", None),
+            (".", None),
+        ] {
+            assert_eq!(nearest(word, &crate::args::Command::NAMES), wanted, "{word}");
+        }
+    }
+}

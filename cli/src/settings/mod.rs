@@ -1,0 +1,20 @@
+//! What was typed and what the environment says, turned into what it means.
+//!
+//! The environment comes in as a value ([`Environment`]); files are only looked at here, never read, save for the
+//! Dockerfile itself.
+
+mod build;
+mod csv;
+mod environment;
+mod error;
+mod output;
+mod root;
+mod secret;
+
+pub use build::{build, network};
+pub use environment::Environment;
+pub use error::SettingsError;
+pub use root::root;
+
+#[cfg(test)]
+mod tests;

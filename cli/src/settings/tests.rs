@@ -1,0 +1,236 @@
+use super::*;
+use crate::args::{Args, BuildArgs, Command, ProgressArg};
+use builder::diagnostic::Diagnose;
+use builder::request::{BuildContextSource, ContextSource, Destination, Output, SecretSource};
+use clap::Parser;
+use layerfs::compress::Compression;
+use std::path::{Path, PathBuf};
+
+fn typed(arguments: &[&str]) -> BuildArgs {
+    let args = Args::try_parse_from(["lbuild", "build"].iter().chain(arguments)).expect("parses");
+    let Command::Build(build) = args.command else { panic!("build") };
+    *build
+}
+
+fn context() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("Dockerfile"), "FROM scratch\n").expect("write");
+    dir
+}
+
+/// Returns what `arguments` mean with a good context, or the message and the cure.
+fn meant(arguments: &[&str], variables: &[(&str, &str)]) -> Result<build::BuildSettings, (String, Option<String>)> {
+    let dir = context();
+    let path = dir.path().to_string_lossy().into_owned();
+    let environment: Environment = variables.iter().copied().collect();
+    let all: Vec<&str> = arguments.iter().copied().chain([path.as_str()]).collect();
+    super::build(&typed(&all), &environment).map_err(|error| {
+        let diagnostic = error.diagnose();
+        (diagnostic.message.replace(&path, "CONTEXT"), diagnostic.help)
+    })
+}
+
+fn message(arguments: &[&str]) -> String {
+    meant(arguments, &[]).expect_err("is refused").0
+}
+
+#[test]
+fn the_store_is_where_it_was_said_to_be() {
+    let root_of = |typed: Option<&str>, variables: &[(&str, &str)]| {
+        root(typed.map(Path::new), &variables.iter().copied().collect()).map_err(|error| error.to_string())
+    };
+    let all = [("LBUILD_ROOT", "/l"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
+    assert_eq!(root_of(Some("r"), &all), Ok(PathBuf::from("r")));
+    assert_eq!(root_of(None, &all), Ok(PathBuf::from("/l")));
+    assert_eq!(root_of(None, &all[1..]), Ok(PathBuf::from("/x/lbuild")));
+    assert_eq!(root_of(None, &all[2..]), Ok(PathBuf::from("/h/.local/share/lbuild")));
+    assert_eq!(root_of(None, &[("XDG_DATA_HOME", "relative"), ("HOME", "/h")]), Ok("/h/.local/share/lbuild".into()));
+    assert!(root_of(None, &[]).expect_err("nowhere").starts_with("no place for the store"));
+}
+
+/// FEATURES 3.1-1, 3.1-2.
+#[test]
+fn contexts_and_dockerfiles_that_are_not_there_are_named() {
+    let refused =
+        |arguments: &[&str]| super::build(&typed(arguments), &Environment::default()).expect_err("refused").to_string();
+    assert_eq!(refused(&["/no/such"]), "unable to prepare context: path `/no/such` not found");
+    assert_eq!(refused(&["/dev/null"]), "unable to prepare context: path `/dev/null` is not a directory");
+    assert_eq!(refused(&["-"]), "a build context on standard input is not built yet");
+    assert_eq!(refused(&["https://x/y.git"]), "the build context `https://x/y.git` is not built yet");
+    let empty = tempfile::tempdir().expect("a directory");
+    let path = empty.path().to_string_lossy().into_owned();
+    assert_eq!(refused(&[&path]), format!("no Dockerfile: `{path}/Dockerfile` does not exist"));
+    assert_eq!(message(&["-f", "/no/such"]), "no Dockerfile: `/no/such` does not exist");
+    assert_eq!(message(&["-f", "/"]), "read `/`: Is a directory");
+    let near = super::build(&typed(&["imges"]), &Environment::default()).expect_err("refused").diagnose();
+    assert_eq!(near.help.as_deref(), Some("did you mean the command `images`?"));
+}
+
+#[test]
+fn the_lower_case_name_is_taken_where_the_usual_one_is_missing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("dockerfile"), "FROM scratch\n").expect("write");
+    let settings = super::build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect("settings");
+    assert_eq!(settings.request.dockerfile_path, Some(dir.path().join("dockerfile")));
+    assert_eq!(settings.request.context, ContextSource::Directory(dir.path().to_owned()));
+}
+
+#[test]
+fn a_dockerfile_that_is_no_text_is_refused_by_its_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("Dockerfile"), b"FROM a\nRUN \xff\n").expect("write");
+    let error = super::build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect_err("refused");
+    assert!(error.to_string().ends_with("is not UTF-8: byte 11 (0xff) on line 2 starts no character"), "{error}");
+}
+
+/// FEATURES 3.1-5, 3.1-17.
+#[test]
+fn arguments_and_labels_are_pairs() {
+    let settings = meant(
+        &["--build-arg", "A=1=2", "--build-arg", "B", "--build-arg", "C", "--label", "k=v=w", "--label", "bare"],
+        &[("B", "from outside")],
+    )
+    .expect("settings");
+    let pair = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
+    assert_eq!(settings.request.build_args, [pair("A", Some("1=2")), pair("B", Some("from outside")), pair("C", None)]);
+    assert_eq!(settings.request.labels, [("k".into(), "v=w".into()), ("bare".to_owned(), String::new())]);
+    assert_eq!(message(&["--build-arg", "=1"]), "`--build-arg =1`: the name is missing: write `NAME=VALUE`");
+    assert_eq!(message(&["--label", "=1"]), "`--label =1`: the key is missing: write `KEY=VALUE`");
+}
+
+/// FEATURES 3.1-6.
+#[test]
+fn build_contexts_are_directories_layouts_or_archives() {
+    let dir = context();
+    let path = dir.path().to_string_lossy().into_owned();
+    let layout = |reference: Option<&str>| BuildContextSource::OciLayout {
+        dir: dir.path().to_owned(),
+        reference: reference.map(str::to_owned),
+    };
+    let archive = |tag: Option<&str>| BuildContextSource::DockerArchive {
+        file: dir.path().join("Dockerfile"),
+        tag: tag.map(str::to_owned),
+    };
+    for (text, wanted) in [
+        (format!("x={path}"), BuildContextSource::Directory(dir.path().to_owned())),
+        (format!("x=oci-layout://{path}"), layout(None)),
+        (format!("x=oci-layout://{path}:1.0"), layout(Some("1.0"))),
+        (format!("x=oci-layout://{path}@sha256:ab"), layout(Some("sha256:ab"))),
+        (format!("x=docker-archive:{path}/Dockerfile"), archive(None)),
+        (format!("x=docker-archive:{path}/Dockerfile:a/b:1"), archive(Some("a/b:1"))),
+    ] {
+        let settings = meant(&["--build-context", &text], &[]).expect("settings");
+        assert_eq!(settings.request.build_contexts, [("x".to_owned(), wanted)], "{text}");
+    }
+    assert!(message(&["--build-context", "x"]).contains("write `NAME=DIR`"));
+    assert!(message(&["--build-context", "x=/no/such"]).ends_with("open `/no/such`: No such file or directory"));
+    assert!(message(&["--build-context", "x=oci-layout:///dev/null"]).ends_with("`/dev/null` is not an OCI layout"));
+    assert_eq!(message(&["--build-context", "x=https://y"]), "a build context of kind `https:` is not built yet");
+}
+
+/// FEATURES 3.1-15.
+#[test]
+fn secrets_come_from_files_or_variables() {
+    let dir = context();
+    let file = dir.path().join("Dockerfile");
+    let path = file.to_string_lossy().into_owned();
+    let from_file = SecretSource::File(file);
+    let from_variable = SecretSource::Environment(b"hunter2".to_vec());
+    for (text, wanted) in [
+        (format!("id=x,src={path}"), &from_file),
+        (format!("id=x,source={path},type=file"), &from_file),
+        ("id=x,env=TOKEN".to_owned(), &from_variable),
+        ("id=x,src=TOKEN,type=env".to_owned(), &from_variable),
+        ("id=TOKEN".to_owned(), &from_variable),
+        (format!("id={path}"), &from_file),
+    ] {
+        let settings = meant(&["--secret", &text], &[("TOKEN", "hunter2")]).expect(&text);
+        assert_eq!(&settings.request.secrets[0].source, wanted, "{text}");
+    }
+    assert!(message(&["--secret", "src=x"]).ends_with("secret missing ID: write `id=NAME`"));
+    assert_eq!(message(&["--secret", "id=x,env=NOT_SET"]), "secret `x`: environment variable `NOT_SET` is not set");
+    assert_eq!(message(&["--secret", "id=x,src=/no"]), "secret `x`: `/no`: no such file or directory");
+    assert_eq!(message(&["--secret", "id=x,src=/"]), "secret `x`: `/` is a directory");
+    assert!(message(&["--secret", "id=x,src=a,env=b"]).ends_with("`src` and `env` exclude each other"));
+    let twice = format!("id=x,src={path}");
+    assert!(message(&["--secret", &twice, "--secret", &twice]).ends_with("id `x` is given twice"));
+    let (big, _) = meant(&["--secret", "id=x,env=BIG"], &[("BIG", &"x".repeat(512_001))]).expect_err("too big");
+    assert_eq!(big, "secret `x`: it has 512001 bytes, 512000 are allowed");
+    let (unknown, help) = meant(&["--secret", "id=x,sorce=y"], &[]).expect_err("refused");
+    assert_eq!(
+        (unknown.as_str(), help.as_deref()),
+        ("`--secret id=x,sorce=y`: no attribute is called `sorce`", Some("did you mean `source`?"))
+    );
+}
+
+/// FEATURES 4-11, 4-12, 4-19, 4-20.
+#[test]
+fn outputs_are_the_store_layouts_and_archives() {
+    let output = |text: &str| meant(&["-o", text], &[]).map(|settings| settings.request.outputs);
+    assert_eq!(meant(&[], &[]).expect("settings").request.outputs, [Output::Store { names: Vec::new() }]);
+    let Ok([Output::Oci { destination, archive: true, compression, .. }]) =
+        output("type=oci,dest=a.tar,compression=zstd,compression-level=19")
+            .map(|list| <[Output; 1]>::try_from(list).expect("one"))
+    else {
+        panic!("an OCI archive")
+    };
+    assert_eq!(destination, Destination::Path("a.tar".into()));
+    assert_eq!((compression.form, compression.level, compression.force), (Compression::Zstd, Some(19), false));
+    assert!(matches!(&output("type=oci,tar=false,dest=d").expect("dir")[..], [Output::Oci { archive: false, .. }]));
+    assert!(matches!(
+        &output("type=docker,dest=-").expect("docker")[..],
+        [Output::Docker { destination: Destination::Stdout, .. }]
+    ));
+    for (text, wanted) in [
+        ("type=oci", "`--output type=oci`: `dest=FILE` is missing"),
+        ("type=local,dest=x", "output type `local` is not built yet"),
+        ("out", "output type `local` is not built yet"),
+        ("-", "output type `tar` is not built yet"),
+        ("type=registry", "output type `registry` is not built yet"),
+        ("type=oic,dest=x", "`--output type=oic,dest=x`: `type` is `image`, `oci` or `docker`"),
+        (
+            "type=oci,dest=x,compression=lzma",
+            "`--output type=oci,dest=x,compression=lzma`: unsupported compression type `lzma`",
+        ),
+        (
+            "type=oci,dest=x,compression=gzip,compression-level=10",
+            "`--output type=oci,dest=x,compression=gzip,compression-level=10`: `compression-level` is a number from 0 to 9",
+        ),
+        (
+            "type=oci,dest=x,tar=perhaps",
+            "`--output type=oci,dest=x,tar=perhaps`: `perhaps` is neither `true` nor `false`",
+        ),
+        ("type=oci,dset=x", "`--output type=oci,dset=x`: no attribute is called `dset`"),
+    ] {
+        let message = meant(&["-o", text], &[]).expect_err(text).0;
+        assert_eq!(message, wanted);
+    }
+    assert!(
+        message(&["-o", "type=oci,dest=-", "-o", "type=docker,dest=-"])
+            .ends_with("only one output can go to standard output")
+    );
+}
+
+/// FEATURES 3.1-23, 3.3-5.
+#[test]
+fn progress_is_chosen_by_flag_then_by_variable() {
+    let progress =
+        |arguments: &[&str], variables: &[(&str, &str)]| meant(arguments, variables).map(|settings| settings.progress);
+    assert_eq!(progress(&["-q"], &[]), Ok(ProgressArg::Quiet));
+    assert_eq!(progress(&["-q", "--progress", "plain"], &[]), Ok(ProgressArg::Quiet));
+    assert_eq!(progress(&["--progress", "plain"], &[("BUILDKIT_PROGRESS", "quiet")]), Ok(ProgressArg::Plain));
+    assert_eq!(progress(&[], &[("BUILDKIT_PROGRESS", "quiet")]), Ok(ProgressArg::Quiet));
+    let (refused, _) = progress(&[], &[("BUILDKIT_PROGRESS", "fancy")]).expect_err("refused");
+    assert_eq!(refused, "environment variable `BUILDKIT_PROGRESS`: `fancy` is not `auto`, `plain`, `tty` or `quiet`");
+}
+
+#[test]
+fn the_epoch_and_the_proxies_come_from_the_environment() {
+    let settings =
+        meant(&[], &[("SOURCE_DATE_EPOCH", "17"), ("no_proxy", "a"), ("HTTPS_PROXY", "b"), ("HTTP_PROXY", "")])
+            .expect("settings");
+    assert_eq!(settings.request.source_date_epoch, Some(17));
+    assert_eq!(settings.request.proxies, [("HTTPS_PROXY".into(), "b".into()), ("no_proxy".to_owned(), "a".to_owned())]);
+    let (refused, _) = meant(&[], &[("SOURCE_DATE_EPOCH", "-1")]).expect_err("refused");
+    assert_eq!(refused, "environment variable `SOURCE_DATE_EPOCH`: `-1` is not a number of seconds since 1970");
+}

@@ -1,0 +1,35 @@
+//! [`Lines`]: whole lines out of bytes that are cut anywhere.
+
+/// Longest line that is held back; a longer one is shown in parts.
+const LIMIT: usize = 64 * 1024;
+
+/// Holds back the beginning of a line until its end comes.
+#[derive(Debug, Default)]
+pub struct Lines {
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    /// Takes `bytes` and returns the lines that are whole now, without their ends.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut whole = Vec::new();
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.partial.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.partial.len() >= LIMIT {
+                whole.extend(self.flush());
+            }
+        }
+        whole
+    }
+
+    /// Returns the line that has no end, if there is one.
+    pub fn flush(&mut self) -> Option<String> {
+        if self.partial.is_empty() {
+            return None;
+        }
+        let line = std::mem::take(&mut self.partial);
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        Some(String::from_utf8_lossy(line).into_owned())
+    }
+}

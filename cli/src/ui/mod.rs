@@ -1,0 +1,21 @@
+//! The screen: [`ProgressSink`](builder::progress::ProgressSink)s that show a build.
+//!
+//! Progress goes to standard error, so that standard output holds what was asked for and nothing else.
+
+mod lines;
+mod pass_through;
+mod plain;
+mod quiet;
+mod recorder;
+mod text;
+mod tty;
+
+pub use pass_through::PassThrough;
+pub use plain::{Plain, bytes};
+pub use quiet::Quiet;
+pub use recorder::{FailedLog, Recorder};
+pub use text::visible;
+pub use tty::Tty;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+use super::lines::Lines;
+use super::plain::{Plain, bytes};
+use super::recorder::Recorder;
+use super::text::{clipped, visible};
+use super::tty;
+use super::{FailedLog, Quiet};
+use builder::diagnostic::Diagnostic;
+use builder::progress::{Event, Outcome, ProgressSink, StepId, Stream};
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[derive(Clone, Default)]
+struct Screen(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("screen").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn started(step: usize, name: &str) -> Event {
+    Event::StepStarted { step: StepId { stage: 0, step }, name: name.into() }
+}
+
+fn output(step: usize, stream: Stream, text: &str) -> Event {
+    Event::Output { step: StepId { stage: 0, step }, stream, bytes: text.as_bytes().to_vec() }
+}
+
+fn finished(step: usize, outcome: Outcome) -> Event {
+    Event::StepFinished { step: StepId { stage: 0, step }, took: Duration::from_millis(150), outcome }
+}
+
+/// Shows events in the plain form; the clock goes on by 100 ms with each.
+fn shown(events: Vec<Event>) -> String {
+    let screen = Screen::default();
+    let now = Arc::new(AtomicU64::new(0));
+    let clock = Arc::clone(&now);
+    let plain = Plain::with_clock(screen.clone(), move || Duration::from_millis(clock.load(Ordering::SeqCst)));
+    for event in events {
+        plain.event(event);
+        now.fetch_add(100, Ordering::SeqCst);
+    }
+    let bytes = screen.0.lock().expect("screen").clone();
+    String::from_utf8(bytes).expect("text")
+}
+
+/// FEATURES 3.3-2.
+#[test]
+fn plain_progress_has_buildkits_form() {
+    let cached = Event::StepCached { step: StepId { stage: 0, step: 1 }, name: "[1/4] WORKDIR /app".into() };
+    let text = shown(vec![
+        Event::PlanReady { steps: Vec::new() },
+        started(0, "[internal] load build context"),
+        finished(0, Outcome::Done),
+        cached,
+        started(2, "[2/4] RUN make"),
+        output(2, Stream::Stdout, "one\r\ntw"),
+        started(3, "[other 1/1] RUN false"),
+        output(3, Stream::Stderr, "bad\n"),
+        output(2, Stream::Stdout, "o\nlast"),
+        finished(3, Outcome::Failed("exit code: 1".into())),
+        finished(2, Outcome::Cancelled),
+        Event::Warning(Diagnostic::error("look")),
+    ]);
+    let wanted = "\
+#1 [internal] load build context
+#1 DONE 0.1s
+
+#2 [1/4] WORKDIR /app
+#2 CACHED
+
+#3 [2/4] RUN make
+#3 0.100 one
+#3 ...
+
+#4 [other 1/1] RUN false
+#4 0.100 bad
+#4 ...
+
+#3 [2/4] RUN make
+#3 0.400 two
+#3 ...
+
+#4 [other 1/1] RUN false
+#4 ERROR: exit code: 1
+
+#3 [2/4] RUN make
+#3 0.600 last
+#3 CANCELED
+WARN: look
+";
+    assert_eq!(text, wanted);
+}
+
+#[test]
+fn a_transfer_is_one_line_when_it_is_done() {
+    let step = StepId { stage: 0, step: 0 };
+    let transfer = |done| Event::Transfer { step, what: "sha256:ab".into(), done, total: Some(3_210_000) };
+    let text = shown(vec![started(0, "[1/1] FROM a"), transfer(10), transfer(3_210_000)]);
+    assert_eq!(text, "#1 [1/1] FROM a\n#1 sha256:ab 3.21MB done\n");
+}
+
+#[test]
+fn lines_are_held_back_until_they_end() {
+    let mut lines = Lines::default();
+    assert_eq!(lines.push(b"a"), Vec::<String>::new());
+    assert_eq!(lines.push(b"b\r\n\nc"), ["ab", ""]);
+    assert_eq!(lines.flush(), Some("c".into()));
+    assert_eq!(lines.flush(), None);
+    assert_eq!(lines.push(&[b'x'; 100_000]).len(), 1, "a line without end is shown in parts");
+    assert_eq!(lines.push(b"\xff\n"), ["\u{fffd}"]);
+}
+
+#[test]
+fn nothing_that_moves_the_cursor_is_shown() {
+    for (given, wanted) in [
+        ("plain\ttext é", "plain\ttext é"),
+        ("\u{1b}[31mred\u{1b}[0m", "red"),
+        ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+        ("a\rb", "a\\rb"),
+        ("a\u{202e}b", "a\u{fffd}b"),
+        ("\u{9b}2J", "\\u{9b}2J"),
+    ] {
+        assert_eq!(visible(given), wanted, "{given:?}");
+    }
+    assert_eq!((clipped("abcdef", 4), clipped("abcd", 4)), ("abc…".into(), "abcd".into()));
+}
+
+#[test]
+fn sizes_are_short() {
+    for (count, wanted) in
+        [(0, "0B"), (999, "999B"), (1000, "1.00kB"), (12_345, "12.3kB"), (999_999, "1.00MB"), (4_300_000_000, "4.30GB")]
+    {
+        assert_eq!(bytes(count), wanted);
+    }
+}
+
+#[test]
+fn the_first_failed_step_of_the_dockerfile_is_reported() {
+    let recorder = Recorder::new(Box::new(Quiet));
+    for event in [
+        started(1, "one"),
+        started(2, "two"),
+        output(2, Stream::Stdout, "of two\n"),
+        output(1, Stream::Stderr, "of one"),
+        finished(2, Outcome::Failed("x".into())),
+        finished(1, Outcome::Failed("y".into())),
+    ] {
+        recorder.event(event);
+    }
+    let (log, _) = recorder.finish();
+    let FailedLog { name, lines } = log.expect("a step failed");
+    assert_eq!(name, "one");
+    assert_eq!(lines.iter().map(|line| line.split_once(' ').expect("time").1).collect::<Vec<_>>(), ["of one"]);
+}
+
+#[test]
+fn the_live_view_fits_the_screen() {
+    let mut state = tty::State::new();
+    for step in 0..30 {
+        state.take(started(step, "RUN something that has quite a long name"));
+        state.take(finished(step, Outcome::Done));
+    }
+    state.take(started(30, "RUN \u{1b}[2Jlast"));
+    state.take(output(30, Stream::Stdout, &"line\n".repeat(9)));
+    let lines = state.draw(30, 10, true);
+    assert_eq!(lines.len(), 10);
+    assert!(lines.iter().all(|line| line.chars().count() <= 30), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.trim() == "line").count(), 6);
+    assert!(lines.iter().any(|line| line.starts_with(" => RUN last")), "{lines:?}");
+}
