@@ -61,3 +61,34 @@ pub trait WordExpander {
 pub fn in_map(values: &BTreeMap<String, String>) -> impl Fn(&str) -> Option<String> {
     |name| values.get(name).cloned()
 }
+
+/// The expansion of the Dockerfile language, [`crate::dockerfile::words`].
+#[derive(Debug, Clone, Copy)]
+pub struct DockerfileWords;
+
+impl WordExpander for DockerfileWords {
+    fn expand(&self, word: &str, escape: char, lookup: Lookup<'_>) -> Result<Expanded, ExpansionError> {
+        words::Expander::new(escape, lookup).expand(word).map(Expanded::from).map_err(ExpansionError::from)
+    }
+
+    fn expand_words(&self, word: &str, escape: char, lookup: Lookup<'_>) -> Result<ExpandedWords, ExpansionError> {
+        let words = words::Expander::new(escape, lookup).expand_words(word)?;
+        Ok(ExpandedWords { words: words.words, unset: words.unset })
+    }
+
+    fn expand_heredoc(&self, body: &str, lookup: Lookup<'_>) -> Result<Expanded, ExpansionError> {
+        words::Expander::new('\\', lookup).expand_heredoc(body).map(Expanded::from).map_err(ExpansionError::from)
+    }
+}
+
+impl From<words::Expanded> for Expanded {
+    fn from(expanded: words::Expanded) -> Self {
+        Self { text: expanded.text, unset: expanded.unset, used: expanded.used.into_iter().collect() }
+    }
+}
+
+impl From<words::ExpandError> for ExpansionError {
+    fn from(error: words::ExpandError) -> Self {
+        Self(error.to_string())
+    }
+}
