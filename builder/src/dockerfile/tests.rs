@@ -274,7 +274,8 @@ fn row_1_1_14_heredocs() {
 
 #[test]
 fn row_1_1_15_comments_describe_stages() {
-    let dockerfile = good("# base the first\nFROM a AS base\n# gone\n#\n# other\nFROM b AS Next\n# next it\nFROM c AS next");
+    let dockerfile =
+        good("# base the first\nFROM a AS base\n# gone\n#\n# other\nFROM b AS Next\n# next it\nFROM c AS next");
     let comments: Vec<_> = dockerfile.stages.iter().map(|stage| stage.comment.as_deref()).collect();
     assert_eq!(comments, [Some("the first"), None, Some("it")]);
 }
@@ -501,7 +502,9 @@ fn ten_thousand_lines_parse() {
     }
     assert_eq!(good(&text).stages[0].instructions.len(), 2_500);
     let one_instruction = format!("FROM a\nENV {}\n", "a=b \\\n".repeat(10_000));
-    assert!(matches!(&good(&one_instruction).stages[0].instructions[0].instruction, Instruction::Env(pairs) if pairs.len() == 10_000));
+    assert!(
+        matches!(&good(&one_instruction).stages[0].instructions[0].instruction, Instruction::Env(pairs) if pairs.len() == 10_000)
+    );
 }
 
 /// Writes `Span { start: 1, end: 2 }` as `@1..2`.
@@ -552,8 +555,10 @@ fn dump(source: &Source, outcome: &ParseOutcome) -> String {
 #[test]
 fn goldens() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/dockerfile");
-    let mut cases: Vec<_> =
-        std::fs::read_dir(&folder).expect("the folder of goldens").map(|entry| entry.expect("an entry").path()).collect();
+    let mut cases: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the folder of goldens")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     cases.sort();
     assert!(cases.len() >= 25, "only {} goldens", cases.len());
     for case in cases {
@@ -586,7 +591,8 @@ fn check_any(text: &str) -> Result<(), TestCaseError> {
         let labels = lint(dockerfile).into_iter().chain(outcome.warnings).flat_map(|warning| warning.labels);
         prop_assert!(labels.into_iter().all(|label| in_text(text, label.span)));
         // Every span of the tree, wherever it stands, appears in its debug form.
-        let debug = short_spans(&format!("{:?}{:?}{:?}", dockerfile.global_args, dockerfile.stages, dockerfile.keywords));
+        let debug =
+            short_spans(&format!("{:?}{:?}{:?}", dockerfile.global_args, dockerfile.stages, dockerfile.keywords));
         for span in debug.split('@').skip(1) {
             let numbers = span.split(|letter: char| !letter.is_ascii_digit() && letter != '.').next().unwrap_or("");
             if let Some((start, end)) = numbers.split_once("..")
@@ -617,8 +623,56 @@ proptest! {
 }
 
 const PIECES: &[&str] = &[
-    "FROM ", "RUN ", "COPY ", "ADD ", "ENV ", "ARG ", "ONBUILD ", "HEALTHCHECK ", "SHELL ", "VOLUME ", "CMD ", "LABEL ",
-    "EXPOSE ", "x", "a b", " ", "\t", "\n", "\r\n", "\\\n", "\\", "`", "# escape=`\n", "# check=", "#", "<<EOF", "<<-'E'",
-    "3<<X", "\nEOF\n", "\tE\n", "\"", "'", "[", "]", "[\"a\", \"b\"]", "--mount=", "type=cache,", "--from=b", "--link", "=",
-    "\u{e9}", "\u{feff}", "\u{a0}", "\u{2003}", "\0", "$x", "${", "AS", "NONE", "--interval=1s ", "1", ",",
+    "FROM ",
+    "RUN ",
+    "COPY ",
+    "ADD ",
+    "ENV ",
+    "ARG ",
+    "ONBUILD ",
+    "HEALTHCHECK ",
+    "SHELL ",
+    "VOLUME ",
+    "CMD ",
+    "LABEL ",
+    "EXPOSE ",
+    "x",
+    "a b",
+    " ",
+    "\t",
+    "\n",
+    "\r\n",
+    "\\\n",
+    "\\",
+    "`",
+    "# escape=`\n",
+    "# check=",
+    "#",
+    "<<EOF",
+    "<<-'E'",
+    "3<<X",
+    "\nEOF\n",
+    "\tE\n",
+    "\"",
+    "'",
+    "[",
+    "]",
+    "[\"a\", \"b\"]",
+    "--mount=",
+    "type=cache,",
+    "--from=b",
+    "--link",
+    "=",
+    "\u{e9}",
+    "\u{feff}",
+    "\u{a0}",
+    "\u{2003}",
+    "\0",
+    "$x",
+    "${",
+    "AS",
+    "NONE",
+    "--interval=1s ",
+    "1",
+    ",",
 ];
