@@ -95,9 +95,7 @@ pub(super) fn words(arguments: Slice<'_>, escape: char) -> Vec<Slice<'_>> {
         start = start.or(Some(at));
         match quote {
             _ if character == escape && quote != Some('\'') => {
-                if characters.next().is_none() {
-                    end = at;
-                }
+                end = if characters.next().is_none() { at } else { end };
             }
             None if matches!(character, '\'' | '"') => quote = Some(character),
             Some(open) if open == character => quote = None,

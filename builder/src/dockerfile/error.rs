@@ -54,7 +54,7 @@ pub enum ParseError {
     ExactlyOneArgument { keyword: Keyword, span: Span },
     #[error("{} requires at least one argument", keyword.name())]
     AtLeastOneArgument { keyword: Keyword, span: Span },
-    #[error("{} requires at least two arguments, but only {given} provided; destination could not be determined", keyword.name())]
+    #[error("{} requires at least two arguments, but {given} provided; destination could not be determined", keyword.name())]
     NoDestination { keyword: Keyword, given: &'static str, span: Span },
     #[error("{} cannot accept a heredoc as a destination", keyword.name())]
     HeredocDestination { keyword: Keyword, span: Span },

@@ -42,7 +42,7 @@ pub(super) fn announced(line: Slice<'_>) -> Vec<HeredocWord> {
 /// [`Unterminated`] if the text ends first; all lines are taken then.
 pub(super) fn read_body(word: &HeredocWord, lines: &mut Lines<'_>, source: &str) -> Result<Heredoc, Unterminated> {
     let start = lines.peek().map_or(source.len(), |line| line.start);
-    while let Some(line) = lines.next() {
+    for line in lines.by_ref() {
         let text = if word.chomp { line.text.trim_start_matches('\t') } else { line.text };
         if text == word.name {
             return Ok(word.with_body(source, Span::new(start, line.start)));

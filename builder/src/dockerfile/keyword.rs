@@ -92,13 +92,9 @@ impl Keyword {
                 ("exclude", Many),
             ],
             Self::From => &[("platform", One)],
-            Self::Healthcheck => &[
-                ("interval", One),
-                ("timeout", One),
-                ("start-period", One),
-                ("start-interval", One),
-                ("retries", One),
-            ],
+            Self::Healthcheck => {
+                &[("interval", One), ("timeout", One), ("start-period", One), ("start-interval", One), ("retries", One)]
+            }
             Self::Run => &[("mount", Many), ("network", One), ("security", One), ("device", Many)],
             _ => &[],
         }

@@ -37,11 +37,7 @@ const RULES: [Rule; 9] = [
         help: "use `LABEL org.opencontainers.image.authors=`",
         find: maintainer_deprecated,
     },
-    Rule {
-        name: "MultipleInstructionsDisallowed",
-        help: "keep the last one",
-        find: multiple_instructions_disallowed,
-    },
+    Rule { name: "MultipleInstructionsDisallowed", help: "keep the last one", find: multiple_instructions_disallowed },
     Rule { name: "LegacyKeyValueFormat", help: "write `key=value`", find: legacy_key_value_format },
 ];
 
@@ -99,8 +95,7 @@ fn consistent_instruction_casing(dockerfile: &Dockerfile) -> Vec<(Span, String)>
     let (majority, is_right): (_, fn(&str) -> bool) =
         if count(is_lower) > count(is_upper) { ("lowercase", is_lower) } else { ("uppercase", is_upper) };
     let wrong = typed().filter(|(_, name)| !is_right(name));
-    let message =
-        |name: &str| format!("command `{name}` should match the case of the command majority ({majority})");
+    let message = |name: &str| format!("command `{name}` should match the case of the command majority ({majority})");
     wrong.map(|(span, name)| (span, message(name))).collect()
 }
 
@@ -176,9 +171,7 @@ fn multiple_instructions_disallowed(dockerfile: &Dockerfile) -> Vec<(Span, Strin
 }
 
 fn multiple(name: &str) -> String {
-    format!(
-        "multiple {name} instructions should not be used in the same stage because only the last one will be used"
-    )
+    format!("multiple {name} instructions should not be used in the same stage because only the last one will be used")
 }
 
 fn legacy_key_value_format(dockerfile: &Dockerfile) -> Vec<(Span, String)> {

@@ -48,7 +48,8 @@ fn read(text: &str, mut twice: impl FnMut(&str)) -> Result<Mount, MountError> {
     let mut mount = Mount::default();
     for field in fields(text)? {
         let (key, value) = key_and_value(&field)?;
-        let known = if key == "type" { mount.kind.is_some() } else { mount.fields.iter().any(|(other, _)| other == key) };
+        let known =
+            if key == "type" { mount.kind.is_some() } else { mount.fields.iter().any(|(other, _)| other == key) };
         if known {
             twice(key);
         }

@@ -88,7 +88,8 @@ impl<'a> Statements<'a> {
 
     /// Keeps a comment for the instruction below; an empty one starts afresh.
     fn note_comment(&mut self, line: Line<'_>) {
-        let comment = line.text.trim_start().trim_start_matches('#').trim();
+        let text = line.text.trim_start();
+        let comment = text.strip_prefix('#').unwrap_or(text).trim();
         if comment.is_empty() {
             self.comments.clear();
         } else {

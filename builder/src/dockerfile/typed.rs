@@ -57,12 +57,7 @@ pub(super) fn statement(statement: &Statement, escape: char, findings: &mut Find
     (findings.errors.len() == before).then_some(typed)
 }
 
-fn typed(
-    parts: Parts<'_>,
-    statement: &Statement,
-    escape: char,
-    findings: &mut Findings,
-) -> Result<Typed, ParseError> {
+fn typed(parts: Parts<'_>, statement: &Statement, escape: char, findings: &mut Findings) -> Result<Typed, ParseError> {
     let keyword = keyword(parts.name)?;
     let flags = Flags::check(keyword, &parts.flags, &mut findings.errors);
     let span = parts.name.span().to(parts.arguments.span());
@@ -121,11 +116,7 @@ fn instruction(request: Request<'_>, findings: &mut Findings) -> Result<Instruct
 }
 
 /// Types ONBUILD: the trigger is parsed, and kept as typed for the base image's config.
-fn onbuild(
-    request: Request<'_>,
-    statement: &Statement,
-    findings: &mut Findings,
-) -> Result<Instruction, ParseError> {
+fn onbuild(request: Request<'_>, statement: &Statement, findings: &mut Findings) -> Result<Instruction, ParseError> {
     if request.arguments.text().is_empty() {
         return Err(ParseError::AtLeastOneArgument { keyword: Keyword::Onbuild, span: request.span });
     }

@@ -3,7 +3,7 @@
 use super::Request;
 use crate::dockerfile::arguments::{Json, json, list_with_heredocs};
 use crate::dockerfile::error::ParseError;
-use crate::dockerfile::instruction::{Add, Copy, Sources, Word};
+use crate::dockerfile::instruction::{Add, Copy, Heredoc, Sources, Word};
 
 pub(super) fn copy(mut request: Request<'_>) -> Result<Copy, ParseError> {
     let sources = sources(&request)?;
@@ -35,17 +35,16 @@ pub(super) fn add(mut request: Request<'_>) -> Result<Add, ParseError> {
 }
 
 fn sources(request: &Request<'_>) -> Result<Sources, ParseError> {
-    let (items, heredocs) = match json(request.arguments) {
+    let (mut paths, heredocs) = match json(request.arguments) {
         Json::Strings(words) => (words, Vec::new()),
         Json::Mixed => return Err(ParseError::JsonNotStrings { span: request.arguments.span() }),
         Json::Not => from_list(request)?,
     };
-    let given = items.len() + heredocs.len();
+    let given = paths.len() + heredocs.len();
     let missing = || {
-        let given = if given == 0 { "none was" } else { "one was" };
+        let given = if given == 0 { "none was" } else { "only one was" };
         ParseError::NoDestination { keyword: request.keyword, given, span: request.span }
     };
-    let mut paths = items;
     match paths.pop() {
         Some(destination) if given > 1 => Ok(Sources { paths, heredocs, destination }),
         _ => Err(missing()),
@@ -53,9 +52,7 @@ fn sources(request: &Request<'_>) -> Result<Sources, ParseError> {
 }
 
 /// Splits the arguments at blanks, heredocs apart.
-fn from_list(
-    request: &Request<'_>,
-) -> Result<(Vec<Word>, Vec<crate::dockerfile::instruction::Heredoc>), ParseError> {
+fn from_list(request: &Request<'_>) -> Result<(Vec<Word>, Vec<Heredoc>), ParseError> {
     let items = list_with_heredocs(request.arguments, request.announced);
     let announced = |start: usize| request.announced.iter().position(|word| word.start == start);
     let mut words = Vec::new();

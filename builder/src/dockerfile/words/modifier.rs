@@ -101,9 +101,7 @@ impl Lexer<'_> {
         let replacement = self.modifier_word('}', true, reference.dollar)?;
         let Some(value) = self.value(&reference.name)? else {
             let slash = if all { "//" } else { "/" };
-            return Ok(
-                self.plain_value(None, || format!("${{{}{slash}{pattern}/{replacement}}}", reference.name))
-            );
+            return Ok(self.plain_value(None, || format!("${{{}{slash}{pattern}/{replacement}}}", reference.name)));
         };
         let glob = parse_glob(&pattern, reference)?;
         let replaced = if all {
