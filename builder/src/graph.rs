@@ -8,7 +8,7 @@ mod error;
 pub mod globals;
 mod order;
 mod resolve;
-pub mod suggest;
+pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,6 @@ pub use error::GraphError;
 
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::{Dockerfile, Stage};
-use crate::plan::expand::WordExpander;
 use crate::plan::op::From;
 use crate::source::Span;
 use globals::Globals;
@@ -133,13 +132,9 @@ impl StageGraph {
     /// # Errors
     /// [`GraphError`]: a FROM that cannot be expanded, a name that means nothing, stages that need each other, or what
     /// is not supported yet in a stage that the target needs.
-    pub fn new(
-        dockerfile: &Dockerfile,
-        options: &GraphOptions,
-        expander: &dyn WordExpander,
-    ) -> Result<Self, GraphError> {
-        let globals = Globals::new(dockerfile, options, expander)?;
-        let resolution = Resolver::new(dockerfile, options, &globals, expander).resolve()?;
+    pub fn new(dockerfile: &Dockerfile, options: &GraphOptions) -> Result<Self, GraphError> {
+        let globals = Globals::new(dockerfile, options)?;
+        let resolution = Resolver::new(dockerfile, options, &globals).resolve()?;
         order::refuse_cycles(dockerfile, &resolution.stages)?;
         if let Some(error) = resolution.later {
             return Err(error);

@@ -2,7 +2,7 @@
 
 use super::suggest::did_you_mean;
 use crate::diagnostic::{Diagnose, Diagnostic};
-use crate::plan::expand::ExpansionError;
+use crate::dockerfile::ExpandError;
 use crate::source::Span;
 use layerfs::platform::{Platform, PlatformError};
 
@@ -18,7 +18,7 @@ pub enum GraphError {
         /// The word as typed.
         word: String,
         /// What is wrong.
-        error: ExpansionError,
+        error: ExpandError,
         /// Where it stands.
         span: Span,
     },

@@ -3,7 +3,7 @@
 use super::{GraphError, GraphOptions};
 use crate::dockerfile::Dockerfile;
 use crate::dockerfile::instruction::Arg;
-use crate::plan::expand::{WordExpander, in_map};
+use crate::dockerfile::words::Expander;
 use layerfs::platform::Platform;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,15 +40,11 @@ pub struct Globals {
 impl Globals {
     /// Returns the global arguments of `dockerfile`: the predefined ones, then each ARG before the first FROM in order,
     /// a build argument standing before a default.
-    pub(super) fn new(
-        dockerfile: &Dockerfile,
-        options: &GraphOptions,
-        expander: &dyn WordExpander,
-    ) -> Result<Self, GraphError> {
+    pub(super) fn new(dockerfile: &Dockerfile, options: &GraphOptions) -> Result<Self, GraphError> {
         let mut globals = Self::predefined(options);
         let escape = dockerfile.directives.escape();
         for argument in &dockerfile.global_args {
-            globals.declare(&argument.value, escape, expander)?;
+            globals.declare(&argument.value, escape)?;
         }
         Ok(globals)
     }
@@ -67,12 +63,12 @@ impl Globals {
         globals
     }
 
-    fn declare(&mut self, argument: &Arg, escape: char, expander: &dyn WordExpander) -> Result<(), GraphError> {
+    fn declare(&mut self, argument: &Arg, escape: char) -> Result<(), GraphError> {
         let name = &argument.name.value;
         self.declared.insert(name.clone());
         if let Some(default) = &argument.default {
             // The value without build arguments serves a lint only: a failure there is no error.
-            let value = expander.expand(&default.value, escape, &in_map(&self.defaults));
+            let value = Expander::new(escape, &in_map(&self.defaults)).expand(&default.value);
             if let Ok(value) = value {
                 self.defaults.insert(name.clone(), value.text);
             }
@@ -80,8 +76,8 @@ impl Globals {
         if let Some(value) = self.build_args.get(name) {
             self.values.insert(name.clone(), value.clone());
         } else if let Some(default) = &argument.default {
-            let value = expander
-                .expand(&default.value, escape, &in_map(&self.values))
+            let value = Expander::new(escape, &in_map(&self.values))
+                .expand(&default.value)
                 .map_err(|error| GraphError::Expansion { word: default.value.clone(), error, span: default.span })?;
             self.values.insert(name.clone(), value.text);
         }
@@ -127,6 +123,11 @@ impl Globals {
     pub fn is_known(&self, name: &str) -> bool {
         self.predefined.contains(name) || KNOWN.contains(&name) || is_proxy(name) || name.starts_with("BUILDKIT_")
     }
+}
+
+/// Returns a lookup in `values`.
+pub(super) fn in_map(values: &BTreeMap<String, String>) -> impl Fn(&str) -> Option<String> {
+    |name| values.get(name).cloned()
 }
 
 /// Reports whether `name` is one of the proxy arguments, in any case (1.3-6).

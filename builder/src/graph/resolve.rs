@@ -1,12 +1,11 @@
 //! [`Resolver`]: what each name of a Dockerfile means (1.4-2, 1.4-8).
 
-use super::globals::Globals;
+use super::globals::{Globals, in_map};
 use super::suggest::{did_you_mean, nearest};
 use super::{ContextKind, GraphError, GraphOptions, NeededImage, SourceFlag};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::instruction::{Instruction, Mount, Word};
-use crate::dockerfile::{Dockerfile, Stage};
-use crate::plan::expand::{Expanded, WordExpander, in_map};
+use crate::dockerfile::{Dockerfile, Expanded, Expander, Stage};
 use crate::source::Span;
 use layerfs::platform::Platform;
 use std::collections::BTreeMap;
@@ -75,7 +74,6 @@ pub(super) struct Resolver<'a> {
     dockerfile: &'a Dockerfile,
     options: &'a GraphOptions,
     globals: &'a Globals,
-    expander: &'a dyn WordExpander,
     contexts: BTreeMap<String, (&'a str, ContextKind)>,
     /// Numbers of the stages of each name, in order.
     numbers: BTreeMap<String, Vec<usize>>,
@@ -94,12 +92,7 @@ pub(super) fn title(dockerfile: &Dockerfile, number: usize) -> String {
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(
-        dockerfile: &'a Dockerfile,
-        options: &'a GraphOptions,
-        globals: &'a Globals,
-        expander: &'a dyn WordExpander,
-    ) -> Self {
+    pub(super) fn new(dockerfile: &'a Dockerfile, options: &'a GraphOptions, globals: &'a Globals) -> Self {
         let contexts =
             options.named_contexts.iter().map(|(name, kind)| (familiar(name), (name.as_str(), *kind))).collect();
         let mut numbers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -108,7 +101,7 @@ impl<'a> Resolver<'a> {
                 numbers.entry(name.to_lowercase()).or_default().push(number);
             }
         }
-        Self { dockerfile, options, globals, expander, contexts, numbers, warnings: Vec::new(), later: None }
+        Self { dockerfile, options, globals, contexts, numbers, warnings: Vec::new(), later: None }
     }
 
     /// Resolves every stage.
@@ -274,8 +267,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn expand(&self, word: &Word) -> Result<Expanded, GraphError> {
-        self.expander
-            .expand(&word.value, self.dockerfile.directives.escape(), &in_map(self.globals.values()))
+        Expander::new(self.dockerfile.directives.escape(), &in_map(self.globals.values()))
+            .expand(&word.value)
             .map_err(|error| GraphError::Expansion { word: word.value.clone(), error, span: word.span })
     }
 
@@ -313,7 +306,8 @@ impl<'a> Resolver<'a> {
     fn check_image(&mut self, word: &Word, expanded: &Expanded) {
         self.warn_undeclared(expanded, word.span);
         let escape = self.dockerfile.directives.escape();
-        let Ok(default) = self.expander.expand(&word.value, escape, &in_map(self.globals.defaults())) else { return };
+        let default = Expander::new(escape, &in_map(self.globals.defaults())).expand(&word.value);
+        let Ok(default) = default else { return };
         let undeclared = default.unset.iter().any(|name| !self.globals.declares(name));
         let varies = !default.used.is_empty() || !default.unset.is_empty();
         if varies && !undeclared && !looks_like_image(&default.text) {

@@ -5,6 +5,7 @@ use super::history::{self, plain_list, quoted_list};
 use super::stage::{StagePlanner, check_value, failed};
 use super::{lint, ports, signal};
 use crate::diagnostic::Diagnostic;
+use crate::dockerfile::Expander;
 use crate::dockerfile::instruction::{Arg, CommandLine, Healthcheck, KeyValue, Onbuild, Word};
 use crate::source::Span;
 use layerfs::image;
@@ -128,14 +129,8 @@ impl StagePlanner<'_> {
     }
 
     fn expand_words(&mut self, word: &Word) -> Result<Vec<String>, PlanError> {
-        let scope = &self.state.scope;
-        let lookup = |name: &str| scope.get(name).map(str::to_owned);
-        let escape = self.input.dockerfile.directives.escape();
-        let expanded = self
-            .input
-            .expander
-            .expand_words(&word.value, escape, &lookup)
-            .map_err(|error| failed(&word.value, error, word.span))?;
+        let expanded = Expander::new(self.escape(), &self.state.scope.lookup()).expand_words(&word.value);
+        let expanded = expanded.map_err(|error| failed(&word.value, error, word.span))?;
         self.warn_unset(&expanded.unset, word.span);
         Ok(expanded.words)
     }

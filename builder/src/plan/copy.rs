@@ -5,8 +5,8 @@ use super::chmod;
 use super::op::{CopyOp, From, Op, Script};
 use super::run::script;
 use super::stage::{StagePlanner, failed};
-use crate::dockerfile::Parsed;
 use crate::dockerfile::instruction::{Add, Copy, Heredoc, Sources, Word};
+use crate::dockerfile::{Expander, Parsed};
 use crate::source::{Span, Spanned};
 
 /// COPY or ADD, its words expanded.
@@ -100,13 +100,8 @@ impl StagePlanner<'_> {
         if !heredoc.expand {
             return script(heredoc, body.value.clone());
         }
-        let scope = &self.state.scope;
-        let lookup = |name: &str| scope.get(name).map(str::to_owned);
-        let expanded = self
-            .input
-            .expander
-            .expand_heredoc(&body.value, &lookup)
-            .map_err(|error| failed(&format!("<<{}", heredoc.name), error, body.span))?;
+        let expanded = Expander::new(self.escape(), &self.state.scope.lookup()).expand_heredoc(&body.value);
+        let expanded = expanded.map_err(|error| failed(&format!("<<{}", heredoc.name), error, body.span))?;
         self.warn_unset(&expanded.unset, body.span);
         script(heredoc, expanded.text)
     }

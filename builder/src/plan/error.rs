@@ -1,8 +1,8 @@
 //! [`PlanError`]: why a Dockerfile has no plan.
 
-use super::expand::ExpansionError;
 use super::mount::MountError;
 use crate::diagnostic::{Diagnose, Diagnostic};
+use crate::dockerfile::ExpandError;
 use crate::source::Span;
 
 /// Why a Dockerfile has no plan.
@@ -14,7 +14,7 @@ pub enum PlanError {
         /// The word as typed.
         word: String,
         /// What is wrong.
-        error: ExpansionError,
+        error: ExpandError,
         /// Where it stands.
         span: Span,
     },

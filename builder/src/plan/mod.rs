@@ -10,7 +10,6 @@ mod chmod;
 mod config;
 mod copy;
 mod error;
-pub mod expand;
 mod history;
 mod lint;
 mod mount;
@@ -35,7 +34,6 @@ use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Dockerfile;
 use crate::graph::StageGraph;
 use crate::source::Span;
-use expand::WordExpander;
 use layerfs::image::{History, ImageConfig};
 use layerfs::platform::Platform;
 use op::{Network, Op};
@@ -92,9 +90,8 @@ impl Plan {
         graph: &StageGraph,
         bases: &Bases,
         options: &PlanOptions,
-        expander: &dyn WordExpander,
     ) -> Result<(Self, Vec<Diagnostic>), PlanError> {
-        let input = Input::new(dockerfile, graph, bases, options, expander)?;
+        let input = Input::new(dockerfile, graph, bases, options)?;
         let mut warnings = lint::unconsumed_arguments(dockerfile, &graph.globals);
         let mut states = Vec::with_capacity(graph.stages.len());
         let mut stages = Vec::with_capacity(graph.stages.len());

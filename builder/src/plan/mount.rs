@@ -12,11 +12,11 @@ const KINDS: [&str; 5] = ["bind", "cache", "tmpfs", "secret", "ssh"];
 /// Each key with the kinds of mount that take it.
 const KEYS: [(&str, &[&str]); 13] = [
     ("target", &KINDS),
-    ("source", &["bind", "cache", "secret"]),
-    ("from", &["bind", "cache"]),
+    ("source", &KINDS),
+    ("from", &["bind", "cache", "tmpfs"]),
     ("readonly", &KINDS),
     ("readwrite", &KINDS),
-    ("id", &["cache", "secret", "ssh"]),
+    ("id", &KINDS),
     ("sharing", &["cache"]),
     ("mode", &["cache", "secret", "ssh"]),
     ("uid", &["cache", "secret", "ssh"]),
@@ -207,7 +207,7 @@ impl Fields {
     }
 
     fn sharing(&self) -> Result<Sharing, MountError> {
-        match self.text("sharing") {
+        match self.text("sharing").map(str::to_ascii_lowercase).as_deref() {
             None | Some("shared") => Ok(Sharing::Shared),
             Some("private") => Ok(Sharing::Private),
             Some("locked") => Ok(Sharing::Locked),

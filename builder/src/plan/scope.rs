@@ -30,6 +30,11 @@ impl Scope {
         self.environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
+    /// Returns a lookup for expansion.
+    pub(super) fn lookup(&self) -> impl Fn(&str) -> Option<String> {
+        |name| self.get(name).map(str::to_owned)
+    }
+
     /// Sets a variable; one that is set keeps its place.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         match self.environment.iter_mut().find(|(other, _)| other == name) {

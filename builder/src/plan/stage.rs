@@ -1,6 +1,5 @@
 //! [`StagePlanner`]: plans one stage, one instruction after another.
 
-use super::expand::WordExpander;
 use super::op::{CopyOp, From, Op};
 use super::scope::Scope;
 use super::{HistoryLine, PlanBase, PlanError, PlanOptions, PlannedStage, Step};
@@ -8,7 +7,7 @@ use super::{base, history, lint, names};
 use crate::bases::Bases;
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::instruction::{Instruction, Word};
-use crate::dockerfile::{Dockerfile, Parsed, Stage};
+use crate::dockerfile::{Dockerfile, ExpandError, Expander, Parsed, Stage};
 use crate::graph::{GraphStage, StageBase, StageGraph};
 use crate::source::Span;
 use layerfs::image::ImageConfig;
@@ -24,7 +23,6 @@ pub(super) struct Input<'a> {
     pub graph: &'a StageGraph,
     pub bases: &'a Bases,
     pub options: &'a PlanOptions,
-    pub expander: &'a dyn WordExpander,
     pub source_date_epoch: Option<i64>,
 }
 
@@ -35,13 +33,12 @@ impl<'a> Input<'a> {
         graph: &'a StageGraph,
         bases: &'a Bases,
         options: &'a PlanOptions,
-        expander: &'a dyn WordExpander,
     ) -> Result<Self, PlanError> {
         let source_date_epoch = match graph.globals.build_arg("SOURCE_DATE_EPOCH") {
             None | Some("") => options.source_date_epoch,
             Some(value) => Some(value.parse().map_err(|_| PlanError::InvalidEpoch { value: value.to_owned() })?),
         };
-        Ok(Self { dockerfile, graph, bases, options, expander, source_date_epoch })
+        Ok(Self { dockerfile, graph, bases, options, source_date_epoch })
     }
 }
 
@@ -159,21 +156,21 @@ impl<'a> StagePlanner<'a> {
 
     /// Returns the text of a word at `span`, expanded.
     pub(super) fn expand_text(&mut self, text: &str, span: Span) -> Result<String, PlanError> {
-        let scope = &self.state.scope;
-        let lookup = |name: &str| scope.get(name).map(str::to_owned);
-        let escape = self.input.dockerfile.directives.escape();
-        let expanded = self.input.expander.expand(text, escape, &lookup).map_err(|error| failed(text, error, span))?;
+        let expanded = Expander::new(self.escape(), &self.state.scope.lookup()).expand(text);
+        let expanded = expanded.map_err(|error| failed(text, error, span))?;
         self.warn_unset(&expanded.unset, span);
         check_value(text, &expanded.text, span)?;
         Ok(expanded.text)
     }
 
+    /// Returns the escape character of the Dockerfile.
+    pub(super) fn escape(&self) -> char {
+        self.input.dockerfile.directives.escape()
+    }
+
     /// Returns an instruction's name and text as it is shown, its variables replaced where that can be done.
     pub(super) fn shown(&self, parsed: &Parsed) -> String {
-        let scope = &self.state.scope;
-        let lookup = |name: &str| scope.get(name).map(str::to_owned);
-        let escape = self.input.dockerfile.directives.escape();
-        match self.input.expander.expand_display(&parsed.original, escape, &lookup) {
+        match Expander::new(self.escape(), &self.state.scope.lookup()).expand_display(&parsed.original) {
             Ok(expanded) => names::shown(parsed, &expanded.text),
             Err(_) => names::shown(parsed, &parsed.original),
         }
@@ -217,7 +214,7 @@ impl<'a> StagePlanner<'a> {
 }
 
 /// Returns the error of a word that cannot be expanded.
-pub(super) fn failed(word: &str, error: super::expand::ExpansionError, span: Span) -> PlanError {
+pub(super) fn failed(word: &str, error: ExpandError, span: Span) -> PlanError {
     PlanError::Expansion { word: word.to_owned(), error, span }
 }
 
