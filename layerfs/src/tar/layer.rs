@@ -75,7 +75,9 @@ impl<W: Write, E: From<TarError>> LayerWriter<'_, W, E> {
         let index = self.index;
         let inode = index.position(target).and_then(|at| Some((at, index.changes[at].node.metadata()?)));
         let Some((position, metadata)) = inode else {
-            return Err(TarError::Unwritable { path: path.clone(), why: "it is a hardlink to no file of its layer" }.into());
+            return Err(
+                TarError::Unwritable { path: path.clone(), why: "it is a hardlink to no file of its layer" }.into()
+            );
         };
         if !self.written[position] {
             for directory in target.ancestors().iter().filter_map(|above| index.position(above)) {

@@ -132,7 +132,10 @@ impl<W: Write> TarWriter<W> {
 
     fn set_name(&mut self, path: &TreePath, directory: bool) -> Result<(), TarError> {
         if path.name().starts_with(WHITEOUT_PREFIX) {
-            return Err(TarError::Unwritable { path: path.clone(), why: "a name that begins with `.wh.` is a whiteout" });
+            return Err(TarError::Unwritable {
+                path: path.clone(),
+                why: "a name that begins with `.wh.` is a whiteout",
+            });
         }
         self.name.clear();
         self.name.extend_from_slice(if path.is_root() { b"." } else { path.as_bytes() });
@@ -155,7 +158,10 @@ impl<W: Write> TarWriter<W> {
     /// Writes the PAX header and the records gathered.
     fn extension(&mut self, path: &TreePath) -> Result<(), TarError> {
         if self.records.len() as u64 > MAX_EXTENSION {
-            return Err(TarError::Unwritable { path: path.clone(), why: "its extended attributes take more than 1 MiB" });
+            return Err(TarError::Unwritable {
+                path: path.clone(),
+                why: "its extended attributes take more than 1 MiB",
+            });
         }
         let mut header = Header::new_ustar();
         put_bytes(&mut header, 0..100, b"PaxHeaders.0");
