@@ -129,7 +129,7 @@ fn hostile_entries_are_refused() {
         (Tar::default().file(".wh.", ""), "layer entry `.wh.` is refused: a whiteout of `.` or `..`, or of nothing"),
         (Tar::default().file(".wh.d/f", ""), "layer entry `.wh.d/f` is refused: a whiteout holds nothing"),
         (Tar::default().link("l", ".wh.x").file("l/f", ""), "layer entry `l/f` is refused: a link leads to `/.wh.x/f`, which means a whiteout"),
-        (Tar::default().file("/", ""), "layer entry `/` is refused: `/` is a directory"),
+        (Tar::default().link(".", "x"), "layer entry `.` is refused: `/` is a directory"),
         (Tar::default().file("f", "").file("f/x", ""), "layer entry `f/x` is refused: `/f` is no directory in this layer"),
         (Tar::default().link("l", "l").file("l/x", ""), "layer entry `l/x` is refused: too many levels of symbolic links"),
         (Tar::default().dir("d").hard("h", "d"), "layer entry `h` is refused: its target `/d` is a directory"),
