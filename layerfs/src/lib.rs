@@ -44,3 +44,6 @@ pub mod store;
 
 pub mod export;
 pub mod source;
+
+#[cfg(test)]
+mod testing;

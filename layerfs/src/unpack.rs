@@ -99,3 +99,6 @@ fn read(tar: &mut dyn Read, sink: &mut impl sink::Sink, limits: UnpackLimits) ->
 fn reading(source: std::io::Error) -> LayerError {
     LayerError::Tar(TarError::Stream { act: "read", source })
 }
+
+#[cfg(test)]
+mod tests;
