@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::platform::Platform;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Media types of OCI (image-spec media-types.md) and of Docker (distribution manifest v2 schema 2).
@@ -31,6 +32,36 @@ pub mod media_type {
     pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
     /// A Docker layer compressed with zstd.
     pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+    /// An OCI layer that is fetched from a URL of its own.
+    pub const OCI_FOREIGN_LAYER_GZIP: &str = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
+    /// A Docker layer that is fetched from a URL of its own.
+    pub const DOCKER_FOREIGN_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    /// Docker's manifests before schema 2, which lbuild refuses; also with `.v1+prettyjws`.
+    pub const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
+}
+
+/// Returns the OCI media type of what has media type `kind`, in OCI's or Docker's words; others stay as they are.
+pub fn to_oci(kind: &str) -> &str {
+    match kind {
+        media_type::DOCKER_MANIFEST => media_type::OCI_MANIFEST,
+        media_type::DOCKER_INDEX => media_type::OCI_INDEX,
+        media_type::DOCKER_CONFIG => media_type::OCI_CONFIG,
+        media_type::DOCKER_LAYER => media_type::OCI_LAYER,
+        media_type::DOCKER_LAYER_GZIP => media_type::OCI_LAYER_GZIP,
+        media_type::DOCKER_LAYER_ZSTD => media_type::OCI_LAYER_ZSTD,
+        media_type::DOCKER_FOREIGN_LAYER_GZIP => media_type::OCI_FOREIGN_LAYER_GZIP,
+        other => other,
+    }
+}
+
+/// Reports whether `kind` is an image manifest.
+pub fn is_manifest(kind: &str) -> bool {
+    matches!(kind, media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST)
+}
+
+/// Reports whether `kind` is an index or manifest list.
+pub fn is_index(kind: &str) -> bool {
+    matches!(kind, media_type::OCI_INDEX | media_type::DOCKER_INDEX)
 }
 
 /// A descriptor (image-spec descriptor.md). `size` is in bytes.
@@ -49,6 +80,9 @@ pub struct Descriptor {
     /// The platform, where an index states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
+    /// Keys that lbuild does not know, and those it only passes on (`urls`, `data`, `artifactType`).
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
 }
 
 impl Descriptor {
@@ -59,6 +93,7 @@ impl Descriptor {
 
     /// Returns a descriptor without annotations and platform.
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
-        Self { media_type: media_type.to_owned(), digest, size, annotations: BTreeMap::new(), platform: None }
+        let media_type = media_type.to_owned();
+        Self { media_type, digest, size, annotations: BTreeMap::new(), platform: None, extra: BTreeMap::new() }
     }
 }

@@ -3,193 +3,80 @@
 //! Parsing keeps the bytes that came (a digest is over them); what lbuild makes is printed once, keys in a fixed order,
 //! so that the same image has the same bytes. Configs keep keys that lbuild does not know (`extra`).
 
-use crate::descriptor::Descriptor;
-use crate::digest::{DiffId, Digest};
+mod config;
+mod manifest;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
+pub use manifest::{Index, Manifest};
+
+use crate::descriptor::{Descriptor, media_type};
+use crate::digest::Digest;
 use crate::platform::Platform;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::BTreeMap;
 
-/// An image config (image-spec config.md, with Docker's extensions).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageConfig {
-    /// When the image was made, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<String>,
-    /// The maintainer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author: Option<String>,
-    /// GOARCH name.
-    #[serde(default)]
-    pub architecture: String,
-    /// CPU variant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
-    /// GOOS name.
-    #[serde(default)]
-    pub os: String,
-    /// Version of the operating system.
-    #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
-    pub os_version: Option<String>,
-    /// Features of the operating system.
-    #[serde(default, rename = "os.features", skip_serializing_if = "Option::is_none")]
-    pub os_features: Option<Vec<String>>,
-    /// How to run the image.
-    #[serde(default)]
-    pub config: RunConfig,
-    /// The layers.
-    pub rootfs: RootFs,
-    /// How the image came about.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<History>,
-    /// Keys that lbuild does not know.
-    #[serde(flatten)]
-    pub extra: BTreeMap<String, Value>,
+/// Why bytes are no image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// No JSON, or not of the right shape.
+    #[error("{what}: {why}")]
+    Json {
+        /// `image manifest`, `image index`, `image config`.
+        what: &'static str,
+        /// The parser's words.
+        why: String,
+    },
+    /// A Docker manifest of schema 1.
+    #[error("image manifest: Docker schema 1 is not supported")]
+    Schema1,
+    /// Another version than 2.
+    #[error("{what}: `schemaVersion` is {}, not 2", found.map_or("missing".to_owned(), |number| number.to_string()))]
+    SchemaVersion {
+        /// `image manifest` or `image index`.
+        what: &'static str,
+        /// As stated.
+        found: Option<u64>,
+    },
+    /// A media type that is not the one expected.
+    #[error("{what}: media type `{found}` is not supported")]
+    MediaType {
+        /// What was being read.
+        what: &'static str,
+        /// As stated.
+        found: String,
+    },
+    /// The config is not the one that the manifest names.
+    #[error("image config: manifest states {wanted} of {wanted_size} bytes, found {got} of {got_size}")]
+    Config {
+        /// As stated.
+        wanted: Digest,
+        /// As stated, in bytes.
+        wanted_size: u64,
+        /// As found.
+        got: Digest,
+        /// As found, in bytes.
+        got_size: u64,
+    },
+    /// Manifest, config and history do not have the same number of layers.
+    #[error("image: {layers} layers in the manifest, {diff_ids} diff IDs and {history} history lines with a layer in the config")]
+    LayerCount {
+        /// In the manifest.
+        layers: usize,
+        /// In the config.
+        diff_ids: usize,
+        /// In the config's history.
+        history: usize,
+    },
 }
 
-/// The `config` object of an image config.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-pub struct RunConfig {
-    /// `user[:group]`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub user: String,
-    /// Ports as `80/tcp`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_none")]
-    pub exposed_ports: Option<BTreeMap<String, Value>>,
-    /// Environment as `NAME=value`, in order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub env: Option<Vec<String>>,
-    /// Entry point.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entrypoint: Option<Vec<String>>,
-    /// Command, or the entry point's arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cmd: Option<Vec<String>>,
-    /// Docker: how to find out whether the container is well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Healthcheck>,
-    /// Docker: the command is already escaped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub args_escaped: Option<bool>,
-    /// Volumes.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_none")]
-    pub volumes: Option<BTreeMap<String, Value>>,
-    /// Working directory.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub working_dir: String,
-    /// Docker: triggers for a build on top of this image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_build: Option<Vec<String>>,
-    /// Labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<BTreeMap<String, String>>,
-    /// Signal that stops the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop_signal: Option<String>,
-    /// Docker: the shell of shell forms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shell: Option<Vec<String>>,
-    /// Keys that lbuild does not know.
-    #[serde(flatten)]
-    pub extra: BTreeMap<String, Value>,
-}
-
-fn null_is_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<BTreeMap<String, Value>>, D::Error> {
-    Option::deserialize(from)
-}
-
-/// Docker's health check; durations in nanoseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-pub struct Healthcheck {
-    /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub test: Vec<String>,
-    /// Time between checks.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub interval: i64,
-    /// Time a check may take.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub timeout: i64,
-    /// Time at the start in which failures do not count.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub start_period: i64,
-    /// Time between checks at the start.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub start_interval: i64,
-    /// Failures in a row that make a container unhealthy.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub retries: i64,
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
-}
-
-/// The layers of an image, the lowest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RootFs {
-    /// Always `layers`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Digests of the uncompressed layers.
-    #[serde(default)]
-    pub diff_ids: Vec<DiffId>,
-}
-
-/// One line of an image's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-pub struct History {
-    /// When, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<String>,
-    /// What made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_by: Option<String>,
-    /// By whom.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author: Option<String>,
-    /// Anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comment: Option<String>,
-    /// True for a line that has no layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub empty_layer: Option<bool>,
-}
-
-/// An image manifest (image-spec manifest.md), OCI or Docker schema 2.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Manifest {
-    /// Always 2.
-    pub schema_version: u32,
-    /// Its own media type.
-    #[serde(default)]
-    pub media_type: String,
-    /// The image config.
-    pub config: Descriptor,
-    /// The layers, the lowest first.
-    pub layers: Vec<Descriptor>,
-    /// Annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// An image index (image-spec image-index.md) or Docker manifest list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Index {
-    /// Always 2.
-    pub schema_version: u32,
-    /// Its own media type.
-    #[serde(default)]
-    pub media_type: String,
-    /// Images, or further indexes.
-    pub manifests: Vec<Descriptor>,
-    /// Annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
+impl ImageError {
+    /// Returns what can be done about it.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Schema1 => Some("push the image again with a tool of this decade, or convert it with `skopeo copy`"),
+            _ => None,
+        }
+    }
 }
 
 /// An image: config and manifest, each with the bytes that its digest is over.
@@ -206,6 +93,23 @@ pub struct Image {
 }
 
 impl Image {
+    /// Returns the image of a manifest and its config, checked against each other: the config has the digest and size
+    /// that the manifest states, and layers, diff IDs and history (where there is one) have the same number.
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn parse(manifest_bytes: Vec<u8>, config_bytes: Vec<u8>) -> Result<Self, ImageError> {
+        let manifest = Manifest::parse(&manifest_bytes)?;
+        if !matches!(manifest.config.media_type.as_str(), media_type::OCI_CONFIG | media_type::DOCKER_CONFIG) {
+            return Err(ImageError::MediaType { what: "image config", found: manifest.config.media_type });
+        }
+        check_config_bytes(&manifest.config, &config_bytes)?;
+        let config: ImageConfig = serde_json::from_slice(&config_bytes)
+            .map_err(|error| ImageError::Json { what: "image config", why: error.to_string() })?;
+        check_layer_count(&manifest, &config)?;
+        Ok(Self { config, config_bytes, manifest, manifest_bytes })
+    }
+
     /// Returns the image ID: the digest of the config's bytes.
     pub fn id(&self) -> Digest {
         self.manifest.config.digest
@@ -225,4 +129,21 @@ impl Image {
             os_version: self.config.os_version.clone().unwrap_or_default(),
         }
     }
+}
+
+fn check_config_bytes(stated: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {
+    let (got, got_size) = (Digest::of(bytes), bytes.len() as u64);
+    if (got, got_size) == (stated.digest, stated.size) {
+        return Ok(());
+    }
+    Err(ImageError::Config { wanted: stated.digest, wanted_size: stated.size, got, got_size })
+}
+
+fn check_layer_count(manifest: &Manifest, config: &ImageConfig) -> Result<(), ImageError> {
+    let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+    let history = if config.history.is_empty() { diff_ids } else { config.layers_in_history() };
+    if layers == diff_ids && diff_ids == history {
+        return Ok(());
+    }
+    Err(ImageError::LayerCount { layers, diff_ids, history })
 }

@@ -16,6 +16,8 @@ pub mod reference;
 pub mod descriptor;
 pub mod image;
 
+pub mod sealed;
+
 pub mod path;
 pub mod rootdir;
 
@@ -36,8 +38,12 @@ pub mod diff;
 pub mod mount;
 pub mod unpack;
 
-pub mod blobs;
 pub mod error;
+
+pub mod verify;
+
+pub mod blobs;
+pub mod indexes;
 pub mod lease;
 pub mod refs;
 pub mod store;

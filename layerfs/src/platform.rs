@@ -8,8 +8,10 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
     /// GOOS name, as `linux`.
+    #[serde(default)]
     pub os: String,
     /// GOARCH name, as `amd64`.
+    #[serde(default)]
     pub architecture: String,
     /// CPU variant, as `v7`; empty if there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -46,6 +48,48 @@ impl Platform {
             (same, other) => (same, other.to_owned()),
         };
         Self { os: os.to_lowercase(), architecture: architecture.to_owned(), variant, os_version: String::new() }
+    }
+
+    /// Returns the normal form, for a platform that came with an image.
+    pub fn normalized(&self) -> Self {
+        Self { os_version: self.os_version.clone(), ..Self::normal(&self.os, &self.architecture, &self.variant) }
+    }
+
+    /// Reports whether this is `unknown/unknown`, which attestations carry.
+    pub fn is_unknown(&self) -> bool {
+        self.os == "unknown" || self.architecture == "unknown"
+    }
+
+    /// Returns how well an image of platform `offered` serves a wish for this one: 0 is best, nothing is not at all.
+    /// The order is containerd's `platforms.Only`: the same variant, then older ones, then what the processor runs too
+    /// (arm on arm64, 386 on amd64).
+    pub fn rank(&self, offered: &Self) -> Option<usize> {
+        let (wish, offered) = (self.normalized(), offered.normalized());
+        if wish.os != offered.os || (!wish.os_version.is_empty() && wish.os_version != offered.os_version) {
+            return None;
+        }
+        let best = wish.runs();
+        best.iter().position(|(architecture, variant)| {
+            *architecture == offered.architecture && *variant == offered.variant
+        })
+    }
+
+    /// Returns what a processor of this platform runs, the best first, as architecture and variant.
+    fn runs(&self) -> Vec<(&str, &str)> {
+        let own = (self.architecture.as_str(), self.variant.as_str());
+        let older: &[(&str, &str)] = match own {
+            ("amd64", "v4") => &[("amd64", "v3"), ("amd64", "v2"), ("amd64", ""), ("386", "")],
+            ("amd64", "v3") => &[("amd64", "v2"), ("amd64", ""), ("386", "")],
+            ("amd64", "v2") => &[("amd64", ""), ("386", "")],
+            ("amd64", _) => &[("386", "")],
+            ("arm64", "") => &[("arm", "v8"), ("arm", "v7"), ("arm", "v6"), ("arm", "v5")],
+            ("arm64", _) => &[("arm64", ""), ("arm", "v8"), ("arm", "v7"), ("arm", "v6"), ("arm", "v5")],
+            ("arm", "v8") => &[("arm", "v7"), ("arm", "v6"), ("arm", "v5")],
+            ("arm", "v7") => &[("arm", "v6"), ("arm", "v5")],
+            ("arm", "v6") => &[("arm", "v5")],
+            _ => &[],
+        };
+        std::iter::once(own).chain(older.iter().copied()).collect()
     }
 
     /// Reports whether an image of platform `offered` can serve a wish for this one: same system and architecture, and
@@ -95,6 +139,23 @@ impl fmt::Display for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_best_offer_has_the_lowest_rank_6_8() {
+        for (wish, offers) in [
+            ("linux/amd64/v3", vec!["linux/amd64/v3", "linux/amd64/v2", "linux/amd64", "linux/386"]),
+            ("linux/arm64", vec!["linux/arm64/v8", "linux/arm/v8", "linux/arm/v7", "linux/arm/v6"]),
+            ("linux/arm/v7", vec!["linux/arm", "linux/arm/v6", "linux/arm/v5"]),
+        ] {
+            let wish: Platform = wish.parse().expect("a platform");
+            let ranks: Vec<_> = offers.iter().map(|offer| wish.rank(&offer.parse().expect("a platform"))).collect();
+            assert_eq!(ranks, (0..offers.len()).map(Some).collect::<Vec<_>>(), "{wish}");
+        }
+        let wish: Platform = "linux/amd64".parse().expect("a platform");
+        for offer in ["linux/amd64/v2", "windows/amd64", "linux/arm64", "unknown/unknown"] {
+            assert_eq!(wish.rank(&offer.parse().expect("a platform")), None, "{offer}");
+        }
+    }
 
     #[test]
     fn texts_have_one_normal_form() {

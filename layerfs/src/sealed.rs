@@ -1,0 +1,193 @@
+//! Self-verifying files: small files that are cache, not fsynced, and read as absent unless whole.
+//!
+//! ```text
+//! sha256:<64 digits>\n     digest over the name, a zero byte, and the rest of the file
+//! <the rest: the content>
+//! ```
+//! The name is part of the digest, so that a file that was put in another's place is absent too.
+
+use crate::digest::Digest;
+use crate::io_error::{IoContext, IoError};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const HEADER: usize = "sha256:".len() + 64 + 1;
+/// No sealed file is longer than this, in bytes: indexes of huge layers are the largest.
+const LONGEST: u64 = 2 << 30;
+
+/// Returns the bytes of a self-verifying file called `name` with `content`.
+pub fn seal(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + content.len());
+    bytes.extend_from_slice(digest(name, content).to_string().as_bytes());
+    bytes.push(b'\n');
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+/// Returns the content of a self-verifying file called `name`, or nothing if it is damaged or another's.
+pub fn unseal<'a>(name: &str, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let (header, content) = bytes.split_at_checked(HEADER)?;
+    let stated: Digest = std::str::from_utf8(header.strip_suffix(b"\n")?).ok()?.parse().ok()?;
+    (stated == digest(name, content)).then_some(content)
+}
+
+fn digest(name: &str, content: &[u8]) -> Digest {
+    let mut hasher = crate::digest::Hasher::default();
+    hasher.update(name.as_bytes());
+    hasher.update(&[0]);
+    hasher.update(content);
+    hasher.finish()
+}
+
+/// Reads the self-verifying file `path`, whose name is its file name; nothing if it is missing or damaged.
+///
+/// # Errors
+/// The operating system's, except that the file is not there.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, IoError> {
+    let file = match File::open(path).at("open", path) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
+    };
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes).at("read", path)?;
+    if unseal(&name_of(path), &bytes).is_none() {
+        return Ok(None);
+    }
+    bytes.drain(..HEADER);
+    Ok(Some(bytes))
+}
+
+/// Writes the self-verifying file `path` by way of the directory `temporary`: it is there whole or not at all, except
+/// after a power cut, when it may be damaged, which [`read`] notices. Missing directories above it are made.
+///
+/// # Errors
+/// The operating system's.
+pub fn write(path: &Path, temporary: &Path, content: &[u8]) -> Result<(), IoError> {
+    replace(path, temporary, &seal(&name_of(path), content), Durability::Cache)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Whether a file must survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It may be lost.
+    Cache,
+    /// File and name are fsynced.
+    Durable,
+}
+
+/// Replaces the file `path` by `bytes` at once, by way of the directory `temporary` on the same file system.
+///
+/// # Errors
+/// The operating system's.
+pub fn replace(path: &Path, temporary: &Path, bytes: &[u8], durability: Durability) -> Result<(), IoError> {
+    let written = temporary.join(temporary_name());
+    let result = write_new(&written, bytes, durability).and_then(|()| rename(&written, path));
+    if result.is_err() {
+        // The error that led here matters more; gc deletes what is left.
+        fs::remove_file(&written).ok();
+    }
+    result?;
+    match (durability, path.parent()) {
+        (Durability::Durable, Some(parent)) => sync_directory(parent),
+        _ => Ok(()),
+    }
+}
+
+/// Returns a name for a temporary file that no other process or thread has.
+pub fn temporary_name() -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let time = std::time::UNIX_EPOCH.elapsed().map(|elapsed| elapsed.as_nanos()).unwrap_or_default();
+    format!("{}-{time:x}-{number}", std::process::id())
+}
+
+fn write_new(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), IoError> {
+    let mut file = File::create_new(path).at("create", path)?;
+    file.write_all(bytes).at("write", path)?;
+    if durability == Durability::Durable {
+        file.sync_all().at("fsync", path)?;
+    }
+    Ok(())
+}
+
+/// Renames, making the directory of `to` if it is missing.
+fn rename(from: &Path, to: &Path) -> Result<(), IoError> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if let Some(parent) = to.parent() {
+                fs::create_dir_all(parent).at("create", parent)?;
+            }
+            fs::rename(from, to).at("rename", to)
+        }
+        result => result.at("rename", to),
+    }
+}
+
+/// Writes a directory's names to disk.
+///
+/// # Errors
+/// The operating system's.
+pub fn sync_directory(path: &Path) -> Result<(), IoError> {
+    File::open(path).at("open", path)?.sync_all().at("fsync", path)
+}
+
+/// Removes a file that may be gone already; reports whether it was there.
+///
+/// # Errors
+/// The operating system's, except that the file is not there.
+pub fn remove(path: &Path) -> Result<bool, IoError> {
+    match fs::remove_file(path).at("remove", path) {
+        Err(error) if error.is_not_found() => Ok(false),
+        result => result.map(|()| true),
+    }
+}
+
+/// Returns the names in a directory, sorted; none if it is not there. Names that are not UTF-8 are left out: lbuild
+/// makes none.
+///
+/// # Errors
+/// The operating system's, except that the directory is not there.
+pub fn names(path: &Path) -> Result<Vec<String>, IoError> {
+    let entries = match fs::read_dir(path).at("read", path) {
+        Err(error) if error.is_not_found() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.at("read", path)?.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncated_or_altered_file_is_absent() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("sub/name");
+        write(&path, directory.path(), b"content").expect("written");
+        assert_eq!(read(&path), Ok(Some(b"content".to_vec())));
+        let whole = fs::read(&path).expect("read");
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).expect("written");
+            assert_eq!(read(&path), Ok(None), "{length} bytes");
+            let mut altered = whole.clone();
+            altered[length] ^= 1;
+            fs::write(&path, &altered).expect("written");
+            assert_eq!(read(&path), Ok(None), "byte {length} altered");
+        }
+        fs::write(directory.path().join("other"), &whole).expect("written");
+        assert_eq!(read(&directory.path().join("other")), Ok(None), "a file under another name");
+        assert_eq!(read(&directory.path().join("missing")), Ok(None));
+        assert_eq!(names(directory.path()), Ok(vec!["other".to_owned(), "sub".to_owned()]), "nothing temporary stays");
+    }
+}
