@@ -14,6 +14,8 @@ pub mod dockerfile;
 
 pub mod context;
 
+pub mod copy;
+
 pub mod graph;
 
 pub mod bases;
