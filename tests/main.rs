@@ -1,1 +1,18 @@
 //! Product tests: every one drives the built binary as a user would.
+//!
+//! `tests/setup`, `tests/bases` and `tests/apt-repository` make what they need; `tests/everywhere` runs them as root, as
+//! a plain user with id ranges and as one without. Names that begin with `userns_` need user namespaces, those that
+//! begin with `subid_` need id ranges.
+
+mod harness;
+
+mod bad_input;
+mod build_cache;
+mod commands;
+mod direction;
+mod lab;
+mod outputs;
+mod parallel;
+mod reference;
+mod sandbox_run;
+mod survive;

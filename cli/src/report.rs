@@ -47,11 +47,6 @@ pub fn failure(failure: &Failure, color: bool) {
     print(&text);
 }
 
-/// Prints a warning on standard error.
-pub fn warning(diagnostic: &Diagnostic, source: &Source, color: bool) {
-    print(&rendered(diagnostic, Some(source), color));
-}
-
 fn print(text: &str) {
     if writeln!(std::io::stderr().lock(), "{text}").is_err() {
         // Standard error is gone: there is nobody left to tell.

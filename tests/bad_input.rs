@@ -1,0 +1,252 @@
+//! Bad input: an error with place and cure, exit status 125, nothing half-written.
+
+use crate::harness::{Lab, base, binary, output};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+/// Asserts that a Dockerfile is refused, at a line, with a text.
+#[track_caller]
+fn refused(dockerfile: &str, line: usize, text: &str) {
+    let lab = Lab::with(dockerfile);
+    let run = lab.build(&["-t", "x"]);
+    run.ends(125).says(text);
+    if line > 0 {
+        run.says(&format!("Dockerfile:{line}:"));
+    }
+    let images = lab.lbuild(&["images", "-q"]);
+    assert_eq!(images.stdout, "", "nothing is half-written");
+}
+
+#[test]
+fn usage_is_125_and_suggests() {
+    let lab = Lab::with("FROM scratch\n");
+    lab.build(&["--tagg", "x"]).ends(125).says("--tag");
+    lab.lbuild(&["build", "--no-such-flag", "."]).ends(125).says("--no-such-flag");
+    lab.lbuild(&["build"]).ends(125).says("<PATH>");
+    lab.lbuild(&["imges"]).ends(125).says("did you mean the command `images`?");
+    lab.lbuild(&[]).ends(125).says("Usage:");
+    lab.lbuild(&["--version"]).ok().prints(&format!("lbuild {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(lab.lbuild(&["--help"]).ok().stdout.contains("Exit status"));
+}
+
+#[test]
+fn missing_dockerfiles_and_contexts_are_named() {
+    let lab = Lab::new();
+    lab.build(&[]).ends(125).says("`./Dockerfile` does not exist").says("-f FILE");
+    lab.lbuild(&["build", "/no/such"]).ends(125).says("unable to prepare context: path `/no/such` not found");
+    lab.build(&["-f", "other"]).ends(125).says("`other` does not exist").says("relative to the current directory");
+    lab.build(&["-t", "UPPER/x"]).ends(125);
+    assert!(!lab.store().exists(), "nothing is written before the command line is understood");
+}
+
+#[test]
+fn unknown_words_are_refused_at_their_line() {
+    refused("FROM busybox\nRUNN true\n", 2, "did you mean `RUN`");
+    refused("FROM busybox\nCOPY --form=x a b\n", 2, "did you mean");
+    refused("FROM busybox\nRUN --mount=type=bnid,target=/x true\n", 2, "bnid");
+    refused("RUN true\n", 1, "FROM");
+    refused("", 0, "no");
+}
+
+#[test]
+fn cycles_name_both_places() {
+    let dockerfile = "FROM busybox AS a\nCOPY --from=b /x /x\nFROM busybox AS b\nCOPY --from=a /x /x\n";
+    refused(dockerfile, 0, "Dockerfile");
+    let lab = Lab::with("FROM b AS a\nFROM a AS b\n");
+    assert_ne!(lab.build(&[]).status, 0);
+}
+
+#[test]
+fn missing_stages_are_named() {
+    let lab = Lab::with("FROM busybox AS build\nFROM busybox AS final\n");
+    lab.build(&["--target", "finall"]).ends(125).says("finall").says("final");
+    refused("FROM busybox\nCOPY --from=nowhere /a /b\n", 2, "nowhere");
+}
+
+#[test]
+fn copy_sources_that_are_missing_or_ignored_are_explained() {
+    refused("FROM busybox\nCOPY missing /\n", 2, "missing");
+    let lab = Lab::with("FROM busybox\nCOPY public/ /\n");
+    lab.file("public/index.html", "x").file(".dockerignore", "# comment\nnode_modules\npub*\n");
+    lab.build(&[]).ends(125).says("Dockerfile:2:").says(".dockerignore").says("3").says("pub*");
+}
+
+#[test]
+fn secrets_that_are_not_there_are_named() {
+    let lab = Lab::with("FROM busybox\nRUN --mount=type=secret,id=token,required=true cat /run/secrets/token\n");
+    lab.build(&["--secret", "id=token,src=/no/such"]).ends(125).says("secret `token`");
+    lab.build(&["--secret", "id=token,env=NOT_SET"]).ends(125).says("`NOT_SET` is not set");
+    lab.build(&[]).ends(125).says("token").says("--secret");
+}
+
+/// Each construct that comes with a later issue fails by name at its line.
+#[test]
+fn later_constructs_fail_by_name() {
+    for (dockerfile, line, text) in [
+        ("FROM busybox\nADD https://example.invalid/x /\n", 2, "URL"),
+        ("FROM busybox\nADD https://example.invalid/x.git /\n", 2, "git"),
+        ("FROM busybox\nRUN --mount=type=ssh true\n", 2, "ssh"),
+        ("FROM busybox\nCOPY --parents a /\n", 2, "--parents"),
+        ("FROM busybox\nCOPY --exclude=b a /\n", 2, "--exclude"),
+        ("FROM busybox\nRUN --security=insecure true\n", 2, "--security"),
+        ("FROM busybox\nRUN --device=vendor.example/d true\n", 2, "--device"),
+        ("FROM --platform=linux/s390x busybox\nRUN true\n", 1, "s390x"),
+    ] {
+        refused(dockerfile, line, text);
+    }
+}
+
+/// Writes a layout with one layer of these bytes, and a config that states `diff_id`.
+fn layout(lab: &Lab, layer: &[u8], diff_id: Option<&str>) -> String {
+    use sha2::{Digest, Sha256};
+    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let dir = lab.home().join("hostile");
+    fs::create_dir_all(dir.join("blobs/sha256")).expect("directories");
+    let blob = |bytes: &[u8]| {
+        fs::write(dir.join("blobs/sha256").join(hex(bytes)), bytes).expect("a blob");
+        (format!("sha256:{}", hex(bytes)), bytes.len())
+    };
+    let (layer_digest, layer_size) = blob(layer);
+    let diff_id = diff_id.map_or(layer_digest.clone(), str::to_owned);
+    let config = serde_json::json!({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [diff_id]}});
+    let (config_digest, config_size) = blob(config.to_string().as_bytes());
+    let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config_digest, "size": config_size},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer_digest, "size": layer_size}]});
+    let (manifest_digest, manifest_size) = blob(manifest.to_string().as_bytes());
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": manifest_digest, "size": manifest_size}]});
+    fs::write(dir.join("index.json"), index.to_string()).expect("an index");
+    fs::write(dir.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").expect("a marker");
+    format!("--build-context=hostile=oci-layout://{}", dir.display())
+}
+
+/// One ustar entry.
+fn entry(name: &str, kind: u8, link: &str, body: &[u8]) -> Vec<u8> {
+    let mut header = [0u8; 512];
+    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, name.as_bytes());
+    put(100, b"0000755\0");
+    put(108, b"0000000\0");
+    put(116, b"0000000\0");
+    put(124, format!("{:011o}\0", body.len()).as_bytes());
+    put(136, b"00000000000\0");
+    put(148, b"        ");
+    put(156, &[kind]);
+    put(157, link.as_bytes());
+    put(257, b"ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut bytes = header.to_vec();
+    bytes.extend_from_slice(body);
+    bytes.resize(bytes.len().div_ceil(512) * 512, 0);
+    bytes
+}
+
+#[test]
+fn userns_hostile_layers_stay_inside() {
+    for (what, entries) in [
+        ("a path with ..", vec![entry("../../escaped", b'0', "", b"x")]),
+        ("a link out of the root", vec![entry("out", b'2', "/tmp", b""), entry("out/escaped", b'0', "", b"x")]),
+        ("a hard link out of the root", vec![entry("hard", b'1', "../../../etc/passwd", b"")]),
+        ("a whiteout of the root", vec![entry(".wh..", b'0', "", b"")]),
+        ("a whiteout of the parent", vec![entry(".wh...", b'0', "", b"")]),
+    ] {
+        let lab = Lab::with(
+            "FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n",
+        );
+        let bytes: Vec<u8> = entries.concat().into_iter().chain([0; 1024]).collect();
+        let run = lab.build(&["-t", "x", &layout(&lab, &bytes, None)]);
+        assert!(run.status == 0 || run.status == 125, "{what}: {run:?}");
+        for outside in ["/tmp/escaped", "/escaped"] {
+            assert!(!std::path::Path::new(outside).exists(), "{what}");
+        }
+        assert!(!lab.home().join("escaped").exists(), "{what}");
+        lab.fsck();
+    }
+}
+
+#[test]
+fn userns_corrupt_layers_are_refused() {
+    let zeros = format!("sha256:{}", "0".repeat(64));
+    let lab =
+        Lab::with("FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n");
+    let context = layout(&lab, &[entry("f", b'0', "", b"x"), vec![0; 1024]].concat(), Some(&zeros));
+    lab.build(&["-t", "x", &context]).ends(125).says(&zeros);
+    lab.fsck();
+
+    let lab =
+        Lab::with("FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n");
+    let context = layout(&lab, &[entry("f", b'0', "", b"x"), vec![0; 1024]].concat(), None);
+    let blobs = lab.home().join("hostile/blobs/sha256");
+    let layer =
+        fs::read_dir(&blobs).expect("blobs").flatten().find(|blob| blob.metadata().is_ok_and(|m| m.len() == 2048));
+    let path = layer.expect("the layer").path();
+    let mut bytes = fs::read(&path).expect("bytes");
+    bytes[512] = b'y';
+    fs::write(&path, &bytes).expect("damage");
+    lab.build(&["-t", "x", &context]).ends(125).says("digest");
+    fs::write(&path, &bytes[..1000]).expect("damage");
+    lab.build(&["-t", "x", &context]).ends(125);
+    assert_eq!(lab.lbuild(&["images", "-q"]).stdout, "");
+    lab.fsck();
+}
+
+#[test]
+fn an_unwritable_store_is_named() {
+    if nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let lab = Lab::with("FROM scratch\nCOPY Dockerfile /\n");
+    let closed = lab.home().join("closed");
+    fs::create_dir(&closed).expect("a directory");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("a mode");
+    let root = closed.join("store").to_string_lossy().into_owned();
+    lab.build(&["-t", "x", "--root", &root]).ends(125).says(&root).says("Permission denied");
+}
+
+/// The cures for machines without user namespaces and without newuidmap.
+#[test]
+fn userns_machines_that_refuse_are_explained() {
+    let lab = Lab::with("FROM busybox\nRUN true\n");
+    lab.id(&["-t", "warm", "--target", "0"]);
+    if nix::unistd::geteuid().is_root() {
+        // Root of a user namespace that may make no further ones: what an AppArmor or sysctl restriction looks like.
+        let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "sh", "-c", script, "sh"]).arg(binary());
+        command.args([
+            "build",
+            "--no-cache",
+            &format!("--build-context=busybox=oci-layout://{}", base("busybox").display()),
+            ".",
+        ]);
+        command
+            .current_dir(lab.path(""))
+            .env("LBUILD_ROOT", lab.home().join("other"))
+            .env("BUILDKIT_PROGRESS", "plain");
+        let output = command.output().expect("unshare");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(125), "{told}");
+        assert!(told.contains("max_user_namespaces"), "{told}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_and_leaves_a_clean_store() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let lab = Lab::with("FROM scratch\nCOPY big /\n");
+    lab.file("big", vec![7u8; 8 << 20]);
+    let disk = lab.home().join("disk").to_string_lossy().into_owned();
+    fs::create_dir(&disk).expect("a directory");
+    output("mount", &["-t", "tmpfs", "-o", "size=4m", "lbuild-test", &disk]);
+    let root = format!("{disk}/store");
+    let run = lab.build(&["-t", "x", "--root", &root]);
+    let checked = lab.lbuild(&["--root", &root, "fsck"]);
+    output("umount", &[&disk]);
+    run.ends(125).says("No space left on device");
+    checked.ok().prints("clean\n");
+}
