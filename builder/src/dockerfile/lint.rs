@@ -1,4 +1,4 @@
-//! [`lint`]: the rules that need only what was parsed (FEATURES 1.8); each is a row of a table.
+//! [`lint()`]: the rules that need only what was parsed (FEATURES 1.8); each is a row of a table.
 
 use super::instruction::{CommandLine, Instruction, KeyValue};
 use super::{Dockerfile, Parsed, Stage};

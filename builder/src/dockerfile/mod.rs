@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Parsing goes on after an error, so that one run reports all of them. [`words`] expands variables later, when the
-//! plan knows their values; [`lint`] looks at what was parsed.
+//! plan knows their values; [`lint()`] looks at what was parsed.
 
 mod arguments;
 mod directives;

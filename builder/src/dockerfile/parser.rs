@@ -18,7 +18,7 @@ pub struct ParseOutcome {
     pub dockerfile: Option<Dockerfile>,
     /// Every error, the earliest first.
     pub errors: Vec<ParseError>,
-    /// Warnings that only the lexer can give, the earliest first; the other rules are in [`super::lint`].
+    /// Warnings that only the lexer can give, the earliest first; the other rules are in [`super::lint()`].
     pub warnings: Vec<Diagnostic>,
 }
 

@@ -7,6 +7,10 @@ pub(crate) fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c 
     let near = candidates.into_iter().filter_map(|candidate| {
         let letters: Vec<char> = candidate.to_lowercase().chars().collect();
         let limit = (letters.len() / 3).max(1);
+        // A difference in length is a lower bound, and cheap.
+        if typed.len().abs_diff(letters.len()) > limit {
+            return None;
+        }
         let distance = distance(&typed, &letters);
         (distance <= limit && distance < letters.len()).then_some((distance, candidate))
     });

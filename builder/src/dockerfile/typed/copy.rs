@@ -4,6 +4,7 @@ use super::Request;
 use crate::dockerfile::arguments::{Json, json, list_with_heredocs};
 use crate::dockerfile::error::ParseError;
 use crate::dockerfile::instruction::{Add, Copy, Heredoc, Sources, Word};
+use std::collections::HashMap;
 
 pub(super) fn copy(mut request: Request<'_>) -> Result<Copy, ParseError> {
     let sources = sources(&request)?;
@@ -54,18 +55,19 @@ fn sources(request: &Request<'_>) -> Result<Sources, ParseError> {
 /// Splits the arguments at blanks, heredocs apart.
 fn from_list(request: &Request<'_>) -> Result<(Vec<Word>, Vec<Heredoc>), ParseError> {
     let items = list_with_heredocs(request.arguments, request.announced);
-    let announced = |start: usize| request.announced.iter().position(|word| word.start == start);
+    let announced: HashMap<usize, usize> =
+        request.announced.iter().enumerate().map(|(number, word)| (word.start, number)).collect();
     let mut words = Vec::new();
     let mut heredocs = Vec::new();
     let count = items.len();
     for (index, item) in items.iter().enumerate() {
-        match announced(item.offset()) {
+        match announced.get(&item.offset()) {
             None => words.push(item.word()),
             Some(_) if index + 1 == count && count > 1 => {
                 return Err(ParseError::HeredocDestination { keyword: request.keyword, span: item.span() });
             }
             // One without a body has been reported.
-            Some(number) => heredocs.extend(request.heredocs.get(number).cloned()),
+            Some(&number) => heredocs.extend(request.heredocs.get(number).cloned()),
         }
     }
     Ok((words, heredocs))
