@@ -72,7 +72,8 @@ impl<'a> View<'a> {
         }
         self.closed = !is_directory || (!layer.opaque.is_empty() && layer.is_opaque(&change.path));
         if self.closed {
-            self.floor = if is_directory { number } else { number + 1 };
+            // Below what is no directory its own layer has nothing to show.
+            self.floor = number;
         }
     }
 }
@@ -150,7 +151,7 @@ fn floor_of(number: usize, layer: &LayerIndex, above: &[TreePath]) -> Option<usi
     // What stands above a directory of a layer is a directory too: the lowest one tells.
     let lowest = above.iter().rev().find_map(|path| layer.get(path))?;
     let is_directory = lowest.node.metadata().is_some_and(Metadata::is_directory);
-    (!is_directory).then_some(number + 1)
+    (!is_directory).then_some(number)
 }
 
 #[cfg(test)]

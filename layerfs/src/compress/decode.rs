@@ -36,7 +36,7 @@ struct Members<R> {
 
 enum State<R> {
     Between(R),
-    Inside(GzDecoder<R>),
+    Inside(Box<GzDecoder<R>>),
     Ended,
 }
 
@@ -66,7 +66,7 @@ impl<R: BufRead> Read for Members<R> {
                         only_zeros(input)?;
                         State::Ended
                     }
-                    Some(_) => State::Inside(GzDecoder::new(input)),
+                    Some(_) => State::Inside(Box::new(GzDecoder::new(input))),
                 },
                 State::Ended => return Ok(0),
             };

@@ -141,8 +141,9 @@ impl<'a> Members<'a> {
     }
 
     fn extension(&mut self, block: &Block, bytes: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
-        let limit = MAX_EXTENSION.saturating_sub(bytes.len() as u64);
-        let Some(size) = block.size().filter(|&size| size <= limit) else {
+        // Empty extensions without end must not fill memory either.
+        let room = MAX_EXTENSION.checked_sub(bytes.len() as u64);
+        let Some(size) = block.size().filter(|&size| room.is_some_and(|room| size <= room)) else {
             return Ok(None);
         };
         let start = bytes.len();

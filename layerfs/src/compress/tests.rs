@@ -124,8 +124,16 @@ fn distant_members_do_not_change() {
 #[test]
 fn what_is_no_tar_is_compressed_all_the_same() {
     let tar = layer(&files());
+    let mut extension = ::tar::Header::new_ustar();
+    extension.set_entry_type(::tar::EntryType::XHeader);
+    extension.set_size(0);
+    extension.set_cksum();
+    let extensions = extension.as_bytes().repeat(8000);
+    assert!(cut(&extensions).iter().all(|member| member.len() <= 2 << 20));
     let damaged = [&tar[..5000], &noise(3, 3 << 20)[..]].concat();
-    for bytes in [Vec::new(), vec![1], noise(1, 511), noise(1, 5 << 19), tar[..tar.len() - 5000].to_vec(), damaged] {
+    for bytes in
+        [Vec::new(), vec![1], noise(1, 511), noise(1, 5 << 19), tar[..tar.len() - 5000].to_vec(), damaged, extensions]
+    {
         assert_eq!(cut(&bytes).concat(), bytes);
         for form in FORMS {
             assert_eq!(expand(&compress(&bytes, &CompressOptions::new(form)).0).unwrap(), bytes);

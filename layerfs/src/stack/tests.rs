@@ -17,7 +17,7 @@ fn layer(mode: u32, lines: &[(&str, &str)]) -> Arc<LayerIndex> {
             "w" => Node::Whiteout,
             "h" => Node::Hardlink { target: target[1..].into() },
             "f" => Node::Inode(metadata(Kind::File { size: 1 }, mode)),
-            "l" => Node::Inode(metadata(Kind::Symlink { target: target[1..].as_bytes().into() }, mode)),
+            "l" => Node::Inode(metadata(Kind::Symlink { target: target.as_bytes()[1..].into() }, mode)),
             _ => Node::Inode(metadata(Kind::Directory, mode)),
         };
         match letter {

@@ -14,7 +14,7 @@ pub mod writer;
 
 pub(crate) use header::Block;
 pub use header::{Entry, EntryKind};
-pub use layer::write_layer;
+pub use layer::{OpenContent, write_layer};
 pub use reader::TarReader;
 pub(crate) use reader::padding;
 pub(crate) use records::{Key, Records};

@@ -65,7 +65,7 @@ impl Records {
 
     fn record(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-            self.xattrs.insert(xattr_name(name)?, value.into());
+            self.xattrs.insert(xattr_name(&from_percent(name))?, value.into());
         } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
             let decoded = from_base64(value).ok_or("a LIBARCHIVE.xattr value is no base64")?;
             self.libarchive_xattrs.insert(xattr_name(&from_percent(name))?, decoded.into());

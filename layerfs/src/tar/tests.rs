@@ -221,6 +221,8 @@ fn malformed_archives_are_refused() {
         ("nul in path", with(record("path", b"a\0b"), b'0')),
         ("nul in link", with(record("linkpath", b"a\0b"), b'2')),
         ("big extension", header(b"x", b'x', (1 << 20) + 1, |_| {})),
+        ("many extensions", [entry(b"x", b'x', &record("path", &[b'a'; 1_000_000])).repeat(5)].concat()),
+        ("big globals", entry(b"g", b'g', &record("path", &[b'a'; 65536]))),
         ("negative size", header(b"f", b'0', 0, |header| header.as_mut_bytes()[124..136].fill(0xff))),
         ("huge uid", with(record("uid", b"4294967296"), b'0')),
         ("mtime", with(record("mtime", b"soon"), b'0')),
