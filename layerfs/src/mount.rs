@@ -49,9 +49,7 @@ impl MountInstructions {
     pub fn attach(&self, target: &Path) -> Result<(), LayerError> {
         match self {
             Self::Overlay { layers, lower, upper, work } => overlay::attach(layers, lower, upper, work, target),
-            Self::Directory { path } => {
-                Ok(rustix::mount::mount_bind(path, target).at("bind", path)?)
-            }
+            Self::Directory { path } => Ok(rustix::mount::mount_bind(path, target).at("bind", path)?),
         }
     }
 }

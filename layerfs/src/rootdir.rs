@@ -6,7 +6,7 @@ use crate::io_error::{IoContext, IoError};
 use crate::meta::disk::{self, OnDisk, Place};
 use crate::meta::{Metadata, Timestamp};
 use crate::path::TreePath;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs::File;
@@ -282,30 +282,81 @@ fn names(directory: &OwnedFd) -> Result<Vec<Box<[u8]>>, Errno> {
     Ok(names)
 }
 
-/// Removes `name`, and if it is a directory what it holds.
+/// Removes `name`, and if it is a directory what it holds. A tree may be deeper than there are descriptors or stack, so
+/// what is found in a directory below the first is moved up to `parent` before it is looked into.
 fn remove(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        other => return other,
+    if unlink(parent, name)? {
+        return Ok(());
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
-        // A directory that its owner may not read, as overlay's work directory: uid 0 of a namespace without the
-        // owner's id, or a plain user.
-        Err(Errno::ACCESS) => {
-            rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
-            rustix::fs::openat(parent, name, flags, Mode::empty())?
+    let mut ahead: Vec<Box<[u8]>> = vec![name.into()];
+    let mut moved = 0u64;
+    while let Some(name) = ahead.last().cloned() {
+        let directory = open_to_empty(parent, &name)?;
+        let known = ahead.len();
+        for inner in names(&directory)? {
+            if !unlink(directory.as_fd(), &inner)? && !remove_empty(directory.as_fd(), &inner)? {
+                ahead.push(move_up(directory.as_fd(), &inner, parent, &mut moved)?);
+            }
         }
-        opened => opened?,
-    };
-    empty(directory.as_fd())?;
-    drop(directory);
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+        drop(directory);
+        if ahead.len() == known {
+            rustix::fs::unlinkat(parent, &name[..], AtFlags::REMOVEDIR)?;
+            ahead.pop();
+        }
+    }
+    Ok(())
+}
+
+/// Removes anything but a directory; reports whether it was that.
+fn unlink(parent: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Errno> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// Removes a directory if it is empty; reports whether it was.
+fn remove_empty(parent: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Errno> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// Moves a directory to where it is found with one step, under a name that is free.
+fn move_up(from: BorrowedFd<'_>, name: &[u8], to: BorrowedFd<'_>, moved: &mut u64) -> Result<Box<[u8]>, Errno> {
+    loop {
+        *moved += 1;
+        let free = format!(".removed{moved}").into_bytes().into_boxed_slice();
+        match rustix::fs::renameat_with(from, name, to, &free[..], RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            // A directory's `..` changes, so it must be writable where its owner counts.
+            Err(Errno::ACCESS) => rustix::fs::chmodat(from, name, Mode::RWXU, AtFlags::empty())?,
+            other => return other.map(|()| free),
+        }
+    }
+}
+
+/// Opens a directory to remove what is in it, also one that its owner may not read, as overlay's work directory. One on
+/// which something is mounted is refused: what is there is not ours to remove.
+fn open_to_empty(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+    let open = || rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve);
+    match open() {
+        Ok(opened) if rustix::process::geteuid().is_root() => Ok(opened),
+        Ok(_) | Err(Errno::ACCESS) => {
+            rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+            open()
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes everything in a directory.
 fn empty(directory: BorrowedFd<'_>) -> Result<(), Errno> {
-    let again = rustix::fs::openat(directory, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let again = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
     for name in names(&again)? {
         remove(directory, &name)?;
     }

@@ -24,7 +24,11 @@ fn remove(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<BTreeSet<
             strip(upper, path, found)?;
             continue;
         }
-        if found.metadata.is_directory() { upper.remove_directory(path)? } else { upper.remove_file(path)? }
+        if found.metadata.is_directory() {
+            upper.remove_directory(path)?
+        } else {
+            upper.remove_file(path)?
+        }
         touched.remove(path);
         touched.insert(path.parent().unwrap_or_default());
     }

@@ -18,7 +18,7 @@ use crate::stack::Stack;
 use crate::unpack::LayerError;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -86,7 +86,8 @@ pub(super) fn attach(
     if lower.len() > limit {
         return Err(LayerError::TooManyLayers { count: lower.len(), limit });
     }
-    let here = rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).at("open", ".")?;
+    let here =
+        rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).at("open", ".")?;
     rustix::process::chdir(layers).at("enter", layers)?;
     let mounted = attach_here(layers, lower, upper, work, target);
     rustix::process::fchdir(here).at("return to", ".")?;
@@ -111,7 +112,10 @@ fn attach_here(layers: &Path, lower: &[String], upper: &Path, work: &Path, targe
     mount(b"userxattr", &top_down, layers, &at, MountFlags::RDONLY)?;
     let mut top_down: Vec<Vec<u8>> = rest.iter().rev().map(|name| name.clone().into_bytes()).collect();
     top_down.push(escaped_lower(&at));
-    mount(&options, &top_down, layers, target, MountFlags::empty())
+    let mounted = mount(&options, &top_down, layers, target, MountFlags::empty());
+    // The overlay holds on to what it is made of.
+    rustix::mount::unmount(&at, UnmountFlags::DETACH).at("unmount", &at)?;
+    mounted
 }
 
 /// Makes a directory beside the upper one, if an earlier mount has not.

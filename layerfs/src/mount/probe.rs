@@ -3,8 +3,8 @@
 use crate::index::LayerIndex;
 use crate::io_error::{IoContext, IoError};
 use crate::mount::{CopyMounter, MountInstructions, Mounter, OverlayMounter};
-use crate::rootdir::RootDir;
 use crate::path::TreePath;
+use crate::rootdir::RootDir;
 use crate::stack::Stack;
 use crate::unpack::LayerError;
 use rustix::fs::StatVfsMountFlags;

@@ -61,7 +61,8 @@ impl Laboratory {
     fn run(&mut self, mounter: &dyn Mounter, script: &str) -> (View, Result<LayerIndex, LayerError>, PathBuf) {
         self.runs += 1;
         let at = |name: &str| self.place.path().join(format!("{name}{}", self.runs));
-        let (scratch, target, destination) = (at("scratch"), at("target"), self.layers().join(format!("r{}", self.runs)));
+        let (scratch, target, destination) =
+            (at("scratch"), at("target"), self.layers().join(format!("r{}", self.runs)));
         let active = mounter.prepare(&self.names, &self.stack, &scratch).expect("prepare");
         fs::create_dir(&target).expect("create");
         active.instructions.attach(&target).expect("attach");
@@ -134,10 +135,18 @@ fn scripts() -> Vec<(String, Vec<&'static str>)> {
         ("rm d/a", vec![d, "whiteout /d/a"]),
         ("rm -r d", vec![root, "whiteout /d"]),
         ("rm -r d; mkdir d; echo n > d/a", vec![root, d, "file /d/a 2 644 0:0", "whiteout /d/sub"]),
-        ("rm -r d; mkdir -p d/sub; echo z > d/sub/z", vec![
-            root, d, "whiteout /d/a", "directory /d/sub 755 0:0", "whiteout /d/sub/x", "whiteout /d/sub/y",
-            "file /d/sub/z 2 644 0:0",
-        ]),
+        (
+            "rm -r d; mkdir -p d/sub; echo z > d/sub/z",
+            vec![
+                root,
+                d,
+                "whiteout /d/a",
+                "directory /d/sub 755 0:0",
+                "whiteout /d/sub/x",
+                "whiteout /d/sub/y",
+                "file /d/sub/z 2 644 0:0",
+            ],
+        ),
         ("cp -a e e2; rm -r e; mv e2 e; touch -d @1000 .", vec![]),
         ("mv f g", vec![root, "whiteout /f", "file /g 3 644 0:0"]),
         ("mkdir n; echo x > n/x; mv n m", vec![root, "directory /m 755 0:0", "file /m/x 2 644 0:0"]),
@@ -164,10 +173,16 @@ fn scripts() -> Vec<(String, Vec<&'static str>)> {
         ("echo u >> etc/passwd", vec!["directory /etc 755 0:0", "file /etc/passwd 13 644 0:0"]),
         ("chmod 711 .", vec!["directory / 711 0:0"]),
         ("rm -r dev; touch -d @1000 .", vec!["whiteout /dev"]),
-        ("rm link; cp -a d link; touch -d @1000 .", vec![
-            "directory /link 755 0:0", "file /link/a 3 644 0:0", "directory /link/sub 755 0:0",
-            "file /link/sub/x 1 644 0:0", "file /link/sub/y 1 644 0:0",
-        ]),
+        (
+            "rm link; cp -a d link; touch -d @1000 .",
+            vec![
+                "directory /link 755 0:0",
+                "file /link/a 3 644 0:0",
+                "directory /link/sub 755 0:0",
+                "file /link/sub/x 1 644 0:0",
+                "file /link/sub/y 1 644 0:0",
+            ],
+        ),
     ];
     let mut all: Vec<(String, Vec<&'static str>)> = table.into_iter().map(|(s, l)| (s.to_owned(), l)).collect();
     all.push((format!("mv f s; rm s; {SOCKET}; mv s f; touch -d @1000 ."), vec!["whiteout /f"]));
@@ -225,7 +240,11 @@ fn applied(
         metadata
     };
     let seen: BTreeMap<TreePath, Metadata> = wanted.iter().map(|(path, (m, ..))| (path.clone(), m.clone())).collect();
-    assert_eq!(by_index.into_iter().map(|(p, m)| (p, normal(m))).collect::<BTreeMap<_, _>>(), seen, "{shown}: the indexes");
+    assert_eq!(
+        by_index.into_iter().map(|(p, m)| (p, normal(m))).collect::<BTreeMap<_, _>>(),
+        seen,
+        "{shown}: the indexes"
+    );
     let without_names =
         |view: &View| view.iter().map(|(p, (m, b, _))| (p.clone(), m.clone(), b.clone())).collect::<Vec<_>>();
     assert_eq!(without_names(&again), without_names(wanted), "{shown}: mounted again");
@@ -272,8 +291,13 @@ fn userns_mounters_differ_where_posix_and_overlay_do() {
                 [
                     vec!["directory /bin 755 0:0", "file /bin/h1 4 644 0:0", "hardlink /bin/h2 /bin/h1"],
                     vec![
-                        "directory / 755 0:0", "whiteout /d", "directory /z 755 0:0", "file /z/a 3 644 0:0",
-                        "directory /z/sub 755 0:0", "file /z/sub/x 1 644 0:0", "file /z/sub/y 1 644 0:0",
+                        "directory / 755 0:0",
+                        "whiteout /d",
+                        "directory /z 755 0:0",
+                        "file /z/a 3 644 0:0",
+                        "directory /z/sub 755 0:0",
+                        "file /z/sub/x 1 644 0:0",
+                        "file /z/sub/y 1 644 0:0",
                     ],
                 ],
             ),
@@ -314,16 +338,18 @@ fn userns_accounts_reserved_names_and_own_marks() {
 #[test]
 fn userns_any_number_of_layers() {
     namespaced(Needs::OneId, || {
-        for (count, files) in [(0, 0), (1, 1), (500, 500), (501, 501), (700, 700)] {
-            let tars = (0..count).map(|n| Tar::default().file(&format!("f{n}"), "x").end()).collect();
+        for files in [0, 1, 500, 501] {
+            let tars = (0..files).map(|n| Tar::default().file(&format!("f{n}"), "x").end()).collect();
             let mut laboratory = Laboratory::of(tars);
             let overlay = OverlayMounter::new(&laboratory.layers());
             let (view, index, _) = laboratory.run(&overlay, "echo hi > new; rm -f f0 f499");
-            assert_eq!(view.len(), 2 + usize::from(files > 1) * (files - 2), "{count} layers");
+            let removed = usize::from(files > 0) + usize::from(files > 499);
+            assert_eq!(view.len(), 2 + files - removed, "{files} layers");
             let index = index.expect("commit");
             let wanted = ["directory / 755 0:0", "whiteout /f0", "whiteout /f499", "file /new 3 644 0:0"];
-            let there = |line: &&&str| (**line != "whiteout /f0" || files > 0) && (**line != "whiteout /f499" || files > 499);
-            assert_eq!(lines(&index), wanted.iter().filter(there).copied().collect::<Vec<_>>(), "{count} layers");
+            let there =
+                |line: &&&str| (**line != "whiteout /f0" || files > 0) && (**line != "whiteout /f499" || files > 499);
+            assert_eq!(lines(&index), wanted.iter().filter(there).copied().collect::<Vec<_>>(), "{files} layers");
             laboratory.end();
         }
     });

@@ -29,10 +29,12 @@ pub fn complete(
     open: &Open<'_>,
 ) -> Result<LayerIndex, LayerError> {
     let Unpacked { index, borrowed } = unpacked;
-    let mut layer = Completion { nodes: index.changes.into_iter().map(|c| (c.path, c.node)).collect(), destination, below };
+    let mut layer =
+        Completion { nodes: index.changes.into_iter().map(|c| (c.path, c.node)).collect(), destination, below };
     layer.links(&borrowed, open)?;
     layer.directories(&borrowed)?;
-    let mut changes: Vec<_> = layer.nodes.into_iter().map(|(path, node)| crate::change::Change { path, node }).collect();
+    let mut changes: Vec<_> =
+        layer.nodes.into_iter().map(|(path, node)| crate::change::Change { path, node }).collect();
     changes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(LayerIndex { changes, ..index })
 }

@@ -75,7 +75,8 @@ impl<'a> Disk<'a> {
         while left > 0 {
             let wanted = left.min(CHUNK as u64) as usize;
             read_exact(content, &mut self.buffer[..wanted])?;
-            hole_at_end = write_with_holes(file, &self.buffer[..wanted]).at("write", shown).map_err(LayerError::written)?;
+            hole_at_end =
+                write_with_holes(file, &self.buffer[..wanted]).at("write", shown).map_err(LayerError::written)?;
             left -= wanted as u64;
             self.look_at_space(wanted as u64, shown)?;
         }
@@ -163,7 +164,9 @@ impl Sink for Disk<'_> {
             if let Node::Inode(metadata) = &change.node
                 && metadata.is_directory()
             {
-                self.root.apply(&change.path, metadata).map_err(|error| LayerError::of(error, &change.path, metadata))?;
+                self.root
+                    .apply(&change.path, metadata)
+                    .map_err(|error| LayerError::of(error, &change.path, metadata))?;
             }
         }
         Ok(())

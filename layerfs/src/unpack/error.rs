@@ -1,8 +1,8 @@
 //! [`LayerError`]: what can go wrong with a layer on disk.
 
 use crate::io_error::IoError;
-use crate::meta::disk::CHANGE_OWNER;
 use crate::meta::Metadata;
+use crate::meta::disk::CHANGE_OWNER;
 use crate::path::TreePath;
 use crate::tar::TarError;
 use std::path::PathBuf;
@@ -91,7 +91,9 @@ pub enum LayerError {
         limit: usize,
     },
     /// Overlay does not work there, and nothing could be run from a copy either.
-    #[error("overlay mounts do not work in `{layers}` ({why}), and programs cannot run from a copy there: it is mounted `noexec`")]
+    #[error(
+        "overlay mounts do not work in `{layers}` ({why}), and programs cannot run from a copy there: it is mounted `noexec`"
+    )]
     NoExec {
         /// The layers' directory.
         layers: PathBuf,

@@ -121,7 +121,13 @@ impl<'a, S: Sink> LayerReader<'a, S> {
         Ok(())
     }
 
-    fn inode(&mut self, name: &[u8], path: &TreePath, metadata: Metadata, content: Content<'_>) -> Result<(), LayerError> {
+    fn inode(
+        &mut self,
+        name: &[u8],
+        path: &TreePath,
+        metadata: Metadata,
+        content: Content<'_>,
+    ) -> Result<(), LayerError> {
         if metadata.is_directory() {
             return self.directory(path, metadata);
         }

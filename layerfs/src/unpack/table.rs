@@ -121,7 +121,9 @@ impl Table {
             .iter()
             .filter_map(|(path, target)| Some((path.clone(), self.resolve(target).ok()?)))
             .filter(|(path, target)| {
-                path != target && !self.unbound.contains_key(target) && self.inode(target).is_some_and(|m| !m.is_directory())
+                path != target
+                    && !self.unbound.contains_key(target)
+                    && self.inode(target).is_some_and(|m| !m.is_directory())
             })
             .map(|(path, target)| (path, self.first_name(&target)))
             .collect();

@@ -34,66 +34,121 @@ fn device(flag: u8, major: u32, minor: u32) -> Item {
 #[test]
 fn userns_entries_become_a_layer() {
     let cases: Vec<(&str, Tar, &[&str])> = vec![
-        ("plain", Tar::default().dir("./").dir("d/").file("./d/f", "x"), &[
-            "directory / 755 0:0", "directory /d 755 0:0", "file /d/f 1 644 0:0",
-        ]),
+        (
+            "plain",
+            Tar::default().dir("./").dir("d/").file("./d/f", "x"),
+            &["directory / 755 0:0", "directory /d 755 0:0", "file /d/f 1 644 0:0"],
+        ),
         ("absolute", Tar::default().dir("/d").file("/d/f", ""), &["directory /d 755 0:0", "file /d/f 0 644 0:0"]),
         ("the last file wins", Tar::default().file("f", "one").file("f", "three"), &["file /f 5 644 0:0"]),
         ("file over directory", Tar::default().dir("d").file("d/f", "x").file("d", "y"), &["file /d 1 644 0:0"]),
-        ("directory over file", Tar::default().file("d", "y").dir("d").file("d/f", "x"), &[
-            "directory /d 755 0:0", "file /d/f 1 644 0:0",
-        ]),
-        ("directory twice", Tar::default().dir("d").file("d/f", "x").item("d", Item { mode: 0o700, ..Item::new(b'5') }), &[
-            "directory /d 700 0:0", "file /d/f 1 644 0:0",
-        ]),
-        ("restrictive directory", Tar::default().item("d", Item { mode: 0, ..Item::new(b'5') }).file("d/f", "x"), &[
-            "directory /d 0 0:0", "file /d/f 1 644 0:0",
-        ]),
-        ("link in the way", Tar::default().dir("usr").dir("usr/lib").link("lib", "usr/lib").file("lib/f", "x"), &[
-            "symlink /lib usr/lib", "directory /usr 755 0:0", "directory /usr/lib 755 0:0", "file /usr/lib/f 1 644 0:0",
-        ]),
-        ("absolute link in the way", Tar::default().dir("usr").link("lib", "/../usr").file("lib/f", "x"), &[
-            "symlink /lib /../usr", "directory /usr 755 0:0", "file /usr/f 1 644 0:0",
-        ]),
-        ("link replaced", Tar::default().dir("a").link("l", "a").file("l", "x"), &["directory /a 755 0:0", "file /l 1 644 0:0"]),
-        ("hardlinks", Tar::default().file("b", "x").hard("a", "b").hard("c", "/a"), &[
-            "hardlink /a /b", "file /b 1 644 0:0", "hardlink /c /b",
-        ]),
-        ("hardlink before its target", Tar::default().hard("a", "b").file("b", "x"), &["hardlink /a /b", "file /b 1 644 0:0"]),
-        ("target replaced after", Tar::default().file("a", "x").hard("b", "a").hard("c", "a").file("a", "new"), &[
-            "file /a 3 644 0:0", "file /b 1 644 0:0", "hardlink /c /b",
-        ]),
-        ("link onto itself by another name", Tar::default().file("a", "x").hard("b", "a").hard("a", "b"), &[
-            "file /a 1 644 0:0", "hardlink /b /a",
-        ]),
+        (
+            "directory over file",
+            Tar::default().file("d", "y").dir("d").file("d/f", "x"),
+            &["directory /d 755 0:0", "file /d/f 1 644 0:0"],
+        ),
+        (
+            "directory twice",
+            Tar::default().dir("d").file("d/f", "x").item("d", Item { mode: 0o700, ..Item::new(b'5') }),
+            &["directory /d 700 0:0", "file /d/f 1 644 0:0"],
+        ),
+        (
+            "restrictive directory",
+            Tar::default().item("d", Item { mode: 0, ..Item::new(b'5') }).file("d/f", "x"),
+            &["directory /d 0 0:0", "file /d/f 1 644 0:0"],
+        ),
+        (
+            "link in the way",
+            Tar::default().dir("usr").dir("usr/lib").link("lib", "usr/lib").file("lib/f", "x"),
+            &[
+                "symlink /lib usr/lib",
+                "directory /usr 755 0:0",
+                "directory /usr/lib 755 0:0",
+                "file /usr/lib/f 1 644 0:0",
+            ],
+        ),
+        (
+            "absolute link in the way",
+            Tar::default().dir("usr").link("lib", "/../usr").file("lib/f", "x"),
+            &["symlink /lib /../usr", "directory /usr 755 0:0", "file /usr/f 1 644 0:0"],
+        ),
+        (
+            "link replaced",
+            Tar::default().dir("a").link("l", "a").file("l", "x"),
+            &["directory /a 755 0:0", "file /l 1 644 0:0"],
+        ),
+        (
+            "hardlinks",
+            Tar::default().file("b", "x").hard("a", "b").hard("c", "/a"),
+            &["hardlink /a /b", "file /b 1 644 0:0", "hardlink /c /b"],
+        ),
+        (
+            "hardlink before its target",
+            Tar::default().hard("a", "b").file("b", "x"),
+            &["hardlink /a /b", "file /b 1 644 0:0"],
+        ),
+        (
+            "target replaced after",
+            Tar::default().file("a", "x").hard("b", "a").hard("c", "a").file("a", "new"),
+            &["file /a 3 644 0:0", "file /b 1 644 0:0", "hardlink /c /b"],
+        ),
+        (
+            "link onto itself by another name",
+            Tar::default().file("a", "x").hard("b", "a").hard("a", "b"),
+            &["file /a 1 644 0:0", "hardlink /b /a"],
+        ),
         ("hardlink to a symlink", Tar::default().link("a", "x").hard("b", "a"), &["symlink /a x", "hardlink /b /a"]),
-        ("whiteouts", Tar::default().dir("d").file("d/.wh.f", "").file(".wh.g", ""), &[
-            "directory /d 755 0:0", "whiteout /d/f", "whiteout /g",
-        ]),
+        (
+            "whiteouts",
+            Tar::default().dir("d").file("d/.wh.f", "").file(".wh.g", ""),
+            &["directory /d 755 0:0", "whiteout /d/f", "whiteout /g"],
+        ),
         ("whiteout twice", Tar::default().file(".wh.g", "").file(".wh.g", ""), &["whiteout /g"]),
         ("whiteout before its file", Tar::default().file(".wh.f", "").file("f", "x"), &["file /f 1 644 0:0"]),
         ("whiteout after its file", Tar::default().file("f", "x").file(".wh.f", ""), &["file /f 1 644 0:0"]),
-        ("whiteout beside its directory", Tar::default().dir("d").file("d/f", "").file(".wh.d", ""), &[
-            "directory /d 755 0:0", "file /d/f 0 644 0:0", "opaque /d",
-        ]),
-        ("opaque", Tar::default().dir("d").file("d/f", "").file("d/.wh..wh..opq", ""), &[
-            "directory /d 755 0:0", "file /d/f 0 644 0:0", "opaque /d",
-        ]),
-        ("aufs leftovers", Tar::default().dir(".wh..wh.plnk").file(".wh..wh.plnk/1.2", "").file(".wh..wh.aufs", ""), &[]),
-        ("whiteout through a link", Tar::default().dir("a").link("l", "a").file("l/.wh.f", ""), &[
-            "directory /a 755 0:0", "whiteout /a/f", "symlink /l a",
-        ]),
-        ("devices stay in the index", Tar::default().item("null", device(b'3', 1, 3)).item("sda", device(b'4', 8, 0)).hard("n", "null"), &[
-            "hardlink /n /null", "char /null 1:3 644 0:0", "block /sda 8:0 644 0:0",
-        ]),
+        (
+            "whiteout beside its directory",
+            Tar::default().dir("d").file("d/f", "").file(".wh.d", ""),
+            &["directory /d 755 0:0", "file /d/f 0 644 0:0", "opaque /d"],
+        ),
+        (
+            "opaque",
+            Tar::default().dir("d").file("d/f", "").file("d/.wh..wh..opq", ""),
+            &["directory /d 755 0:0", "file /d/f 0 644 0:0", "opaque /d"],
+        ),
+        (
+            "aufs leftovers",
+            Tar::default().dir(".wh..wh.plnk").file(".wh..wh.plnk/1.2", "").file(".wh..wh.aufs", ""),
+            &[],
+        ),
+        (
+            "whiteout through a link",
+            Tar::default().dir("a").link("l", "a").file("l/.wh.f", ""),
+            &["directory /a 755 0:0", "whiteout /a/f", "symlink /l a"],
+        ),
+        (
+            "devices stay in the index",
+            Tar::default().item("null", device(b'3', 1, 3)).item("sda", device(b'4', 8, 0)).hard("n", "null"),
+            &["hardlink /n /null", "char /null 1:3 644 0:0", "block /sda 8:0 644 0:0"],
+        ),
         ("a 0:0 device is no whiteout", Tar::default().item("odd", device(b'3', 0, 0)), &["char /odd 0:0 644 0:0"]),
-        ("a device replaced", Tar::default().item("null", device(b'3', 1, 3)).file("null", "x"), &["file /null 1 644 0:0"]),
+        (
+            "a device replaced",
+            Tar::default().item("null", device(b'3', 1, 3)).file("null", "x"),
+            &["file /null 1 644 0:0"],
+        ),
         ("fifo", Tar::default().item("p", Item { mode: 0o600, ..Item::new(b'6') }), &["fifo /p 600 0:0"]),
         ("setuid", Tar::default().item("su", Item { mode: 0o4755, ..Item::new(b'0') }), &["file /su 0 4755 0:0"]),
-        ("implied", Tar::default().file("a/b/c", "x"), &[
-            "directory /a 755 0:0", "directory /a/b 755 0:0", "file /a/b/c 1 644 0:0",
-        ]),
-        ("stated after implied", Tar::default().file("a/f", "x").dir("a"), &["directory /a 755 0:0", "file /a/f 1 644 0:0"]),
+        (
+            "implied",
+            Tar::default().file("a/b/c", "x"),
+            &["directory /a 755 0:0", "directory /a/b 755 0:0", "file /a/b/c 1 644 0:0"],
+        ),
+        (
+            "stated after implied",
+            Tar::default().file("a/f", "x").dir("a"),
+            &["directory /a 755 0:0", "file /a/f 1 644 0:0"],
+        ),
     ];
     namespaced(Needs::OneId, || {
         for (name, tar, wanted) in cases {
@@ -123,15 +178,33 @@ fn hostile_entries_are_refused() {
     for (tar, wanted) in [
         (Tar::default().file("../x", ""), "layer entry `../x` is refused: `../x` climbs with `..`"),
         (Tar::default().file("a/../../x", ""), "layer entry `a/../../x` is refused: `a/../../x` climbs with `..`"),
-        (Tar::default().hard("x", "../../etc/passwd"), "layer entry `x` is refused: `../../etc/passwd` climbs with `..`"),
-        (Tar::default().file("d/.wh..", ""), "layer entry `d/.wh..` is refused: a whiteout of `.` or `..`, or of nothing"),
-        (Tar::default().file(".wh...", ""), "layer entry `.wh...` is refused: a whiteout of `.` or `..`, or of nothing"),
+        (
+            Tar::default().hard("x", "../../etc/passwd"),
+            "layer entry `x` is refused: `../../etc/passwd` climbs with `..`",
+        ),
+        (
+            Tar::default().file("d/.wh..", ""),
+            "layer entry `d/.wh..` is refused: a whiteout of `.` or `..`, or of nothing",
+        ),
+        (
+            Tar::default().file(".wh...", ""),
+            "layer entry `.wh...` is refused: a whiteout of `.` or `..`, or of nothing",
+        ),
         (Tar::default().file(".wh.", ""), "layer entry `.wh.` is refused: a whiteout of `.` or `..`, or of nothing"),
         (Tar::default().file(".wh.d/f", ""), "layer entry `.wh.d/f` is refused: a whiteout holds nothing"),
-        (Tar::default().link("l", ".wh.x").file("l/f", ""), "layer entry `l/f` is refused: a link leads to `/.wh.x/f`, which means a whiteout"),
+        (
+            Tar::default().link("l", ".wh.x").file("l/f", ""),
+            "layer entry `l/f` is refused: a link leads to `/.wh.x/f`, which means a whiteout",
+        ),
         (Tar::default().link(".", "x"), "layer entry `.` is refused: `/` is a directory"),
-        (Tar::default().file("f", "").file("f/x", ""), "layer entry `f/x` is refused: `/f` is no directory in this layer"),
-        (Tar::default().link("l", "l").file("l/x", ""), "layer entry `l/x` is refused: too many levels of symbolic links"),
+        (
+            Tar::default().file("f", "").file("f/x", ""),
+            "layer entry `f/x` is refused: `/f` is no directory in this layer",
+        ),
+        (
+            Tar::default().link("l", "l").file("l/x", ""),
+            "layer entry `l/x` is refused: too many levels of symbolic links",
+        ),
         (Tar::default().dir("d").hard("h", "d"), "layer entry `h` is refused: its target `/d` is a directory"),
         (Tar::default().hard("h", "h"), "layer entry `h` is refused: a hardlink to `/h` is none"),
         (Tar::default().hard("h", "/"), "layer entry `h` is refused: a hardlink to `/` is none"),
@@ -150,7 +223,9 @@ fn bombs_end_at_the_limits() {
         (UnpackLimits { entries: 1, ..UnpackLimits::default() }, "the layer has more than 1 entries, at `b`"),
         (UnpackLimits { bytes: 5, ..UnpackLimits::default() }, "the layer has more than 5 bytes, at `b`"),
     ] {
-        in_directory(|root| assert_eq!(unpack_within(&mut &tar[..], root, limits).expect_err(wanted).to_string(), wanted));
+        in_directory(|root| {
+            assert_eq!(unpack_within(&mut &tar[..], root, limits).expect_err(wanted).to_string(), wanted)
+        });
     }
     let long = Item { pax: vec![("path", vec![b'x'; 256])], ..Item::new(b'0') };
     let error = index_tar(&mut &Tar::default().item("x", long).end()[..]).expect_err("a long name");
@@ -228,9 +303,10 @@ fn userns_what_is_borrowed_is_filled_in() {
                 let unpacked = unpack(&mut &tar[..], root).expect("unpack");
                 let open = |_: usize, path: &TreePath| below_root.open_file(path);
                 let index = complete(unpacked, Some(root), &stack, &open).expect("complete");
-                assert_eq!(lines(&index), [
-                    "directory /a 711 0:0", "file /a/new 0 644 0:0", "file /g 5 644 0:0", "hardlink /h /g",
-                ]);
+                assert_eq!(
+                    lines(&index),
+                    ["directory /a 711 0:0", "file /a/new 0 644 0:0", "file /g 5 644 0:0", "hardlink /h /g",]
+                );
                 assert_on_disk(root, &index);
                 assert_eq!(std::fs::read(root.show(&TreePath::from("h"))).expect("read"), b"bytes");
                 let alone = index_tar(&mut &tar[..]).expect("index");
@@ -238,7 +314,10 @@ fn userns_what_is_borrowed_is_filled_in() {
             });
             let nothing = index_tar(&mut &Tar::default().hard("g", "no/such").end()[..]).expect("index");
             let error = complete(nothing, None, &stack, &|_, path| below_root.open_file(path)).expect_err("no target");
-            assert_eq!(error.to_string(), "`/g` is a hardlink to `/no/such`, which is no file of this layer or one below it");
+            assert_eq!(
+                error.to_string(),
+                "`/g` is a hardlink to `/no/such`, which is no file of this layer or one below it"
+            );
         });
     });
 }
@@ -257,4 +336,19 @@ fn a_size_that_lies_is_an_error() {
     let error = index_tar(&mut &tar[..515]).expect_err("cut short");
     assert!(matches!(error, LayerError::Tar(_)), "{error}");
     in_directory(|root| assert!(matches!(unpack(&mut &tar[..515], root), Err(LayerError::Tar(_)))));
+}
+
+#[test]
+fn userns_a_full_disk_is_named_with_its_cure() {
+    namespaced(Needs::OneId, || {
+        let place = tempfile::tempdir().expect("a directory");
+        let small = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", place.path(), "tmpfs", small, Some(c"size=1m")).expect("mount");
+        let root = RootDir::open(place.path()).expect("open");
+        let tar = Tar::default().file("big", &"x".repeat(2 << 20)).end();
+        let error = unpack(&mut &tar[..], &root).expect_err("the disk is full");
+        assert_eq!(error.to_string(), format!("no space left to write `{}`", place.path().join("big").display()));
+        assert!(error.cure().is_some_and(|cure| cure.contains("lbuild prune")));
+        rustix::mount::unmount(place.path(), rustix::mount::UnmountFlags::DETACH).expect("unmount");
+    });
 }
