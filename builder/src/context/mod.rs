@@ -2,6 +2,5 @@
 
 pub mod glob;
 pub mod ignore;
-//pub mod local;
-//pub mod memo;
-//pub mod tree;
+pub mod local;
+pub mod tree;

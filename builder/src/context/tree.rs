@@ -1,0 +1,236 @@
+//! [`SourceTree`]: what a COPY reads from; a context, a stage or an image, or nothing.
+
+use layerfs::io_error::IoError;
+use layerfs::meta::{Kind, Metadata, Timestamp};
+use layerfs::path::TreePath;
+use layerfs::stack::{Stack, StackError};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+
+/// The most links that are followed in one path, as in Linux.
+const LINK_LIMIT: usize = 40;
+
+/// Which inode a path is a name of, where an inode may have several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkKey {
+    /// The device or layer.
+    pub space: u64,
+    /// The inode in it.
+    pub inode: u128,
+}
+
+/// What a file's digest may be remembered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The digest, cut to 16 bytes, of (device, inode, size, mtime, ctime, mode, owner).
+    pub identity: [u8; 16],
+    /// The later of its mtime and ctime.
+    pub newest: Timestamp,
+}
+
+/// What stands at a path of a [`SourceTree`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub metadata: Metadata,
+    /// Set if it may be one of several names of an inode.
+    pub link: Option<LinkKey>,
+    /// Set if its digest may be remembered.
+    pub stamp: Option<Stamp>,
+}
+
+impl Entry {
+    /// Returns the entry of `metadata` alone.
+    pub fn plain(metadata: Metadata) -> Self {
+        Self { metadata, link: None, stamp: None }
+    }
+}
+
+/// A name in a directory, and what it names.
+pub type Child = (Box<[u8]>, Entry);
+
+/// Which line of which file hides a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exclusion {
+    /// The file, as shown.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The pattern as written.
+    pub pattern: String,
+}
+
+/// Why a path of a source could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TreeError {
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// Links lead in a circle, or a file stands in the way.
+    #[error(transparent)]
+    Path(#[from] StackError),
+}
+
+/// What a COPY reads from.
+pub trait SourceTree: Sync {
+    /// Returns what stands at `path`, no link followed; nothing if there is nothing, or nothing the build may see.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn lookup(&self, path: &TreePath) -> Result<Option<Entry>, TreeError>;
+
+    /// Returns what the directory `directory` holds, sorted by name.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError>;
+
+    /// Opens the regular file at `path`, no link followed.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError>;
+
+    /// Returns what hides `path` from the build, if something does.
+    fn excluded_by(&self, _path: &TreePath) -> Option<Exclusion> {
+        None
+    }
+
+    /// Returns `path` with every link in it followed inside the root; components that do not exist stay.
+    ///
+    /// # Errors
+    /// [`StackError::Loop`] after 40 links; the operating system's.
+    fn resolve(&self, path: &TreePath) -> Result<TreePath, TreeError> {
+        let mut done = TreePath::root();
+        let mut left: Vec<Box<[u8]>> = path.components().map(Into::into).collect();
+        left.reverse();
+        let mut links = 0;
+        while let Some(part) = left.pop() {
+            let next = done.join(&part);
+            match self.lookup(&next)?.map(|entry| entry.metadata.kind) {
+                Some(Kind::Symlink { target }) if links < LINK_LIMIT => {
+                    links += 1;
+                    left.extend(target.split(|&b| b == b'/').rev().filter(|part| !part.is_empty()).map(Into::into));
+                    done = if target.starts_with(b"/") { TreePath::root() } else { done };
+                }
+                Some(Kind::Symlink { .. }) => return Err(StackError::Loop(path.clone()).into()),
+                _ => done = next,
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// A tree without anything: `--from=scratch`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EmptyTree;
+
+impl SourceTree for EmptyTree {
+    fn lookup(&self, path: &TreePath) -> Result<Option<Entry>, TreeError> {
+        Ok(path.is_root().then(|| Entry::plain(Metadata::directory(Timestamp::default()))))
+    }
+
+    fn children(&self, _directory: &TreePath) -> Result<Vec<Child>, TreeError> {
+        Ok(Vec::new())
+    }
+
+    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError> {
+        Err(missing(path))
+    }
+}
+
+/// Opens a regular file of a stack: the number of the layer, 0 the lowest, and the inode's path in it.
+pub type LayerOpener<'a> = dyn Fn(usize, &TreePath) -> io::Result<File> + Sync + 'a;
+
+/// The tree of a stage or an image: owners are kept.
+pub struct StackTree<'a> {
+    stack: &'a Stack,
+    opener: &'a LayerOpener<'a>,
+}
+
+impl<'a> StackTree<'a> {
+    /// Returns the tree of `stack`, whose files `opener` opens.
+    pub fn new(stack: &'a Stack, opener: &'a LayerOpener<'a>) -> Self {
+        Self { stack, opener }
+    }
+}
+
+impl fmt::Debug for StackTree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StackTree").field("stack", self.stack).finish_non_exhaustive()
+    }
+}
+
+/// Returns the entry of what a stack has.
+fn entry_of(found: &layerfs::stack::Found<'_>) -> Entry {
+    let link = match found.metadata.kind {
+        Kind::Directory => None,
+        _ => Some(LinkKey { space: found.layer as u64, inode: name_of(&found.inode) }),
+    };
+    Entry { metadata: found.metadata.clone(), link, stamp: None }
+}
+
+/// Returns a number that stands for a path: its digest, cut to 16 bytes.
+fn name_of(path: &TreePath) -> u128 {
+    let digest = layerfs::digest::Digest::of(path.as_bytes());
+    digest.as_bytes()[..16].iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
+
+impl SourceTree for StackTree<'_> {
+    fn lookup(&self, path: &TreePath) -> Result<Option<Entry>, TreeError> {
+        match self.stack.lookup(path) {
+            None if path.is_root() => EmptyTree.lookup(path),
+            found => Ok(found.as_ref().map(entry_of)),
+        }
+    }
+
+    fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError> {
+        Ok(self.stack.children(directory).into_iter().map(|(name, found)| (name, entry_of(&found))).collect())
+    }
+
+    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError> {
+        let found = self.stack.lookup(path).ok_or_else(|| missing(path))?;
+        match (self.opener)(found.layer, &found.inode) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(error) => Err(IoError::new("open", path.to_string(), &error)),
+        }
+    }
+}
+
+/// A tree in memory, for tests and for files that lbuild itself makes up.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryTree {
+    /// Each path with what stands there and, for a regular file, its bytes.
+    pub nodes: BTreeMap<TreePath, (Entry, Vec<u8>)>,
+}
+
+impl SourceTree for MemoryTree {
+    fn lookup(&self, path: &TreePath) -> Result<Option<Entry>, TreeError> {
+        match self.nodes.get(path) {
+            None if path.is_root() => EmptyTree.lookup(path),
+            found => Ok(found.map(|(entry, _)| entry.clone())),
+        }
+    }
+
+    fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError> {
+        let mut children: Vec<Child> = (self.nodes.iter())
+            .filter(|(path, _)| path.parent().as_ref() == Some(directory))
+            .map(|(path, (entry, _))| (path.name().into(), entry.clone()))
+            .collect();
+        children.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(children)
+    }
+
+    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError> {
+        match self.nodes.get(path) {
+            Some((_, bytes)) => Ok(Box::new(bytes.as_slice())),
+            None => Err(missing(path)),
+        }
+    }
+}
+
+fn missing(path: &TreePath) -> IoError {
+    IoError::new("open", path.to_string(), &io::Error::from_raw_os_error(libc::ENOENT))
+}
