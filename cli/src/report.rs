@@ -30,6 +30,16 @@ impl Failure {
     pub fn of(error: &impl Diagnose) -> Self {
         Self { diagnostic: Box::new(error.diagnose()), source: None, log: None, exit: Exit::Lbuild }
     }
+
+    /// Returns the failure of what the user ended.
+    pub fn interrupted() -> Self {
+        Self {
+            diagnostic: Box::new(Diagnostic::error("interrupted")),
+            source: None,
+            log: None,
+            exit: Exit::Interrupted,
+        }
+    }
 }
 
 impl<E: Diagnose> From<E> for Failure {

@@ -29,7 +29,7 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     if let Some(file) = &settings.iidfile {
         write_id(file, &id).map_err(io_failure)?;
     }
-    if settings.progress == ProgressArg::Quiet && !args.output.iter().any(|output| output.contains("dest=-")) {
+    if settings.prints_id {
         print(&format!("{id}\n"))?;
     }
     Ok(Exit::Success)
@@ -43,16 +43,40 @@ fn screen(progress: ProgressArg) -> Result<Box<dyn ProgressSink>, IoError> {
     })
 }
 
-/// Writes the image ID by a temporary file beside `file`, so that nobody reads half of it.
+/// Writes the image ID by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written
+/// to as it is.
 fn write_id(file: &Path, id: &Digest) -> Result<(), IoError> {
+    let text = id.to_string();
+    if std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+        return std::fs::write(file, text).at("write", file);
+    }
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
     let temporary = Path::new(&name);
     let written = std::fs::File::create_new(temporary)
-        .and_then(|mut out| out.write_all(id.to_string().as_bytes()))
+        .and_then(|mut out| out.write_all(text.as_bytes()))
         .and_then(|()| std::fs::rename(temporary, file));
     if written.is_err() && temporary.exists() {
         std::fs::remove_file(temporary).at("remove", temporary)?;
     }
     written.at("write", file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_id_is_written_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (file, id) = (dir.path().join("id"), Digest::of("x"));
+        write_id(&file, &id).expect("written");
+        write_id(&file, &id).expect("written again");
+        assert_eq!(std::fs::read_to_string(&file).expect("read"), id.to_string());
+        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1);
+        write_id(Path::new("/dev/null"), &id).expect("a device stays one");
+        assert!(!std::fs::metadata("/dev/null").expect("there").is_file());
+        let error = write_id(&dir.path().join("no/id"), &id).expect_err("no directory");
+        assert_eq!(error.message, "No such file or directory");
+    }
 }

@@ -47,14 +47,23 @@ pub fn usage(error: &clap::Error) -> Exit {
 
 fn perform(args: &Args) -> Result<Exit, Failure> {
     let scene = scene(args)?;
+    match command(args, &scene) {
+        Ok(Exit::Success) => Ok(Exit::Success),
+        // Whatever else came of it: the user wanted it to end.
+        _ if scene.cancel.is_cancelled() => Err(Failure::interrupted()),
+        ended => ended,
+    }
+}
+
+fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
     match &args.command {
-        Command::Build(build) => build::run(build, &scene),
-        Command::Run(run) => run::run(run, &scene),
-        Command::Images(images) => images::run(images, &scene),
-        Command::Inspect(inspect) => inspect::run(inspect, &scene),
-        Command::Rmi(rmi) => rmi::run(rmi, &scene),
-        Command::Fsck => fsck::run(&scene),
-        Command::Prune(prune) => prune::run(prune, &scene),
+        Command::Build(build) => build::run(build, scene),
+        Command::Run(run) => run::run(run, scene),
+        Command::Images(images) => images::run(images, scene),
+        Command::Inspect(inspect) => inspect::run(inspect, scene),
+        Command::Rmi(rmi) => rmi::run(rmi, scene),
+        Command::Fsck => fsck::run(scene),
+        Command::Prune(prune) => prune::run(prune, scene),
     }
 }
 

@@ -38,6 +38,8 @@ pub struct BuildSettings {
     pub progress: ProgressArg,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// Whether the image ID goes to standard output.
+    pub prints_id: bool,
 }
 
 /// Returns what `args` mean.
@@ -49,6 +51,7 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSetting
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
     let outputs = outputs(args)?;
     let progress = progress(args, environment, std::io::stderr().is_terminal())?;
+    let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(is_stdout);
     let request = BuildRequest {
         context,
         dockerfile,
@@ -61,12 +64,12 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSetting
         no_cache: args.no_cache,
         network: network(args.network),
         jobs: args.jobs,
-        platform: Platform::host(),
+        platform: platform(environment)?,
         source_date_epoch: source_date_epoch(environment)?,
         proxies: proxies(environment),
         outputs,
     };
-    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone() })
+    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), prints_id })
 }
 
 /// Returns the network that was typed.
@@ -293,6 +296,23 @@ fn progress(args: &BuildArgs, environment: &Environment, terminal: bool) -> Resu
         ProgressArg::Auto | ProgressArg::Tty => ProgressArg::Plain,
         other => other,
     })
+}
+
+/// Returns the machine's own platform, the only one so far; a wish for another must not go unheard.
+fn platform(environment: &Environment) -> Result<Platform, SettingsError> {
+    const NAME: &str = "DOCKER_DEFAULT_PLATFORM";
+    let host = Platform::host();
+    let Some(text) = environment.text(NAME) else { return Ok(host) };
+    let wish: Platform = text.parse().map_err(|_| SettingsError::Variable {
+        name: NAME,
+        value: text.to_owned(),
+        wanted: "a platform of the form `os/arch[/variant]`",
+    })?;
+    if wish.accepts(&host) {
+        return Ok(host);
+    }
+    let help = format!("unset `{NAME}`: this machine is {host}");
+    Err(SettingsError::Later { what: format!("building for {wish} (`{NAME}`)"), help })
 }
 
 fn source_date_epoch(environment: &Environment) -> Result<Option<u64>, SettingsError> {

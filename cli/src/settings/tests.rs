@@ -234,3 +234,15 @@ fn the_epoch_and_the_proxies_come_from_the_environment() {
     let (refused, _) = meant(&[], &[("SOURCE_DATE_EPOCH", "-1")]).expect_err("refused");
     assert_eq!(refused, "environment variable `SOURCE_DATE_EPOCH`: `-1` is not a number of seconds since 1970");
 }
+
+#[test]
+fn a_wish_for_another_platform_is_heard() {
+    let wish = |text: &str| meant(&[], &[("DOCKER_DEFAULT_PLATFORM", text)]).map(|settings| settings.request.platform);
+    let host = layerfs::platform::Platform::host();
+    assert_eq!(wish(&host.to_string()), Ok(host));
+    assert_eq!(
+        wish("linux/s390x").expect_err("later").0,
+        "building for linux/s390x (`DOCKER_DEFAULT_PLATFORM`) is not built yet"
+    );
+    assert!(wish("a/b/c/d").expect_err("refused").0.contains("is not a platform"));
+}
