@@ -8,7 +8,6 @@ use crate::error::{BuildError, StepError};
 use crate::exec::{Contexts, LazyWorker, Parts, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::output;
-use crate::plan::expand::DockerfileWords;
 use crate::plan::{Plan, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::BuildRequest;
@@ -43,9 +42,9 @@ pub fn build(
     cancel: &Cancel,
 ) -> Result<BuildResult, BuildError> {
     let dockerfile = parse(request, sink)?;
-    let graph = StageGraph::new(&dockerfile, &graph_options(request), &DockerfileWords)?;
+    let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
     let bases = Bases::resolve(&graph.images, request, store)?;
-    let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request), &DockerfileWords)?;
+    let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
     for warning in graph.warnings.into_iter().chain(warnings) {
         sink.event(Event::Warning(warning));
     }

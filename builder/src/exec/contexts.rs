@@ -1,0 +1,121 @@
+//! [`Contexts`]: the user's directories that a build may read, opened once.
+
+use crate::context::local::{BuildContext, ContextError, ignore_file_of};
+use crate::context::memo::{Memo, MemoStore};
+use crate::context::tree::{EmptyTree, SourceTree};
+use crate::plan::op::From;
+use crate::request::{BuildContextSource, BuildRequest, ContextSource};
+use layerfs::digest::Digest;
+use layerfs::meta::Timestamp;
+use layerfs::store::Store;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The user's directories that a build may read: the build context and the named ones, each with its own rules and
+/// with what is remembered of its files.
+#[derive(Debug)]
+pub struct Contexts {
+    main: Option<Opened>,
+    named: HashMap<String, Opened>,
+    memos: MemoDirectory,
+    nothing: Memo,
+}
+
+/// One directory.
+#[derive(Debug)]
+struct Opened {
+    context: BuildContext,
+    memo: Memo,
+    name: String,
+}
+
+impl Contexts {
+    /// Opens the directories that `request` names; what is remembered of their files is in `store`.
+    ///
+    /// # Errors
+    /// A directory that cannot be opened, an ignore file that is malformed.
+    pub fn open(request: &BuildRequest, store: &Store) -> Result<Self, ContextError> {
+        let memos = MemoDirectory { directory: store.cache().join("contexts"), temporary: store.temporary() };
+        let main = match &request.context {
+            ContextSource::Directory(directory) => {
+                let specific = request.dockerfile_path.as_deref().map(ignore_file_of).transpose()?.flatten();
+                Some(Opened::open(directory, specific, &memos)?)
+            }
+            ContextSource::Empty => None,
+        };
+        let mut named = HashMap::new();
+        for (name, source) in &request.build_contexts {
+            if let BuildContextSource::Directory(directory) = source {
+                named.insert(name.clone(), Opened::open(directory, None, &memos)?);
+            }
+        }
+        Ok(Self { main, named, memos, nothing: Memo::default() })
+    }
+
+    fn get(&self, from: &From) -> Option<&Opened> {
+        match from {
+            From::Context => self.main.as_ref(),
+            From::NamedContext(name) => self.named.get(name),
+            From::Stage(_) | From::Image(_) | From::Scratch => None,
+        }
+    }
+
+    /// Returns the tree of a local source; an empty one for what has no files.
+    pub fn tree(&self, from: &From) -> &dyn SourceTree {
+        match self.get(from) {
+            Some(opened) => &opened.context,
+            None => &EmptyTree,
+        }
+    }
+
+    /// Returns what is remembered of the files of a source.
+    pub fn memo(&self, from: &From) -> &Memo {
+        self.get(from).map_or(&self.nothing, |opened| &opened.memo)
+    }
+
+    /// Keeps what was learned of the files that were read, for the next build.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn save(&self, now: Timestamp) -> io::Result<()> {
+        self.main.iter().chain(self.named.values()).try_for_each(|opened| {
+            opened.memo.save(&self.memos, &opened.name, now)
+        })
+    }
+}
+
+impl Opened {
+    fn open(
+        directory: &Path,
+        specific: Option<(String, Vec<u8>)>,
+        memos: &MemoDirectory,
+    ) -> Result<Self, ContextError> {
+        let context = BuildContext::open(directory, specific)?;
+        let name = Digest::of(std::path::absolute(directory).unwrap_or_default().as_os_str().as_encoded_bytes()).hex();
+        let memo = Memo::load(memos, &name);
+        Ok(Self { context, memo, name })
+    }
+}
+
+/// Memos as files in a store's cache. They verify themselves, and are not fsynced.
+#[derive(Debug)]
+struct MemoDirectory {
+    directory: PathBuf,
+    temporary: PathBuf,
+}
+
+impl MemoStore for MemoDirectory {
+    fn load(&self, name: &str) -> Option<Vec<u8>> {
+        // One that cannot be read is as good as none: the files are read again.
+        std::fs::read(self.directory.join(name)).ok()
+    }
+
+    fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        std::fs::create_dir_all(&self.directory)?;
+        let file = tempfile::NamedTempFile::new_in(&self.temporary)?;
+        std::fs::write(file.path(), bytes)?;
+        file.persist(self.directory.join(name))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! What a step reads from outside, as digests: the material of its key.
+
+use crate::context::tree::{SourceTree, StackTree};
+use crate::copy::digest::content_digest;
+use crate::copy::select::{Selection, select};
+use crate::error::StepError;
+use crate::exec::session::Session;
+use crate::exec::stage::StepKey;
+use crate::key::{self, CacheKey, KeyBuilder, RunInputs};
+use crate::plan::op::{CopyOp, From, MountKind, Op, RunOp};
+use layerfs::digest::Digest;
+use layerfs::layer::{Layer, LayerKey};
+use layerfs::path::TreePath;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+impl Session<'_> {
+    /// Returns the key of a step that comes after `parent`.
+    ///
+    /// # Errors
+    /// What reading its sources failed with.
+    pub(super) fn step_key(&self, stage: usize, at: usize, parent: CacheKey) -> Result<StepKey, StepError> {
+        let epoch = self.plan.source_date_epoch;
+        let (key, components) = match &self.plan.stages[stage].steps[at].op {
+            Op::Run(run) => self.run_key(run, parent)?,
+            Op::Copy(copy) => key::copy_key(parent, copy, self.copy_digest(stage, at, copy)?, epoch),
+            Op::Workdir(workdir) => key::workdir_key(parent, workdir, epoch),
+        };
+        Ok(StepKey { key, components })
+    }
+
+    fn run_key(&self, run: &RunOp, parent: CacheKey) -> Result<(CacheKey, Vec<key::Component>), StepError> {
+        let mut bind_digests = Vec::new();
+        for mount in &run.mounts {
+            if let MountKind::Bind { from, source, .. } = &mount.kind {
+                bind_digests.push(self.mount_digest(from, source)?);
+            }
+        }
+        let inputs =
+            RunInputs { tier: self.settings.tier, platform: &self.plan.platform, bind_digests: &bind_digests };
+        Ok(key::run_key(parent, run, &inputs))
+    }
+
+    /// Returns the digest of what a COPY reads; worked out once in a build.
+    fn copy_digest(&self, stage: usize, at: usize, copy: &CopyOp) -> Result<Digest, StepError> {
+        match &copy.from {
+            From::Image(number) => Ok(self.image_digest(*number, &copy.sources)),
+            From::Stage(source) => self.stage_digest(*source, &copy.sources, || Ok(self.selected(stage, at, copy)?.digest)),
+            From::Context | From::NamedContext(_) | From::Scratch => Ok(self.selected(stage, at, copy)?.digest),
+        }
+    }
+
+    /// Returns the digest of a choice of an image's files: its layers and the choice say all, nothing is read.
+    pub(super) fn image_digest(&self, number: usize, sources: &[String]) -> Digest {
+        let diff_ids = &self.bases.images[number].image.config.rootfs.diff_ids;
+        let builder = KeyBuilder::new("lbuild image content v1");
+        let builder = builder.list("layer", diff_ids.iter().map(ToString::to_string));
+        builder.list("source", sources.iter()).finish().0.0
+    }
+
+    /// Returns the digest of a choice of a stage's files, remembered for the execution that the stage ended with.
+    pub(super) fn stage_digest(
+        &self,
+        stage: usize,
+        sources: &[String],
+        read: impl FnOnce() -> Result<Digest, StepError>,
+    ) -> Result<Digest, StepError> {
+        let state = self.cells[stage].peek().expect("keys are asked for once the stages they read have ended");
+        let builder = match state.execution() {
+            Some(execution) => KeyBuilder::new("lbuild stage content v1").part("execution", execution.to_string()),
+            None => KeyBuilder::new("lbuild base content v1").part("base", state.key.to_string()),
+        };
+        let name = builder.list("source", sources.iter()).finish().0.0;
+        if let Some(known) = self.cache.memo_get(&name)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
+            return Ok(Digest::from_bytes(known));
+        }
+        let digest = read()?;
+        self.cache.memo_put(&name, digest.as_bytes())?;
+        Ok(digest)
+    }
+
+    /// Returns the layers of a stage that has ended, or of an image.
+    pub(super) fn layers_of(&self, from: &From) -> Vec<Layer> {
+        match from {
+            From::Image(number) => self.base_layers(*number),
+            From::Stage(stage) => {
+                self.cells[*stage].peek().expect("what a step reads has ended before it runs").stack
+            }
+            From::Context | From::NamedContext(_) | From::Scratch => Vec::new(),
+        }
+    }
+}
+
+/// What a COPY names, with the digest of it.
+#[derive(Debug)]
+pub(super) struct Selected {
+    /// The digest of all of it.
+    pub(super) digest: Digest,
+    selection: Mutex<Option<Selection>>,
+}
+
+impl Selected {
+    /// Takes the selection, once: it may be large.
+    pub(super) fn take(&self) -> Option<Selection> {
+        self.selection.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Session<'_> {
+    /// Returns what a COPY names, with the digest of it; worked out once in a build.
+    ///
+    /// # Errors
+    /// [`StepError::Copy`]; what the worker fails with for files of a stage.
+    pub(super) fn selected(&self, stage: usize, at: usize, copy: &CopyOp) -> Result<Arc<Selected>, StepError> {
+        self.selections.get_or_try((stage, at), || {
+            let (selection, digest) = self.select(&copy.from, &copy.sources, copy.chown.as_deref())?;
+            Ok(Arc::new(Selected { digest, selection: Mutex::new(Some(selection)) }))
+        })
+    }
+
+    /// Returns what `sources` name in `from`, every file's digest noted, and the digest of it all.
+    pub(super) fn select(
+        &self,
+        from: &From,
+        sources: &[String],
+        owner: Option<&str>,
+    ) -> Result<(Selection, Digest), StepError> {
+        self.with_tree(from, |tree| {
+            let mut selection = select(sources, tree)?;
+            let digest = content_digest(&mut selection, owner, tree, self.contexts.memo(from))?;
+            Ok((selection, digest))
+        })
+    }
+
+    /// Calls `read` with the tree of `from`, the files of stages and images opened by the worker.
+    pub(super) fn with_tree<T>(
+        &self,
+        from: &From,
+        read: impl FnOnce(&dyn SourceTree) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        if !matches!(from, From::Stage(_) | From::Image(_)) {
+            return read(self.contexts.tree(from));
+        }
+        let layers = self.layers_of(from);
+        let stack = self.shelf.indexes(&layers)?;
+        let opener = LayerFiles { session: self, layers: &layers, keys: OnceLock::new(), failure: Mutex::new(None) };
+        let open = |layer: usize, path: &TreePath| opener.open(layer, path);
+        let result = read(&StackTree::new(&stack, &open));
+        match opener.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(failure) => Err(failure),
+            None => result,
+        }
+    }
+
+    /// Returns the digest of what a bind mount shows.
+    fn mount_digest(&self, from: &From, source: &TreePath) -> Result<Digest, StepError> {
+        let sources = [mount_pattern(source)];
+        match from {
+            From::Image(number) => Ok(self.image_digest(*number, &sources)),
+            From::Stage(stage) => self.stage_digest(*stage, &sources, || Ok(self.select(from, &sources, None)?.1)),
+            From::Context | From::NamedContext(_) | From::Scratch => Ok(self.select(from, &sources, None)?.1),
+        }
+    }
+}
+
+/// Returns a mount's source as a COPY's source that names just this path.
+pub(super) fn mount_pattern(source: &TreePath) -> String {
+    let text = source.to_string();
+    text.chars().fold(String::with_capacity(text.len()), |mut pattern, c| {
+        if matches!(c, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+        pattern
+    })
+}
+
+/// Opens files of layers through the worker; the layers' directories are made ready by the first.
+struct LayerFiles<'a> {
+    session: &'a Session<'a>,
+    layers: &'a [Layer],
+    keys: OnceLock<Option<Vec<LayerKey>>>,
+    failure: Mutex<Option<StepError>>,
+}
+
+impl LayerFiles<'_> {
+    fn open(&self, layer: usize, path: &TreePath) -> io::Result<File> {
+        let keys = self.keys.get_or_init(|| match self.session.shelf.directories(self.layers) {
+            Ok(keys) => Some(keys),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        });
+        let Some(keys) = keys else { return Err(io::Error::other("the layers cannot be unpacked")) };
+        self.ask(keys[layer], path).map_err(|error| {
+            let text = error.to_string();
+            self.fail(error);
+            io::Error::other(text)
+        })
+    }
+
+    fn ask(&self, key: LayerKey, path: &TreePath) -> Result<File, StepError> {
+        let worker = self.session.worker.get()?;
+        let mut files = worker.open_files(&[(key, path.clone())], self.session.cancel)?;
+        Ok(files.pop().expect("a file was asked for"))
+    }
+
+    /// Keeps the first error: it says more than what comes of it.
+    fn fail(&self, error: StepError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
