@@ -118,7 +118,10 @@ fn secret(op: &mut RunOp, change: fn(&mut String, &mut Option<String>, &mut bool
     }
 }
 
-fn cache(op: &mut RunOp, change: fn(&mut String, &mut Sharing, &mut bool, &mut u32, &mut Option<(From, TreePath)>)) {
+/// Changes one field of a cache mount.
+type CacheChange = fn(&mut String, &mut Sharing, &mut bool, &mut u32, &mut Option<(From, TreePath)>);
+
+fn cache(op: &mut RunOp, change: CacheChange) {
     if let MountKind::Cache { id, sharing, readonly, mode, seed, .. } = &mut op.mounts[1].kind {
         change(id, sharing, readonly, mode, seed);
     }

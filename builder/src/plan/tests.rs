@@ -170,7 +170,7 @@ fn entrypoint_drops_the_command_of_the_base_1_5_10() {
 fn path_is_there_once_1_4_10() {
     let path = |base: &str| case("FROM b").base(base).good().stages[0].config.config.env.clone().unwrap_or_default();
     let default = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
-    assert_eq!(path("{}"), [default.clone()]);
+    assert_eq!(path("{}"), std::slice::from_ref(&default));
     assert_eq!(path(r#"{"Env":["A=1"]}"#), ["A=1".to_owned(), default]);
     assert_eq!(path(r#"{"Env":["PATH=/x","A=1"]}"#), ["PATH=/x", "A=1"]);
 }
@@ -445,6 +445,53 @@ fn labels_of_the_caller_come_last_1_5_2() {
     let labels = |stage: usize| format!("{:?}", plan.stages[stage].config.config.labels);
     assert_eq!(labels(0), r#"Some({"a": "1"})"#);
     assert_eq!(labels(1), r#"Some({"a": "3", "b": "2"})"#);
+}
+
+/// Pieces of Dockerfiles, good and bad.
+const PIECES: [&str; 30] = [
+    "FROM scratch AS a",
+    "FROM a AS b",
+    "FROM $X AS c",
+    "FROM --platform=$TARGETPLATFORM img",
+    "ARG X=$Y Y",
+    "ARG X",
+    "ENV X=${X:-$Y} $Y=1",
+    "ENV X=$X$X$X$X$X$X$X$X$X$X$X$X$X$X$X$X$X",
+    "COPY --from=a $X é/",
+    "COPY --from=1 . .",
+    "COPY --from=img --chmod=$X a b",
+    "COPY <<$X /é\nbody $X\n$X",
+    "ADD --chown=$X a b",
+    "WORKDIR ../$X/é",
+    "WORKDIR \"\"",
+    "RUN --mount=type=$X,target=$Y,size=$X x",
+    "RUN --mount=type=cache,target=..,from=b,uid=$X x",
+    "RUN --mount=from=c,target=$X --mount=from=d,target=é x",
+    "RUN --mount=type=secret,target=/ x",
+    "RUN <<é\n#!x\né",
+    "RUN [\"\"]",
+    "RUN []",
+    "EXPOSE $X 0-65535 [::1]:é",
+    "EXPOSE 1:2/é",
+    "STOPSIGNAL $X",
+    "HEALTHCHECK --interval=1h CMD é",
+    "SHELL [\"$X\"]",
+    "VOLUME [\"$X\", \"é\"]",
+    "LABEL é=$X '$Y'=",
+    "ONBUILD RUN x",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_dockerfile_makes_it_panic(picks in proptest::collection::vec(0..PIECES.len(), 0..14), value in ".{0,6}") {
+        let lines: Vec<&str> = std::iter::once("FROM img AS d").chain(picks.iter().map(|pick| PIECES[*pick])).collect();
+        let case = case(&lines.join("\n")).build_arg("X", &value);
+        let source = crate::source::Source::new("Dockerfile", case.text.clone());
+        if crate::dockerfile::parse(source).errors.is_empty() && let Err(error) = case.plan() {
+            let diagnostic = error.diagnose();
+            proptest::prop_assert!(diagnostic.labels.iter().all(|label| case.text.get(label.span.range()).is_some()));
+        }
+    }
 }
 
 /// Returns a plan as text, one fact a line.
