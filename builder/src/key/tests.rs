@@ -260,6 +260,18 @@ fn bases_are_told_by_layers_and_platform_5_2() {
     assert_eq!(key(&[]), scratch_key(&platform()).0);
 }
 
+#[test]
+fn parts_are_framed() {
+    let key = |parts: &[(&str, &str)]| {
+        parts.iter().fold(KeyBuilder::new("d"), |builder, (name, value)| builder.part(name, value)).finish().0
+    };
+    let same = key(&[("a", "1"), ("b", "2")]);
+    for other in [&[("a", "1b2")][..], &[("a1", "b2")], &[("a", "1b"), ("2", "")], &[("", "a1b2")], &[("a1b", "2")]] {
+        assert_ne!(key(other), same, "{other:?}");
+    }
+    assert_ne!(KeyBuilder::new("da").part("1", "b2").finish().0, key(&[("a1", "b2")]));
+}
+
 proptest! {
     #[test]
     fn no_byte_moves_between_parts(one in ".{0,8}", other in ".{0,8}", cut in 0_usize..8) {
