@@ -185,8 +185,8 @@ fn refuse_unsupported(
         let host = &options.build_platform;
         if !stage.replaced && (stage.platform.os != host.os || stage.platform.architecture != host.architecture) {
             let span = from.platform.as_ref().map_or(from.image.span, |word| word.span);
-            let platform = stage.platform.clone();
-            return Err(GraphError::ForeignPlatform { platform, host: host.clone(), span });
+            let (platform, host) = (stage.platform.to_string(), host.to_string());
+            return Err(GraphError::ForeignPlatform { platform, host, span });
         }
         if let Place::Stage(base) = stage.base
             && let Some(trigger) = resolution.stages[base].trigger

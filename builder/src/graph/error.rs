@@ -4,7 +4,7 @@ use super::suggest::did_you_mean;
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::dockerfile::ExpandError;
 use crate::source::Span;
-use layerfs::platform::{Platform, PlatformError};
+use layerfs::platform::PlatformError;
 
 /// Why a Dockerfile has no graph of stages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,9 +55,9 @@ pub enum GraphError {
     #[error("a stage for the foreign platform `{platform}` is not supported yet")]
     ForeignPlatform {
         /// The platform.
-        platform: Platform,
+        platform: String,
         /// This machine's.
-        host: Platform,
+        host: String,
         /// Where it is named.
         span: Span,
     },

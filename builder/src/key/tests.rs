@@ -118,7 +118,10 @@ fn secret(op: &mut RunOp, change: fn(&mut String, &mut Option<String>, &mut bool
     }
 }
 
-fn cache(op: &mut RunOp, change: fn(&mut String, &mut Sharing, &mut bool, &mut u32, &mut Option<(From, TreePath)>)) {
+/// Changes one field of a cache mount.
+type CacheChange = fn(&mut String, &mut Sharing, &mut bool, &mut u32, &mut Option<(From, TreePath)>);
+
+fn cache(op: &mut RunOp, change: CacheChange) {
     if let MountKind::Cache { id, sharing, readonly, mode, seed, .. } = &mut op.mounts[1].kind {
         change(id, sharing, readonly, mode, seed);
     }
@@ -255,6 +258,18 @@ fn bases_are_told_by_layers_and_platform_5_2() {
     assert_ne!(key(&[one, two]), key(&[two, one]));
     assert_ne!(key(&[one]), base_key(&[one], &arm64).0);
     assert_eq!(key(&[]), scratch_key(&platform()).0);
+}
+
+#[test]
+fn parts_are_framed() {
+    let key = |parts: &[(&str, &str)]| {
+        parts.iter().fold(KeyBuilder::new("d"), |builder, (name, value)| builder.part(name, value)).finish().0
+    };
+    let same = key(&[("a", "1"), ("b", "2")]);
+    for other in [&[("a", "1b2")][..], &[("a1", "b2")], &[("a", "1b"), ("2", "")], &[("", "a1b2")], &[("a1b", "2")]] {
+        assert_ne!(key(other), same, "{other:?}");
+    }
+    assert_ne!(KeyBuilder::new("da").part("1", "b2").finish().0, key(&[("a1", "b2")]));
 }
 
 proptest! {

@@ -51,7 +51,7 @@ pub(super) fn shown(parsed: &Parsed, text: &str) -> String {
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let line = format!("{} {}", name.to_uppercase(), rest).replace(['\n', '\r'], " ");
     match &parsed.instruction {
-        Instruction::Run(run) if !run.heredocs.is_empty() => {
+        Instruction::Run(run) if run.heredocs.len() == 1 => {
             format!("{} ({})", line.trim_end(), summary(&run.heredocs[0]))
         }
         _ => line.trim_end().to_owned(),

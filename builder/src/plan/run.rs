@@ -36,6 +36,7 @@ impl StagePlanner<'_> {
             mounts,
             script,
         };
+        check_no_nul(&op, parsed.span)?;
         let shown = self.shown(parsed);
         let name = self.names.step(&shown);
         self.push_step(Op::Run(op), parsed.span, name);
@@ -168,6 +169,16 @@ impl super::op::MountKind {
     fn has_target(&self) -> bool {
         !matches!(self, Self::Secret { file: false, .. })
     }
+}
+
+/// Refuses NUL bytes, which a base image or JSON text may hold and no program can be given.
+fn check_no_nul(op: &RunOp, span: Span) -> Result<(), PlanError> {
+    let variables = op.environment.iter().chain(&op.proxies).flat_map(|(name, value)| [name, value]);
+    let mut texts = op.arguments.iter().chain(variables).chain([&op.user, &op.host_name]);
+    if texts.any(|text| text.contains('\0')) || op.working_directory.as_bytes().contains(&0) {
+        return Err(PlanError::NulByte { span });
+    }
+    Ok(())
 }
 
 /// Refuses the flags of RUN that lbuild does not know yet.

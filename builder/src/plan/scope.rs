@@ -18,11 +18,16 @@ impl Scope {
     /// Returns the scope at the start of a stage whose image has `environment`.
     pub(super) fn of_image(environment: &[String]) -> Self {
         let mut scope = Self::default();
+        scope.set_all(environment);
+        scope
+    }
+
+    /// Sets the variables of an image, each `NAME=value`.
+    pub(super) fn set_all(&mut self, environment: &[String]) {
         for variable in environment {
             let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
-            scope.set(name, value);
+            self.set(name, value);
         }
-        scope
     }
 
     /// Returns the value of a variable.

@@ -265,8 +265,9 @@ fn starting_state(
         StageBase::Stage(index) => {
             // A stage starts only from an earlier one, so its state is there.
             let parent = &states[*index];
-            let image = base::inherited(&parent.image);
-            return Ok(StageState { image, ..parent.clone() });
+            let mut state = StageState { image: base::inherited(&parent.image), ..parent.clone() };
+            state.scope.set_all(state.image.config.env.as_deref().unwrap_or_default());
+            return Ok(state);
         }
     };
     let scope = Scope::of_image(image.config.env.as_deref().unwrap_or_default());
