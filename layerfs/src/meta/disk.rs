@@ -251,11 +251,6 @@ pub(crate) fn set_mtime(place: Place<'_>, mtime: Timestamp, shown: &Path) -> Res
     .at("set times of", shown)
 }
 
-/// Gives a mode to what stands under `name`, for the time being.
-pub(crate) fn set_mode(directory: BorrowedFd<'_>, name: &[u8], mode: u32, shown: &Path) -> Result<(), IoError> {
-    change_mode(Place::Name(directory, name), mode, shown)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,11 +46,10 @@ impl Mounter for CopyMounter {
         for directory in [scratch, &path] {
             fs::create_dir(directory).at("create directory", directory).map_err(LayerError::written)?;
         }
-        // The layers' names stand beside the tree, for `commit` to open them by.
         let tree = RootDir::open(&path)?;
         let copy = Copy { tree: &tree, open: &opener(self.layers.clone(), lower.to_vec()) };
         let directories = copy.everything(below)?;
-        super::dress_root(&path, below)?;
+        // The layers' names are kept with it, for `commit` to open them by.
         let baseline = take_baseline(&tree, &directories, scratch)?;
         save(&(lower, baseline), &scratch.join("baseline"))?;
         Ok(Active { instructions: MountInstructions::Directory { path }, scratch: scratch.to_owned() })

@@ -9,6 +9,8 @@ use crate::unpack::{LayerError, UnpackLimits, Unpacked};
 
 /// Longest account file whose bytes are kept, in bytes.
 const LONGEST_ACCOUNT_FILE: u64 = 10 << 20;
+/// Marks of overlays that real root mounted, which leak into layers of careless tools.
+const MARKS_OF_ROOT: &[u8] = b"trusted.overlay.";
 
 /// What an entry of a tar states, its name aside.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl<'a, S: Sink> LayerReader<'a, S> {
     /// Takes the next entry, with its content if it is a regular file.
     pub(super) fn entry(&mut self, name: &[u8], stated: Stated, content: Content<'_>) -> Result<(), LayerError> {
         self.count(name, &stated, &content)?;
+        let stated = without_marks(stated);
         let path = self.checked(name, name)?;
         match marker(&path).map_err(|why| hostile(name, why))? {
             Marker::Ignored => Ok(()),
@@ -101,6 +104,9 @@ impl<'a, S: Sink> LayerReader<'a, S> {
         // The name itself was looked at; a link of this layer can still lead to a name that means something else.
         if resolved.components().any(|part| part.starts_with(b".wh.")) {
             return Err(hostile(name, format!("a link leads to `{resolved}`, which means a whiteout")));
+        }
+        if resolved.as_bytes().len() >= self.limits.path {
+            return Err(hostile(name, "links lead it to a path longer than any".to_owned()));
         }
         for directory in self.table.imply_parents(&resolved) {
             self.sink.directory(&directory)?;
@@ -254,6 +260,13 @@ fn check_link(metadata: &Metadata) -> Result<(), String> {
         Kind::Symlink { target } if target.len() >= 4096 => Err(format!("a link of {} bytes", target.len())),
         _ => Ok(()),
     }
+}
+
+fn without_marks(mut stated: Stated) -> Stated {
+    if let Stated::Inode(metadata) = &mut stated {
+        metadata.xattrs.retain(|name, _| !name.starts_with(MARKS_OF_ROOT));
+    }
+    stated
 }
 
 /// Returns the name of an entry for messages.

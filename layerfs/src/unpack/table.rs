@@ -188,10 +188,10 @@ impl Table {
     /// Returns the index: every path once, whiteouts beside an entry of their name left out (a directory is opaque then).
     pub(super) fn finish(mut self) -> Unpacked {
         for path in std::mem::take(&mut self.whiteouts) {
-            if !self.nodes.contains_key(&path) {
-                self.nodes.insert(path, Node::Whiteout);
-            } else if self.inode(&path).is_some_and(Metadata::is_directory) {
+            if self.inode(&path).is_some_and(Metadata::is_directory) {
                 self.opaque.insert(path);
+            } else {
+                self.nodes.entry(path).or_insert(Node::Whiteout);
             }
         }
         let implied: Vec<TreePath> = self.implied.into_iter().collect();

@@ -245,6 +245,7 @@ fn subid_owners_xattrs_and_times_come_back() {
                 ("SCHILY.xattr.security.capability", capability.clone()),
                 ("SCHILY.xattr.user.odd", b"a\0b\nc=".to_vec()),
                 ("SCHILY.xattr.user.overlay.opaque", b"y".to_vec()),
+                ("SCHILY.xattr.trusted.overlay.opaque", b"y".to_vec()),
                 ("SCHILY.xattr.trusted.x", b"kept in the index".to_vec()),
             ],
             ..Item::new(b'0')
@@ -350,5 +351,46 @@ fn userns_a_full_disk_is_named_with_its_cure() {
         assert_eq!(error.to_string(), format!("no space left to write `{}`", place.path().join("big").display()));
         assert!(error.cure().is_some_and(|cure| cure.contains("lbuild prune")));
         rustix::mount::unmount(place.path(), rustix::mount::UnmountFlags::DETACH).expect("unmount");
+    });
+}
+
+#[test]
+fn userns_sparse_files_of_other_tars_keep_their_holes() {
+    namespaced(Needs::OneId, || {
+        let place = tempfile::tempdir().expect("a directory");
+        let script = "truncate -s 64M f; for at in 1 30 60; do
+            printf data | dd of=f bs=1M seek=$at conv=notrunc 2>/dev/null; done
+            for format in gnu posix; do tar --format=$format -S -cf $format.tar f; done";
+        let made = std::process::Command::new("sh").args(["-c", script]).current_dir(&place).status().expect("a shell");
+        assert!(made.success());
+        for format in ["gnu.tar", "posix.tar"] {
+            let mut tar = std::fs::File::open(place.path().join(format)).expect("open");
+            in_directory(|root| {
+                let index = unpack(&mut tar, root).expect("unpack").index;
+                assert_eq!(lines(&index), ["file /f 67108864 644 0:0"], "{format}");
+                let shown = root.show(&TreePath::from("f"));
+                assert!(std::fs::metadata(&shown).expect("stat").blocks() * 512 <= 256 << 10, "{format}: blocks");
+                let wanted = std::fs::read(place.path().join("f")).expect("read");
+                assert!(std::fs::read(&shown).expect("read") == wanted, "{format}: bytes");
+            });
+        }
+    });
+}
+
+/// Not a test of time: prints what 20,000 small files take, for who wants to know.
+#[test]
+#[ignore = "prints a time, which is no test"]
+fn userns_time_of_many_files() {
+    namespaced(Needs::OneId, || {
+        let mut tar = Tar::default();
+        for n in 0..20_000 {
+            tar = tar.file(&format!("d{}/f{n}", n / 100), "some bytes");
+        }
+        let tar = tar.end();
+        in_directory(|root| {
+            let start = std::time::Instant::now();
+            let index = unpack(&mut &tar[..], root).expect("unpack").index;
+            eprintln!("{} changes in {:?}", index.changes.len(), start.elapsed());
+        });
     });
 }
