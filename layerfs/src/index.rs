@@ -188,7 +188,8 @@ impl LayerIndex {
         if Digest::of(&bytes[..body]).as_bytes() != &bytes[body..] {
             return Err(IndexError::Damaged);
         }
-        let (index, rest) = postcard::take_from_bytes::<Self>(&bytes[MAGIC.len()..body]).map_err(|_| IndexError::Damaged)?;
+        let (index, rest) =
+            postcard::take_from_bytes::<Self>(&bytes[MAGIC.len()..body]).map_err(|_| IndexError::Damaged)?;
         if !rest.is_empty() {
             return Err(IndexError::Damaged);
         }

@@ -38,7 +38,8 @@ fn paths_are_found_and_ranges_are_whole() {
     let index = sample();
     assert_eq!(index.get(&"a-b".into()), Some(&file("a-b")));
     assert_eq!(index.get(&"b".into()), None);
-    let below = |path: &str| index.changes[index.below(&path.into())].iter().map(|c| c.path.to_string()).collect::<Vec<_>>();
+    let below =
+        |path: &str| index.changes[index.below(&path.into())].iter().map(|c| c.path.to_string()).collect::<Vec<_>>();
     assert_eq!(below("a"), ["/a/b", "/a/b/c", "/a/x"]);
     assert_eq!(below("a-b"), Vec::<String>::new());
     assert_eq!(below("").len(), index.changes.len());
@@ -67,7 +68,8 @@ fn what_breaks_the_promises_is_refused() {
     assert_eq!(index(vec![file("a"), file("a")]), Err(IndexError::Duplicate("a".into())));
     assert_eq!(index(vec![file("a/b")]), Err(IndexError::NoDirectory("a/b".into())));
     assert_eq!(index(vec![file("a"), file("a/b")]), Err(IndexError::NoDirectory("a/b".into())));
-    let broken = |path: &str, target: &str| Err(IndexError::BrokenHardlink { path: path.into(), target: target.into() });
+    let broken =
+        |path: &str, target: &str| Err(IndexError::BrokenHardlink { path: path.into(), target: target.into() });
     assert_eq!(index(vec![hardlink("a", "b")]), broken("a", "b"));
     assert_eq!(index(vec![hardlink("a", "b"), hardlink("b", "c"), file("c")]), broken("a", "b"));
     assert_eq!(index(vec![hardlink("a", "b"), directory("b")]), broken("a", "b"));

@@ -1,6 +1,7 @@
 //! Numbers and texts as tar headers and PAX records spell them: octal, base 256, decimal times, base64, percent.
 
 use crate::meta::Timestamp;
+use std::borrow::Cow;
 
 /// Returns the number in a header field: octal digits between spaces and NULs, or base 256 if the top bit is set.
 /// An empty field is 0.
@@ -109,18 +110,6 @@ pub(super) fn push_decimal(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Returns the base64 form of `bytes` (RFC 4648), without padding, as libarchive writes it.
-pub(super) fn to_base64(bytes: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0u32, |bits, i| bits << 8 | u32::from(group.get(i).copied().unwrap_or(0)));
-        text.extend((0..=group.len()).map(|i| BASE64[(bits >> (18 - 6 * i) & 63) as usize]));
-    }
-    text
-}
-
 /// Returns the bytes whose base64 form is `text`, with or without padding.
 pub(super) fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|&b| b != b'=').map_or(0, |last| last + 1);
@@ -150,16 +139,20 @@ fn base64_digit(digit: u8) -> Option<u32> {
     }
 }
 
-/// Returns `name` with everything but visible ASCII, and `%` and `=`, as `%XX`.
-pub(super) fn to_percent(name: &[u8]) -> Vec<u8> {
+/// Returns `name` as a key can hold it: `%` as `%25`, `=` as `%3D`.
+pub(super) fn to_percent(name: &[u8]) -> Cow<'_, [u8]> {
+    if !name.iter().any(|byte| matches!(byte, b'%' | b'=')) {
+        return Cow::Borrowed(name);
+    }
     let mut text = Vec::with_capacity(name.len() + 8);
     for &byte in name {
         match byte {
-            b'%' | b'=' | 0..=b' ' | 0x7f.. => text.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            b'%' => text.extend_from_slice(b"%25"),
+            b'=' => text.extend_from_slice(b"%3D"),
             _ => text.push(byte),
         }
     }
-    text
+    Cow::Owned(text)
 }
 
 /// Returns the name whose percent form is `text`; a `%` without two hexadecimal digits stands for itself.
@@ -235,10 +228,11 @@ mod tests {
 
     #[test]
     fn base64_and_percent_survive() {
-        for bytes in [&b""[..], b"a", b"ab", b"abc", b"\0\xff\n=", b"abcdefg"] {
-            assert_eq!(from_base64(&to_base64(bytes)).as_deref(), Some(bytes));
+        for bytes in [&b""[..], b"a", b"ab", b"abc", b"\xff\n=", b"%3D%"] {
             assert_eq!(from_percent(&to_percent(bytes)), bytes);
         }
+        assert_eq!(&*to_percent(b"a=%"), b"a%3D%25");
+        assert_eq!(from_base64(b"AP8KPQ").as_deref(), Some(&b"\0\xff\n="[..]));
         assert_eq!(from_base64(b"YQ==").as_deref(), Some(&b"a"[..]));
         assert_eq!(from_base64(b"Y"), None);
         assert_eq!(from_base64(b"Y!=="), None);

@@ -1,10 +1,10 @@
 //! [`Entry`] and the 512-byte header it is read from.
 
 use crate::meta::{Kind, Metadata, Timestamp, Xattrs};
+use crate::tar::BLOCK;
 use crate::tar::encoding::number;
 use crate::tar::records::{Key, Records};
 use crate::tar::sparse::Segment;
-use crate::tar::BLOCK;
 
 /// One entry of a tar, as the tar states it: nothing is resolved or made safe.
 #[derive(Debug, Clone, PartialEq, Eq)]

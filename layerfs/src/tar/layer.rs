@@ -7,17 +7,16 @@ use crate::path::TreePath;
 use crate::tar::{TarError, TarWriter};
 use std::io::{self, Read, Write};
 
+/// Opens the content of the regular file at a path.
+pub type OpenContent<'a, E> = dyn FnMut(&TreePath) -> Result<Box<dyn Read>, E> + 'a;
+
 /// Writes every change of `index` to `out` as a tar, in order of paths, and returns `out`. The inode of a hardlink,
 /// with the directories above it, comes before its other names. Opaque directories get their marker; directories that
 /// the layer only implies are left out, as in the tar they came from. `open` opens the content of a regular file.
 ///
 /// # Errors
 /// What `open` says; [`TarError`], [`TarError::Unwritable`] for a hardlink to no inode of this layer among them.
-pub fn write_layer<W, E>(
-    index: &LayerIndex,
-    out: W,
-    open: &mut dyn FnMut(&TreePath) -> Result<Box<dyn Read>, E>,
-) -> Result<W, E>
+pub fn write_layer<W, E>(index: &LayerIndex, out: W, open: &mut OpenContent<'_, E>) -> Result<W, E>
 where
     W: Write,
     E: From<TarError>,
@@ -33,7 +32,7 @@ where
 struct LayerWriter<'a, W, E> {
     index: &'a LayerIndex,
     tar: TarWriter<W>,
-    open: &'a mut dyn FnMut(&TreePath) -> Result<Box<dyn Read>, E>,
+    open: &'a mut OpenContent<'a, E>,
     written: Vec<bool>,
 }
 
@@ -75,7 +74,9 @@ impl<W: Write, E: From<TarError>> LayerWriter<'_, W, E> {
         let index = self.index;
         let inode = index.position(target).and_then(|at| Some((at, index.changes[at].node.metadata()?)));
         let Some((position, metadata)) = inode else {
-            return Err(TarError::Unwritable { path: path.clone(), why: "it is a hardlink to no file of its layer" }.into());
+            return Err(
+                TarError::Unwritable { path: path.clone(), why: "it is a hardlink to no file of its layer" }.into()
+            );
         };
         if !self.written[position] {
             for directory in target.ancestors().iter().filter_map(|above| index.position(above)) {

@@ -7,16 +7,17 @@
 mod encoding;
 mod header;
 mod layer;
-mod records;
 pub mod reader;
+mod records;
 mod sparse;
 pub mod writer;
 
-pub use header::{Entry, EntryKind};
 pub(crate) use header::Block;
-pub use layer::write_layer;
+pub use header::{Entry, EntryKind};
+pub use layer::{OpenContent, write_layer};
 pub use reader::TarReader;
-pub(crate) use records::Records;
+pub(crate) use reader::padding;
+pub(crate) use records::{Key, Records};
 pub use sparse::Segment;
 pub use writer::TarWriter;
 

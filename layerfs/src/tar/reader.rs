@@ -12,8 +12,11 @@ use crate::tar::sparse::{Expansion, MAX_SEGMENTS, Segment, Stretch, checked, pus
 use crate::tar::{BLOCK, MAX_EXTENSION, TarError};
 use std::io::{self, BufRead, BufReader, Read};
 
-/// Most bytes that the extensions of one entry, or all global headers, may take together.
+/// Most bytes that the extensions of one entry may take together.
 const MAX_EXTENSIONS: u64 = 4 * MAX_EXTENSION;
+
+/// Most bytes of records that all global headers may hold: every entry takes a copy.
+const MAX_GLOBALS: u64 = 64 << 10;
 
 /// Reads a tar: [`TarReader::next`] gives an entry, reading then gives its content (expanded, if it is sparse).
 #[derive(Debug)]
@@ -102,11 +105,7 @@ impl<R: Read> TarReader<R> {
 
     fn extension(&mut self, block: &Block, extensions: &mut Extensions) -> Result<(), TarError> {
         let size = block.size().ok_or_else(|| self.malformed("the size is no number"))?;
-        let total = if block.type_flag() == b'g' { &mut self.global_bytes } else { &mut extensions.bytes };
-        *total = total.saturating_add(size).saturating_add(BLOCK as u64);
-        if size > MAX_EXTENSION || *total > MAX_EXTENSIONS {
-            return Err(self.malformed("its extended headers take more than 1 MiB"));
-        }
+        self.count_extension(block.type_flag(), size, extensions)?;
         let mut bytes = Vec::new();
         (&mut self.input).take(size).read_to_end(&mut bytes).map_err(read_failed)?;
         if bytes.len() as u64 != size {
@@ -114,6 +113,21 @@ impl<R: Read> TarReader<R> {
         }
         self.skip(padding(size))?;
         self.take_extension(block.type_flag(), bytes, extensions)
+    }
+
+    fn count_extension(&mut self, flag: u8, size: u64, extensions: &mut Extensions) -> Result<(), TarError> {
+        if flag == b'g' {
+            self.global_bytes = self.global_bytes.saturating_add(size);
+            if self.global_bytes > MAX_GLOBALS {
+                return Err(self.malformed("global headers take more than 64 KiB"));
+            }
+            return Ok(());
+        }
+        extensions.bytes = extensions.bytes.saturating_add(size).saturating_add(BLOCK as u64);
+        if size > MAX_EXTENSION || extensions.bytes > MAX_EXTENSIONS {
+            return Err(self.malformed("its extended headers are too long"));
+        }
+        Ok(())
     }
 
     fn take_extension(&mut self, flag: u8, bytes: Vec<u8>, extensions: &mut Extensions) -> Result<(), TarError> {

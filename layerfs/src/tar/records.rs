@@ -65,7 +65,7 @@ impl Records {
 
     fn record(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-            self.xattrs.insert(xattr_name(name)?, value.into());
+            self.xattrs.insert(xattr_name(&from_percent(name))?, value.into());
         } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
             let decoded = from_base64(value).ok_or("a LIBARCHIVE.xattr value is no base64")?;
             self.libarchive_xattrs.insert(xattr_name(&from_percent(name))?, decoded.into());
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn values_hold_newlines_and_nuls() {
-        let mut records = parse(b"30 SCHILY.xattr.user.a=x\n9 y=\0\n15 path=a\nb=c\n\n").unwrap();
+        let mut records = parse(b"31 SCHILY.xattr.user.a=x\n9 y=\0\n15 path=a\nb=c\n\n").unwrap();
         assert_eq!(records.get(Key::Path), Some(&b"a\nb=c\n"[..]));
         assert_eq!(records.take_xattrs(), Xattrs::from([(b"user.a"[..].into(), b"x\n9 y=\0"[..].into())]));
     }
@@ -177,7 +177,7 @@ mod tests {
     fn malformed_records_are_refused() {
         let table: [&[u8]; 14] = [
             b"x",
-            b"9 path=a\n",
+            b"8 path=a\n",
             b"11 path=a\n",
             b"10 path=ab",
             b" path=a\n",
@@ -187,8 +187,8 @@ mod tests {
             b"2 ",
             b"99999999999999999999999 path=a\n",
             b"-5 a=b\n",
-            b"16 SCHILY.xattr.=",
-            b"25 GNU.sparse.numbytes=1\n\n",
+            b"18 SCHILY.xattr.=\n",
+            b"25 GNU.sparse.numbytes=1\n",
             b"32 LIBARCHIVE.xattr.user.a=!!!!\n",
         ];
         for bytes in table {

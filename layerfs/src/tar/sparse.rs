@@ -39,7 +39,8 @@ pub(super) fn push_gnu_segments(fields: &[u8], segments: &mut Vec<Segment>) -> O
 pub(super) fn checked(mut segments: Vec<Segment>, size: u64, packed: u64) -> Result<Vec<Segment>, &'static str> {
     let (mut end, mut total) = (0u64, 0u64);
     for segment in &segments {
-        let next = segment.end().filter(|&next| next <= size).ok_or("a sparse segment lies past the end of its file")?;
+        let next =
+            segment.end().filter(|&next| next <= size).ok_or("a sparse segment lies past the end of its file")?;
         if segment.offset < end {
             return Err("sparse segments overlap or are out of order");
         }

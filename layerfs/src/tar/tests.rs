@@ -150,10 +150,11 @@ fn both_forms_of_xattrs() {
 fn old_headers_and_prefixes() {
     let mut tar = header(b"d/", 0, 0, |header| header.as_mut_bytes()[257..265].fill(0));
     tar.extend(header(b"name", b'0', 0, |header| header.as_mut_bytes()[345..348].copy_from_slice(b"pre")));
-    tar.extend(header(b"old", b'0', 0, |header| header.as_mut_bytes()[136] = 0xff));
+    tar.extend(header(b"old", b'0', 0, |header| header.as_mut_bytes()[136..148].fill(0xff)));
     let read = read_all(&tar).unwrap();
     assert_eq!(read[0].0.kind, EntryKind::Inode(Kind::Directory));
     assert_eq!(read[1].0.path, b"pre/name");
+    assert_eq!(read[2].0.mtime, Timestamp::from_seconds(-1));
 }
 
 fn sparse_tars() -> Vec<(&'static str, Vec<u8>)> {
@@ -211,15 +212,24 @@ fn sparse_files_of_every_format_are_expanded() {
 fn malformed_archives_are_refused() {
     let with = |records: Vec<u8>, flag| [entry(b"x", b'x', &records), entry(b"f", flag, b"")].concat();
     let table: Vec<(&str, Vec<u8>)> = vec![
-        ("checksum", { let mut bad = entry(b"f", b'0', b""); bad[0] = b'g'; bad }),
+        ("checksum", {
+            let mut bad = entry(b"f", b'0', b"");
+            bad[0] = b'g';
+            bad
+        }),
         ("type", entry(b"f", b'M', b"")),
         ("nul in path", with(record("path", b"a\0b"), b'0')),
         ("nul in link", with(record("linkpath", b"a\0b"), b'2')),
         ("big extension", header(b"x", b'x', (1 << 20) + 1, |_| {})),
+        ("many extensions", [entry(b"x", b'x', &record("path", &[b'a'; 1_000_000])).repeat(5)].concat()),
+        ("big globals", entry(b"g", b'g', &record("path", &[b'a'; 65536]))),
         ("negative size", header(b"f", b'0', 0, |header| header.as_mut_bytes()[124..136].fill(0xff))),
         ("huge uid", with(record("uid", b"4294967296"), b'0')),
         ("mtime", with(record("mtime", b"soon"), b'0')),
-        ("sparse overlap", with([record("GNU.sparse.size", b"9"), record("GNU.sparse.map", b"4,0,2,0")].concat(), b'0')),
+        (
+            "sparse overlap",
+            with([record("GNU.sparse.size", b"9"), record("GNU.sparse.map", b"4,0,2,0")].concat(), b'0'),
+        ),
         ("sparse past end", with([record("GNU.sparse.size", b"9"), record("GNU.sparse.map", b"10,0")].concat(), b'0')),
         ("sparse sum", with([record("GNU.sparse.size", b"9"), record("GNU.sparse.map", b"0,1")].concat(), b'0')),
     ];
@@ -267,16 +277,18 @@ fn any_metadata() -> impl Strategy<Value = (Metadata, Vec<u8>)> {
     let seconds = prop_oneof![-(1i64 << 40)..1 << 40, Just(0)];
     let mtime = (seconds, prop_oneof![Just(0), 0u32..1_000_000_000]);
     let xattrs = prop::collection::btree_map(any_bytes(1..20), any::<Vec<u8>>().prop_map(Vec::into_boxed_slice), 0..3);
-    (kind, 0u32..=0o7777, any::<(u32, u32)>(), mtime, xattrs).prop_map(|((kind, content), mode, (uid, gid), time, xattrs)| {
-        let mtime = Timestamp { seconds: time.0, nanoseconds: time.1 };
-        (Metadata { kind, mode, uid, gid, mtime, xattrs }, content)
-    })
+    (kind, 0u32..=0o7777, any::<(u32, u32)>(), mtime, xattrs).prop_map(
+        |((kind, content), mode, (uid, gid), time, xattrs)| {
+            let mtime = Timestamp { seconds: time.0, nanoseconds: time.1 };
+            (Metadata { kind, mode, uid, gid, mtime, xattrs }, content)
+        },
+    )
 }
 
 fn any_path() -> impl Strategy<Value = TreePath> {
-    any_bytes(1..160).prop_map(|bytes| TreePath::normalize(&bytes)).prop_filter("whiteouts", |path| {
-        !path.is_root() && !path.name().starts_with(WHITEOUT_PREFIX)
-    })
+    any_bytes(1..160)
+        .prop_map(|bytes| TreePath::normalize(&bytes))
+        .prop_filter("whiteouts", |path| !path.is_root() && !path.name().starts_with(WHITEOUT_PREFIX))
 }
 
 proptest! {
@@ -294,7 +306,7 @@ proptest! {
         for ((path, (metadata, content)), pair) in nodes.iter().zip(read.chunks(2)) {
             let name = [path.as_bytes(), if metadata.is_directory() { b"/" } else { b"" }].concat();
             prop_assert_eq!(&pair[0].0.path, &name);
-            prop_assert_eq!(pair[0].0.metadata().as_ref(), Some(metadata));
+            prop_assert_eq!(pair[0].0.metadata(), Some(metadata.clone()));
             prop_assert_eq!(&pair[0].1, content);
             let hardlink = EntryKind::Hardlink { target: path.as_bytes().to_vec() };
             prop_assert_eq!(&pair[1].0, &Entry { path: path.as_bytes().to_vec(), kind: hardlink, ..pair[0].0.clone() });

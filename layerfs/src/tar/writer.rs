@@ -8,7 +8,7 @@
 //! | size | 8 GiB or more |
 //! | owner, group | above 0o7777777 |
 //! | mtime | negative, past 0o77777777777 or with a fraction |
-//! | xattrs | always: `SCHILY.xattr.NAME`; a name with `=` as `LIBARCHIVE.xattr.` with percent and base64 forms |
+//! | xattrs | always: `SCHILY.xattr.NAME`, in the name `%25` for `%` and `%3D` for `=`, as GNU tar and libarchive do |
 //!
 //! Records are sorted by key. Text that is not UTF-8 is announced by `hdrcharset=BINARY`. Names of users and groups are
 //! empty. Directories end with `/`, the root is `./`, no other path begins with `./` or `/`. A whiteout is an empty
@@ -17,7 +17,7 @@
 
 use crate::meta::{Kind, Metadata, Timestamp};
 use crate::path::TreePath;
-use crate::tar::encoding::{push_decimal, push_time, to_base64, to_percent};
+use crate::tar::encoding::{push_decimal, push_time, to_percent};
 use crate::tar::{BLOCK, MAX_EXTENSION, OPAQUE_MARKER, TarError, WHITEOUT_PREFIX};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -132,7 +132,10 @@ impl<W: Write> TarWriter<W> {
 
     fn set_name(&mut self, path: &TreePath, directory: bool) -> Result<(), TarError> {
         if path.name().starts_with(WHITEOUT_PREFIX) {
-            return Err(TarError::Unwritable { path: path.clone(), why: "a name that begins with `.wh.` is a whiteout" });
+            return Err(TarError::Unwritable {
+                path: path.clone(),
+                why: "a name that begins with `.wh.` is a whiteout",
+            });
         }
         self.name.clear();
         self.name.extend_from_slice(if path.is_root() { b"." } else { path.as_bytes() });
@@ -155,7 +158,10 @@ impl<W: Write> TarWriter<W> {
     /// Writes the PAX header and the records gathered.
     fn extension(&mut self, path: &TreePath) -> Result<(), TarError> {
         if self.records.len() as u64 > MAX_EXTENSION {
-            return Err(TarError::Unwritable { path: path.clone(), why: "its extended attributes take more than 1 MiB" });
+            return Err(TarError::Unwritable {
+                path: path.clone(),
+                why: "its extended attributes take more than 1 MiB",
+            });
         }
         let mut header = Header::new_ustar();
         put_bytes(&mut header, 0..100, b"PaxHeaders.0");
@@ -273,12 +279,8 @@ fn device_number(number: u32) -> [u8; 8] {
 /// sorted by name.
 fn push_records(out: &mut Vec<u8>, name: &[u8], fields: &Fields<'_>) {
     let Metadata { uid, gid, mtime, xattrs, .. } = fields.metadata;
-    let is_hard = |xattr: &[u8]| xattr.contains(&b'=');
-    for (xattr, value) in xattrs.iter().filter(|(xattr, _)| is_hard(xattr)) {
-        push_record(out, &[b"LIBARCHIVE.xattr.", &to_percent(xattr)], &to_base64(value));
-    }
-    for (xattr, value) in xattrs.iter().filter(|(xattr, _)| !is_hard(xattr)) {
-        push_record(out, &[b"SCHILY.xattr.", xattr], value);
+    for (xattr, value) in xattrs {
+        push_record(out, &[b"SCHILY.xattr.", &to_percent(xattr)], value);
     }
     push_number(out, b"gid", u64::from(*gid), u64::from(MAX_SEVEN_DIGITS));
     let (long_link, long_name) = (needs_record(fields.link), needs_record(name));
