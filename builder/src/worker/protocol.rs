@@ -2,6 +2,7 @@
 
 use crate::progress::Stream;
 use crate::sandbox::spec::RunSpec;
+use crate::worker::error::WorkerError;
 use layerfs::digest::{ChainId, DiffId};
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
@@ -109,12 +110,4 @@ pub enum Exit {
     Status(i32),
     /// By a signal.
     Signal(i32),
-}
-
-/// What can go wrong in the worker. Filled in by the worker's modules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum WorkerError {
-    /// An operating system call failed.
-    #[error(transparent)]
-    Io(#[from] layerfs::io_error::IoError),
 }

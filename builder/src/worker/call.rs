@@ -1,0 +1,74 @@
+//! [`Call`]: the worker's end of one call.
+
+use crate::channel::Channel;
+use crate::worker::error::WorkerError;
+use crate::worker::protocol::Reply;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// The worker's end of one call.
+#[derive(Debug)]
+pub(super) struct Call {
+    channel: Channel,
+}
+
+impl Call {
+    /// Returns the call over `channel`.
+    pub(super) fn new(channel: Channel) -> Self {
+        Self { channel }
+    }
+
+    /// Returns the channel.
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Says something to the front.
+    pub(super) fn reply(&self, reply: &Reply, descriptors: &[BorrowedFd<'_>]) -> Result<(), WorkerError> {
+        // A front that is gone, or that closed its end, wants nothing more.
+        self.channel.send(reply, descriptors).map_err(|_| WorkerError::Cancelled)
+    }
+
+    /// Reports whether the front closed its end.
+    pub(super) fn is_cancelled(&self) -> bool {
+        let mut watched = [PollFd::from_borrowed_fd(self.channel.as_fd(), PollFlags::RDHUP)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut watched, Some(&at_once)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Fails if the front closed its end.
+    pub(super) fn check(&self) -> Result<(), WorkerError> {
+        if self.is_cancelled() { Err(WorkerError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Returns a reader that ends with an error once the front closed its end.
+    pub(super) fn watch<R: Read>(&self, inner: R) -> Watched<'_, R> {
+        Watched { call: self, inner, unchecked: 0 }
+    }
+}
+
+/// Bytes between two looks at the front.
+const LOOK_EVERY: usize = 1 << 20;
+
+/// A reader that ends with an error once the front closed its end.
+#[derive(Debug)]
+pub(super) struct Watched<'a, R> {
+    call: &'a Call,
+    inner: R,
+    unchecked: usize,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.unchecked >= LOOK_EVERY {
+            self.unchecked = 0;
+            if self.call.is_cancelled() {
+                return Err(io::Error::other("cancelled"));
+            }
+        }
+        let count = self.inner.read(buffer)?;
+        self.unchecked += count;
+        Ok(count)
+    }
+}

@@ -1,0 +1,341 @@
+//! [`Runner`]: one RUN from stack to layer: mounts prepared, helper started, output passed on, changes committed.
+
+use crate::channel::{Channel, ChannelError};
+use crate::progress::Stream;
+use crate::sandbox::error::SandboxError;
+use crate::sandbox::message::{Instructions, Report, TierFacts, UserMount, UserMountSource};
+use crate::sandbox::spec::{MountSource, MountSpec, RunResult, RunSpec};
+use crate::worker::cache_mounts::{CacheMounts, Held, Wanted};
+use crate::worker::call::Call;
+use crate::worker::error::WorkerError;
+use crate::worker::layers::Layers;
+use crate::worker::program::Program;
+use crate::worker::protocol::{Exit, Reply};
+use layerfs::io_error::{IoContext, IoError};
+use layerfs::mount::{Active, Mounter, probe};
+use layerfs::path::TreePath;
+use layerfs::rootdir::RootDir;
+use layerfs::stack::Stack;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How long output is awaited after the command's end: someone outside may hold a pipe that the command handed over.
+const GRACE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Bytes of output that are passed on at a time.
+const PIECE: usize = 64 << 10;
+
+/// Runs commands.
+#[derive(Debug)]
+pub(super) struct Runner {
+    temporary: PathBuf,
+    caches: CacheMounts,
+    tier: TierFacts,
+    program: Program,
+    mounter: Mutex<Option<Arc<dyn Mounter>>>,
+}
+
+/// A directory for what one run needs on disk; deleted when dropped.
+#[derive(Debug)]
+struct Scratch {
+    parent: PathBuf,
+    name: String,
+}
+
+impl Scratch {
+    fn new(parent: &Path) -> Result<Self, IoError> {
+        let made = tempfile::Builder::new().prefix("run-").tempdir_in(parent).at("make directory in", parent)?;
+        let path = made.keep();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self { parent: parent.to_owned(), name })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.parent.join(&self.name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let name = TreePath::from(self.name.as_str());
+        if RootDir::open(&self.parent).and_then(|parent| parent.remove_tree(&name)).is_err() {
+            // What is left lies below `tmp/`, where the next gc looks for it.
+        }
+    }
+}
+
+/// A run with everything prepared.
+struct Prepared {
+    root: Active,
+    below: Stack,
+    instructions: Instructions,
+    /// Cache mounts stay taken until the command has ended.
+    _held: Vec<Held>,
+}
+
+impl Runner {
+    /// Returns the runner of the store `store` for the id map `map`.
+    pub(super) fn new(store: &Path, map: &str, tier: TierFacts, program: Program) -> Self {
+        let caches = CacheMounts::new(store, map);
+        Self { temporary: store.join("tmp"), caches, tier, program, mounter: Mutex::default() }
+    }
+
+    /// Runs a command and, if it ends with 0 and is to be kept, makes its changes a layer.
+    pub(super) fn run(
+        &self,
+        call: &Call,
+        layers: &Layers,
+        spec: &RunSpec,
+        secrets: Vec<OwnedFd>,
+    ) -> Result<Exit, WorkerError> {
+        let scratch = Scratch::new(&self.temporary)?;
+        let mounter = self.mounter(layers)?;
+        let prepared = self.prepare(call, layers, spec, &*mounter, &scratch.path())?;
+        let exit = self.execute(call, &prepared.instructions, secrets)?;
+        if let (Exit::Status(0), RunResult::Commit(key)) = (exit, spec.result) {
+            call.check()?;
+            let name = layers.fresh_name();
+            let index = mounter.commit(prepared.root, &prepared.below, &layers.root().join(&name))?;
+            layers.publish(&name, &key, &index)?;
+        }
+        Ok(exit)
+    }
+
+    /// Returns the mounter, chosen at the first run.
+    fn mounter(&self, layers: &Layers) -> Result<Arc<dyn Mounter>, WorkerError> {
+        let mut mounter = self.mounter.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mounter) = &*mounter {
+            return Ok(Arc::clone(mounter));
+        }
+        let chosen: Arc<dyn Mounter> = probe(layers.root())?.into();
+        *mounter = Some(Arc::clone(&chosen));
+        Ok(chosen)
+    }
+
+    fn prepare(
+        &self,
+        call: &Call,
+        layers: &Layers,
+        spec: &RunSpec,
+        mounter: &dyn Mounter,
+        scratch: &Path,
+    ) -> Result<Prepared, WorkerError> {
+        let (names, below) = layers.stack(&spec.stack)?;
+        let root = mounter.prepare(&names, &below, &scratch.join("root"))?;
+        let held = self.take_caches(call, layers, spec, scratch)?;
+        let mut mounts = Vec::with_capacity(spec.mounts.len());
+        for (number, mount) in spec.mounts.iter().enumerate() {
+            let cache = held.iter().find(|(numbers, _)| numbers.contains(&number)).map(|(_, held)| held.path.as_path());
+            let source = user_source(mount, number, cache, layers, mounter, scratch)?;
+            mounts.push(UserMount { target: mount.target.clone(), source });
+        }
+        let hidden = scratch.join("hidden");
+        std::fs::create_dir(&hidden).at("make", &hidden)?;
+        let instructions = self.instructions(spec, &root, hidden, mounts);
+        let _held = held.into_iter().map(|(_, held)| held).collect();
+        Ok(Prepared { root, below, instructions, _held })
+    }
+
+    fn instructions(
+        &self,
+        spec: &RunSpec,
+        root: &Active,
+        hidden: PathBuf,
+        mounts: Vec<UserMount>,
+    ) -> Instructions {
+        Instructions {
+            root: root.instructions.clone(),
+            hidden,
+            arguments: spec.arguments.clone(),
+            environment: spec.environment.clone(),
+            working_directory: spec.working_directory.clone(),
+            user: spec.user.clone(),
+            network: spec.network,
+            host_name: spec.host_name.clone(),
+            mounts,
+            script: spec.script.clone(),
+            tier: self.tier,
+        }
+    }
+
+    /// Takes the cache mounts, in the order of their ids, so that no two commands wait for each other; returns each with
+    /// the numbers of its mounts. An id that is mounted twice is taken once: nobody can wait for a lock of their own.
+    fn take_caches(
+        &self,
+        call: &Call,
+        layers: &Layers,
+        spec: &RunSpec,
+        scratch: &Path,
+    ) -> Result<Vec<(Vec<usize>, Held)>, WorkerError> {
+        let mut wanted: BTreeMap<&str, (Vec<usize>, Wanted<'_>)> = BTreeMap::new();
+        for (number, mount) in spec.mounts.iter().enumerate() {
+            if let MountSource::Cache { id, sharing, seed, mode, uid, gid, .. } = &mount.kind {
+                let seed = seed.as_ref();
+                let cache = Wanted { id, sharing: *sharing, seed, mode: *mode, owner: (*uid, *gid) };
+                wanted.entry(id).or_insert_with(|| (Vec::new(), cache)).0.push(number);
+            }
+        }
+        let take = |(numbers, wanted)| Ok((numbers, self.caches.take(call, layers, wanted, scratch)?));
+        wanted.into_values().map(take).collect()
+    }
+
+    /// Starts the helper and passes on what the command says, until it ends.
+    fn execute(
+        &self,
+        call: &Call,
+        instructions: &Instructions,
+        secrets: Vec<OwnedFd>,
+    ) -> Result<Exit, WorkerError> {
+        let (channel, far) = Channel::pair()?;
+        let (output, output_end) = std::io::pipe().at("make", "pipe")?;
+        let (errors, errors_end) = std::io::pipe().at("make", "pipe")?;
+        let mut command = self.program.helper();
+        command.stdin(Stdio::from(far.into_socket())).stdout(output_end).stderr(errors_end);
+        let mut helper = command.spawn().at("start", "sandbox helper")?;
+        // It holds the far ends, whose end must be the helper's.
+        drop(command);
+        let secrets_borrowed: Vec<BorrowedFd<'_>> = secrets.iter().map(AsFd::as_fd).collect();
+        let sent = channel.send(instructions, &secrets_borrowed);
+        drop(secrets);
+        let mut watch = Watch { call, channel: &channel, output: Some(output.into()), errors: Some(errors.into()), report: None };
+        let watched = sent.map_err(WorkerError::from).and_then(|()| watch.until_end());
+        let report = watch.report.take();
+        finish(&channel, &mut helper)?;
+        watched?;
+        match report {
+            Some(Report::Status(status)) => Ok(Exit::Status(status)),
+            Some(Report::Signal(signal)) => Ok(Exit::Signal(signal)),
+            Some(Report::Failed(error)) => Err(error.into()),
+            None => Err(SandboxError::Lost.into()),
+        }
+    }
+}
+
+/// Lets the helper end, and takes leave of it: only then has it taken its mount points away.
+fn finish(channel: &Channel, helper: &mut Child) -> Result<(), WorkerError> {
+    channel.finish_sending();
+    helper.wait().at("wait for", "sandbox helper")?;
+    Ok(())
+}
+
+fn user_source(
+    mount: &MountSpec,
+    number: usize,
+    cache: Option<&Path>,
+    layers: &Layers,
+    mounter: &dyn Mounter,
+    scratch: &Path,
+) -> Result<UserMountSource, WorkerError> {
+    Ok(match &mount.kind {
+        MountSource::Tree { stack, source, writable } => {
+            let (names, below) = layers.stack(stack)?;
+            let active = mounter.prepare(&names, &below, &scratch.join(format!("tree{number}")))?;
+            UserMountSource::Tree { instructions: active.instructions, source: source.clone(), writable: *writable }
+        }
+        MountSource::Cache { readonly, .. } => {
+            let path = cache.expect("every cache mount was taken").to_owned();
+            UserMountSource::Directory { path, readonly: *readonly }
+        }
+        MountSource::Tmpfs { size } => UserMountSource::Tmpfs { size: *size },
+        MountSource::Secret { descriptor, mode, uid, gid } => {
+            UserMountSource::Secret { descriptor: *descriptor, mode: *mode, uid: *uid, gid: *gid }
+        }
+    })
+}
+
+/// Passes on output and waits for the report.
+struct Watch<'a> {
+    call: &'a Call,
+    channel: &'a Channel,
+    output: Option<OwnedFd>,
+    errors: Option<OwnedFd>,
+    report: Option<Report>,
+}
+
+/// What there is to look at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Front,
+    Helper,
+    Output,
+    Errors,
+}
+
+impl Watch<'_> {
+    /// Returns when the command has ended and everything it wrote was passed on.
+    fn until_end(&mut self) -> Result<(), WorkerError> {
+        while self.report.is_none() || self.output.is_some() || self.errors.is_some() {
+            let timeout = self.report.is_some().then_some(GRACE);
+            let ready = self.wait(timeout.as_ref())?;
+            if ready.is_empty() {
+                break;
+            }
+            for source in ready {
+                self.handle(source)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, timeout: Option<&Timespec>) -> Result<Vec<Source>, WorkerError> {
+        let mut watched = Vec::with_capacity(4);
+        let mut sources = Vec::with_capacity(4);
+        let mut add = |source, descriptor, flags| {
+            watched.push(PollFd::from_borrowed_fd(descriptor, flags));
+            sources.push(source);
+        };
+        add(Source::Front, self.call.channel().as_fd(), PollFlags::RDHUP);
+        if self.report.is_none() {
+            add(Source::Helper, self.channel.as_fd(), PollFlags::IN);
+        }
+        for (source, pipe) in [(Source::Output, &self.output), (Source::Errors, &self.errors)] {
+            if let Some(pipe) = pipe {
+                add(source, pipe.as_fd(), PollFlags::IN);
+            }
+        }
+        while let Err(errno) = rustix::event::poll(&mut watched, timeout) {
+            if errno != rustix::io::Errno::INTR {
+                return Err(IoError::new("watch", "the command", &errno.into()).into());
+            }
+        }
+        let ready = sources.iter().zip(&watched).filter(|(_, watched)| !watched.revents().is_empty());
+        Ok(ready.map(|(source, _)| *source).collect())
+    }
+
+    fn handle(&mut self, source: Source) -> Result<(), WorkerError> {
+        match source {
+            Source::Front => Err(WorkerError::Cancelled),
+            Source::Helper => {
+                self.report = Some(match self.channel.receive::<Report>() {
+                    Ok((report, _)) => report,
+                    Err(ChannelError::Closed) => Report::Failed(SandboxError::Lost),
+                    Err(error) => return Err(error.into()),
+                });
+                Ok(())
+            }
+            Source::Output => pass_on(self.call, &mut self.output, Stream::Stdout),
+            Source::Errors => pass_on(self.call, &mut self.errors, Stream::Stderr),
+        }
+    }
+}
+
+fn pass_on(call: &Call, pipe: &mut Option<OwnedFd>, stream: Stream) -> Result<(), WorkerError> {
+    let Some(descriptor) = pipe else { return Ok(()) };
+    let mut bytes = vec![0; PIECE];
+    match rustix::io::read(&*descriptor, &mut bytes) {
+        Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(IoError::new("read", "the command's output", &errno.into()).into()),
+        Ok(0) => {
+            *pipe = None;
+            Ok(())
+        }
+        Ok(count) => {
+            bytes.truncate(count);
+            call.reply(&Reply::Output { stream, bytes }, &[])
+        }
+    }
+}
