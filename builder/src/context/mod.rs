@@ -3,4 +3,5 @@
 pub mod glob;
 pub mod ignore;
 pub mod local;
+pub mod memo;
 pub mod tree;

@@ -1,0 +1,151 @@
+//! The content digest of a COPY: what its key holds of the files it reads.
+//!
+//! It covers relative path, kind, mode, owner rule, bytes, link target, xattrs, device number and link groups; never
+//! mtime. Every field is framed by its length, so that no two selections give the same bytes.
+
+use super::error::CopyError;
+use super::select::{SelectedEntry, Selection, is_file};
+use crate::context::memo::Memo;
+use crate::context::tree::{LinkKey, SourceTree, TreeError};
+use layerfs::digest::{Digest, Hasher};
+use layerfs::io_error::IoError;
+use layerfs::meta::{Kind, Metadata};
+use layerfs::path::TreePath;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::io::Read;
+
+/// Version of what is hashed.
+const FORMAT: &[u8] = b"lbuild copy 1";
+
+/// Reads every selected file whose digest `memo` does not know, by all cores, notes the digests in `selection`, and
+/// returns the digest of it all. `owner` is `--chown` as written: with it the owners of the files count for nothing.
+///
+/// # Errors
+/// The tree's; [`CopyError::Changed`] if a file's size is not the one it was selected with.
+pub fn content_digest(
+    selection: &mut Selection,
+    owner: Option<&str>,
+    tree: &dyn SourceTree,
+    memo: &Memo,
+) -> Result<Digest, CopyError> {
+    for item in &mut selection.items {
+        item.entries.par_iter_mut().with_min_len(64).try_for_each(|entry| fill_digest(entry, tree, memo))?;
+    }
+    Ok(digest_of(selection, owner))
+}
+
+fn fill_digest(entry: &mut SelectedEntry, tree: &dyn SourceTree, memo: &Memo) -> Result<(), CopyError> {
+    if !is_file(&entry.metadata) || entry.digest.is_some() {
+        return Ok(());
+    }
+    let known = entry.stamp.as_ref().and_then(|stamp| memo.get(stamp));
+    let digest = match known {
+        Some(digest) => digest,
+        None => hash_file(&entry.path, entry.metadata.size(), tree)?,
+    };
+    if let Some(stamp) = &entry.stamp {
+        memo.put(stamp, digest);
+    }
+    entry.digest = Some(digest);
+    Ok(())
+}
+
+/// Returns the digest of a file's bytes, which must be `size`.
+fn hash_file(path: &TreePath, size: u64, tree: &dyn SourceTree) -> Result<Digest, CopyError> {
+    let mut reader = tree.open(path).map_err(TreeError::from)?.take(size.saturating_add(1));
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; usize::try_from(size.saturating_add(1)).unwrap_or(usize::MAX).min(256 << 10)];
+    let mut count = 0;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                hasher.update(&buffer[..read]);
+                count += read as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(IoError::new("read", path.to_string(), &error).into()),
+        }
+    }
+    match count == size {
+        true => Ok(hasher.finish()),
+        false => Err(CopyError::Changed { path: path.clone() }),
+    }
+}
+
+/// Returns the digest of a selection whose files have theirs.
+fn digest_of(selection: &Selection, owner: Option<&str>) -> Digest {
+    let mut frames = Frames::default();
+    frames.bytes(FORMAT);
+    frames.bytes(owner.map_or(b"keep".as_slice(), |_| b"set"));
+    frames.bytes(owner.unwrap_or_default().as_bytes());
+    frames.number(selection.items.len() as u64);
+    for item in &selection.items {
+        frames.number(u64::from(item.directory.is_some()));
+        // The name of a directory is not copied.
+        frames.bytes(if item.directory.is_some() { b"" } else { &item.name });
+        frames.number(item.entries.len() as u64);
+        let mut links = HashMap::new();
+        for (number, entry) in item.entries.iter().enumerate() {
+            frames.entry(&item.root, entry, owner.is_some(), *first_of(&mut links, entry.link, number));
+        }
+    }
+    frames.0.finish()
+}
+
+/// Returns the number of the first entry with the same inode, counted from 1; 0 for the first itself.
+fn first_of(links: &mut HashMap<LinkKey, u64>, link: Option<LinkKey>, number: usize) -> &u64 {
+    match link.map(|link| links.entry(link)) {
+        Some(std::collections::hash_map::Entry::Occupied(found)) => found.into_mut(),
+        Some(std::collections::hash_map::Entry::Vacant(place)) => {
+            place.insert(number as u64 + 1);
+            &0
+        }
+        None => &0,
+    }
+}
+
+/// A digest of fields, each framed by its length.
+#[derive(Default)]
+struct Frames(Hasher);
+
+impl Frames {
+    fn number(&mut self, number: u64) {
+        self.0.update(&number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+
+    fn entry(&mut self, root: &TreePath, entry: &SelectedEntry, owner_set: bool, link: u64) {
+        self.bytes(entry.path.strip_prefix(root).unwrap_or_default().as_bytes());
+        self.metadata(&entry.metadata, owner_set);
+        self.number(link);
+        self.bytes(entry.digest.as_ref().map_or(&[], |digest| digest.as_bytes()));
+    }
+
+    fn metadata(&mut self, metadata: &Metadata, owner_set: bool) {
+        let (tag, text, numbers): (u64, &[u8], (u32, u32)) = match &metadata.kind {
+            Kind::File { .. } => (0, &[], (0, 0)),
+            Kind::Directory => (1, &[], (0, 0)),
+            Kind::Symlink { target } => (2, target, (0, 0)),
+            Kind::Fifo => (3, &[], (0, 0)),
+            Kind::CharDevice { major, minor } => (4, &[], (*major, *minor)),
+            Kind::BlockDevice { major, minor } => (5, &[], (*major, *minor)),
+        };
+        self.number(tag);
+        self.bytes(text);
+        let owner = if owner_set { (0, 0) } else { (metadata.uid, metadata.gid) };
+        for number in [numbers.0, numbers.1, metadata.mode, owner.0, owner.1] {
+            self.number(number.into());
+        }
+        self.number(metadata.xattrs.len() as u64);
+        for (name, value) in &metadata.xattrs {
+            self.bytes(name);
+            self.bytes(value);
+        }
+    }
+}

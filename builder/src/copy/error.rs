@@ -1,0 +1,114 @@
+//! [`CopyError`]: what can go wrong with a COPY, an ADD of local files or a WORKDIR.
+
+use super::mode::ModeError;
+use super::owner::OwnerError;
+use crate::context::tree::{Exclusion, TreeError};
+use crate::diagnostic::{Diagnose, Diagnostic};
+use layerfs::io_error::IoError;
+use layerfs::path::TreePath;
+use layerfs::stack::StackError;
+use layerfs::tar::TarError;
+
+/// What can go wrong with a COPY, an ADD of local files or a WORKDIR.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// A source is not there.
+    #[error("copy `{source_text}`: not found")]
+    NotFound {
+        /// The source as typed.
+        source_text: String,
+        /// A name beside it that is much like it.
+        similar: Option<String>,
+    },
+    /// A source is hidden by the ignore file.
+    #[error("copy `{source_text}`: excluded by {}:{} `{}`", exclusion.file, exclusion.line, exclusion.pattern)]
+    Excluded {
+        /// The source as typed.
+        source_text: String,
+        /// What hides it.
+        exclusion: Exclusion,
+    },
+    /// A directory of the source meets something else.
+    #[error("cannot copy to non-directory: `{path}`")]
+    NotADirectory {
+        /// Where.
+        path: TreePath,
+    },
+    /// Something that is no directory would take a directory's place.
+    #[error("cannot replace to directory `{path}` with file")]
+    IsADirectory {
+        /// Where.
+        path: TreePath,
+    },
+    /// A file of a name that marks deletions in layers.
+    #[error("copy `{path}`: names that start with `.wh.` mark deletions in layers")]
+    WhiteoutName {
+        /// Where it would stand.
+        path: TreePath,
+    },
+    /// A file changed between hashing and writing.
+    #[error("`{path}` changed while it was copied")]
+    Changed {
+        /// The file in the source.
+        path: TreePath,
+    },
+    /// A local archive broke off or was malformed after its first entry.
+    #[error("unpack `{path}`: {why}")]
+    Archive {
+        /// The archive in the source.
+        path: TreePath,
+        /// What is wrong.
+        why: String,
+    },
+    /// The owner is unknown.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// The mode is none.
+    #[error(transparent)]
+    Mode(#[from] ModeError),
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(#[from] TreeError),
+    /// The destination could not be resolved.
+    #[error("destination: {0}")]
+    Destination(#[from] StackError),
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The layer could not be written.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+}
+
+impl Diagnose for CopyError {
+    fn diagnose(&self) -> Diagnostic {
+        let diagnostic = Diagnostic::error(self.to_string());
+        match self.cure() {
+            Some(cure) => diagnostic.help(cure),
+            None => diagnostic,
+        }
+    }
+}
+
+impl CopyError {
+    fn cure(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { similar: Some(similar), .. } => format!("did you mean `{similar}`?"),
+            Self::NotFound { .. } => "sources are looked up from the root of the build context or stage".to_owned(),
+            Self::Excluded { exclusion, source_text } => {
+                let name = source_text.trim_matches('/');
+                format!("remove the line, or add `!{name}` below it in {}", exclusion.file)
+            }
+            Self::NotADirectory { path } => {
+                format!("copy to another place than `{path}`, or remove what stands there with a RUN before")
+            }
+            Self::IsADirectory { path } => format!("remove the directory `{path}` with a RUN before, or rename the file"),
+            Self::WhiteoutName { .. } => "rename the file".to_owned(),
+            Self::Changed { .. } => "build again once nothing writes to the context".to_owned(),
+            Self::Archive { .. } => "repair the archive, or use COPY, which does not unpack".to_owned(),
+            Self::Owner(error) => error.cure(),
+            Self::Mode(_) => "give octal digits (`0755`) or chmod(1) symbols (`u=rwX,go=rX`)".to_owned(),
+            _ => return None,
+        })
+    }
+}

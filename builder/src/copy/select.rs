@@ -1,0 +1,206 @@
+//! [`Selection`]: what the sources of a COPY name, read from a tree without its bytes.
+
+use super::error::CopyError;
+use crate::context::glob::Glob;
+use crate::context::tree::{Entry, LinkKey, SourceTree, Stamp};
+use layerfs::digest::Digest;
+use layerfs::meta::{Kind, Metadata, Timestamp};
+use layerfs::path::TreePath;
+use rayon::prelude::*;
+
+/// What the sources of a COPY name, in their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Selection {
+    /// One for each source, or for each match of a pattern.
+    pub items: Vec<Item>,
+}
+
+/// A file, or a directory whose contents are copied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// Where it stands in the tree, links followed.
+    pub root: TreePath,
+    /// Its last component as named, which a file keeps in a directory.
+    pub name: Box<[u8]>,
+    /// Set for a directory: its own metadata.
+    pub directory: Option<Metadata>,
+    /// The file itself, or all that the directory holds, sorted by path.
+    pub entries: Vec<SelectedEntry>,
+}
+
+/// One file, directory, link or device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectedEntry {
+    /// Where it stands in the tree.
+    pub path: TreePath,
+    /// What it is, its owner as in the tree.
+    pub metadata: Metadata,
+    /// Set if it may be one of several names of an inode.
+    pub link: Option<LinkKey>,
+    /// Set if its digest may be remembered.
+    pub stamp: Option<Stamp>,
+    /// Digest of a regular file's bytes, once they were read.
+    pub digest: Option<Digest>,
+}
+
+impl SelectedEntry {
+    fn new(path: TreePath, entry: Entry) -> Self {
+        let Entry { metadata, link, stamp } = entry;
+        Self { path, metadata, link, stamp, digest: None }
+    }
+}
+
+impl Selection {
+    /// Returns the newest mtime of all that is selected, the selected directories included.
+    pub fn newest(&self) -> Option<Timestamp> {
+        let entries = self.items.iter().flat_map(|item| &item.entries).map(|entry| entry.metadata.mtime);
+        let tops = self.items.iter().filter_map(|item| item.directory.as_ref()).map(|top| top.mtime);
+        entries.chain(tops).max()
+    }
+}
+
+/// Returns what `sources` name in `tree`. A pattern that matches nothing, or is malformed, names nothing.
+///
+/// # Errors
+/// [`CopyError::NotFound`] and [`CopyError::Excluded`] for a source without wildcards; the tree's.
+pub fn select(sources: &[String], tree: &dyn SourceTree) -> Result<Selection, CopyError> {
+    let mut items = Vec::new();
+    for source in sources {
+        for path in matches_of(source, tree)? {
+            items.push(item(source, &path, tree)?);
+        }
+    }
+    Ok(Selection { items })
+}
+
+/// Reports whether a source is a pattern.
+pub fn is_pattern(source: &[u8]) -> bool {
+    let mut bytes = source.iter();
+    while let Some(b) = bytes.next() {
+        match b {
+            b'\\' => drop(bytes.next()),
+            b'*' | b'?' | b'[' => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Returns the paths that a source names: itself, or what it matches in the order of a walk.
+fn matches_of(source: &str, tree: &dyn SourceTree) -> Result<Vec<TreePath>, CopyError> {
+    let whole = TreePath::normalize(source.as_bytes());
+    if !is_pattern(whole.as_bytes()) {
+        return Ok(vec![literal(whole, tree)?]);
+    }
+    let parts: Vec<&[u8]> = whole.components().collect();
+    let plain = parts.iter().take_while(|part| !is_pattern(part)).count();
+    let Ok(globs) = parts[plain..].iter().map(|part| Glob::plain(part)).collect::<Result<Vec<_>, _>>() else {
+        return Ok(Vec::new());
+    };
+    let start = tree.resolve(&TreePath::normalize(&parts[..plain].join(&b'/')))?;
+    let mut found = Vec::new();
+    if tree.lookup(&start)?.is_some_and(|entry| entry.metadata.is_directory()) {
+        expand(&start, &globs, tree, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Returns a literal path; one with escapes that does not exist as it stands is meant without them.
+fn literal(path: TreePath, tree: &dyn SourceTree) -> Result<TreePath, CopyError> {
+    if !path.as_bytes().contains(&b'\\') || tree.lookup(&path)?.is_some() {
+        return Ok(path);
+    }
+    let mut plain = Vec::new();
+    let mut bytes = path.as_bytes().iter();
+    while let Some(b) = bytes.next() {
+        plain.extend(if *b == b'\\' { bytes.next() } else { Some(b) });
+    }
+    Ok(TreePath::normalize(&plain))
+}
+
+/// Adds what `globs`, one for each component, match below `directory`. No link is followed on the way.
+fn expand(
+    directory: &TreePath,
+    globs: &[Glob],
+    tree: &dyn SourceTree,
+    found: &mut Vec<TreePath>,
+) -> Result<(), CopyError> {
+    let Some((first, rest)) = globs.split_first() else { return Ok(()) };
+    for (name, entry) in tree.children(directory)? {
+        if !first.matches(&name) {
+            continue;
+        }
+        let path = directory.child(&name);
+        if rest.is_empty() {
+            found.push(path);
+        } else if entry.metadata.is_directory() {
+            expand(&path, rest, tree, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads one source; a link at its end is followed, links below it are not.
+fn item(source: &str, path: &TreePath, tree: &dyn SourceTree) -> Result<Item, CopyError> {
+    let root = tree.resolve(path)?;
+    let name = path.name().into();
+    let Some(entry) = tree.lookup(&root)? else { return Err(not_found(source, path, &root, tree)) };
+    if !entry.metadata.is_directory() {
+        return Ok(Item { entries: vec![SelectedEntry::new(root.clone(), entry)], root, name, directory: None });
+    }
+    let mut entries = walk(&root, tree)?;
+    entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(Item { root, name, directory: Some(entry.metadata), entries })
+}
+
+/// Returns all that a directory holds, in no order; directories are read by all cores.
+fn walk(directory: &TreePath, tree: &dyn SourceTree) -> Result<Vec<SelectedEntry>, CopyError> {
+    let mut entries: Vec<SelectedEntry> = (tree.children(directory)?.into_iter())
+        .map(|(name, entry)| SelectedEntry::new(directory.child(&name), entry))
+        .collect();
+    let directories: Vec<&TreePath> =
+        entries.iter().filter(|entry| entry.metadata.is_directory()).map(|entry| &entry.path).collect();
+    let below: Vec<Vec<SelectedEntry>> =
+        directories.into_par_iter().map(|path| walk(path, tree)).collect::<Result<_, _>>()?;
+    entries.extend(below.into_iter().flatten());
+    Ok(entries)
+}
+
+/// Returns the error for a source that is not there: hidden by a rule, or missing.
+fn not_found(source: &str, path: &TreePath, root: &TreePath, tree: &dyn SourceTree) -> CopyError {
+    let source_text = source.to_owned();
+    match tree.excluded_by(path).or_else(|| tree.excluded_by(root)) {
+        Some(exclusion) => CopyError::Excluded { source_text, exclusion },
+        None => CopyError::NotFound { source_text, similar: similar(path, tree) },
+    }
+}
+
+/// Returns the path beside `path` that differs least from it, if it differs little.
+fn similar(path: &TreePath, tree: &dyn SourceTree) -> Option<String> {
+    let parent = tree.resolve(&path.parent()?).ok()?;
+    // A suggestion only: what cannot be read suggests nothing.
+    let names = tree.children(&parent).ok()?;
+    let limit = (path.name().len() / 3).clamp(1, 4);
+    let best = names.iter().map(|(name, _)| (distance(name, path.name()), name)).min()?;
+    (best.0 <= limit).then(|| String::from_utf8_lossy(parent.child(best.1).as_bytes()).into_owned())
+}
+
+/// Returns the number of bytes to insert, delete or change (Levenshtein); case counts for nothing.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Reports whether an entry has bytes of its own.
+pub(super) fn is_file(metadata: &Metadata) -> bool {
+    matches!(metadata.kind, Kind::File { .. })
+}

@@ -1,0 +1,170 @@
+//! [`Upper`]: the changes of a layer in the making, seen together with the stack below.
+
+use super::plan::{ContentSource, PlannedChange};
+use layerfs::change::{Change, Node};
+use layerfs::digest::Digest;
+use layerfs::meta::{Kind, Metadata};
+use layerfs::path::TreePath;
+use layerfs::stack::{Stack, StackError};
+use std::collections::{BTreeMap, HashMap};
+
+/// The most links that are followed in one path, as in Linux.
+const LINK_LIMIT: usize = 40;
+
+/// Something that the layer holds, under one name or several.
+#[derive(Debug)]
+pub(super) struct NewInode {
+    pub metadata: Metadata,
+    pub source: Option<ContentSource>,
+    pub digest: Option<Digest>,
+}
+
+/// The changes of a layer in the making, over the stack below.
+#[derive(Debug)]
+pub(super) struct Upper<'a> {
+    below: &'a Stack,
+    paths: BTreeMap<TreePath, usize>,
+    inodes: Vec<NewInode>,
+}
+
+impl<'a> Upper<'a> {
+    pub fn new(below: &'a Stack) -> Self {
+        Self { below, paths: BTreeMap::new(), inodes: Vec::new() }
+    }
+
+    /// Returns what stands at `path`, no link followed. The root always is a directory, stated or not.
+    pub fn at(&self, path: &TreePath) -> Option<&Metadata> {
+        match self.paths.get(path) {
+            Some(inode) => Some(&self.inodes[*inode].metadata),
+            None => self.below.lookup(path).map(|found| found.metadata),
+        }
+    }
+
+    pub fn is_directory(&self, path: &TreePath) -> bool {
+        path.is_root() || self.at(path).is_some_and(Metadata::is_directory)
+    }
+
+    /// Returns `path` with every link in it followed inside the root; components that do not exist stay.
+    ///
+    /// # Errors
+    /// [`StackError`].
+    pub fn resolve(&self, path: &TreePath) -> Result<TreePath, StackError> {
+        let mut done = TreePath::root();
+        let mut left: Vec<Box<[u8]>> = path.components().map(Into::into).collect();
+        left.reverse();
+        let mut links = 0;
+        while let Some(part) = left.pop() {
+            let next = done.join(&part);
+            match self.at(&next).map(|metadata| &metadata.kind) {
+                Some(Kind::Symlink { .. }) if links == LINK_LIMIT => return Err(StackError::Loop(path.clone())),
+                Some(Kind::Symlink { target }) => {
+                    links += 1;
+                    left.extend(target.split(|&b| b == b'/').rev().filter(|part| !part.is_empty()).map(Into::into));
+                    done = if target.starts_with(b"/") { TreePath::root() } else { done };
+                }
+                None | Some(Kind::Directory) => done = next,
+                Some(_) if left.is_empty() => done = next,
+                Some(_) => return Err(StackError::NotADirectory(next)),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Puts a new inode at `path`; what the layer had at or below it is gone, unless both are directories.
+    pub fn put(&mut self, path: TreePath, inode: NewInode) -> usize {
+        if !inode.metadata.is_directory() {
+            self.forget_below(&path);
+        }
+        self.inodes.push(inode);
+        self.paths.insert(path, self.inodes.len() - 1);
+        self.inodes.len() - 1
+    }
+
+    /// Makes `path` one more name of `inode`.
+    pub fn link(&mut self, path: TreePath, inode: usize) {
+        self.forget_below(&path);
+        self.paths.insert(path, inode);
+    }
+
+    /// Returns the inode that the layer has at `path`.
+    pub fn inode_at(&self, path: &TreePath) -> Option<usize> {
+        self.paths.get(path).copied()
+    }
+
+    fn forget_below(&mut self, path: &TreePath) {
+        if !self.paths.get(path).is_some_and(|inode| self.inodes[*inode].metadata.is_directory()) {
+            return;
+        }
+        self.paths.retain(|other, _| other == path || !other.is_within(path));
+    }
+
+    /// Makes every directory that is missing down to `path`, which is resolved, with this metadata.
+    ///
+    /// # Errors
+    /// [`StackError::NotADirectory`] if something else stands there.
+    pub fn make_directories(&mut self, path: &TreePath, metadata: &Metadata) -> Result<(), StackError> {
+        let mut all = path.ancestors();
+        all.push(path.clone());
+        for directory in all.into_iter().filter(|path| !path.is_root()) {
+            match self.at(&directory) {
+                Some(found) if found.is_directory() => {}
+                Some(_) => return Err(StackError::NotADirectory(directory)),
+                None => {
+                    self.put(directory, NewInode { metadata: metadata.clone(), source: None, digest: None });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the changes, sorted, each with its parents; the root is never among them. Of several names of an inode
+    /// the first has it.
+    pub fn finish(mut self, parent: &Metadata) -> Vec<PlannedChange> {
+        self.add_parents(parent);
+        let mut uses = vec![0_u32; self.inodes.len()];
+        self.paths.values().for_each(|inode| uses[*inode] += 1);
+        let mut first: HashMap<usize, TreePath> = HashMap::new();
+        let mut inodes: Vec<Option<NewInode>> = self.inodes.into_iter().map(Some).collect();
+        let mut changes = Vec::with_capacity(self.paths.len());
+        for (path, number) in self.paths {
+            let change = match inodes[number].take() {
+                Some(NewInode { metadata, source, digest }) => {
+                    if uses[number] > 1 {
+                        first.insert(number, path.clone());
+                    }
+                    PlannedChange { change: Change { path, node: Node::Inode(metadata) }, source, digest }
+                }
+                None => {
+                    let target = first[&number].clone();
+                    PlannedChange { change: Change { path, node: Node::Hardlink { target } }, source: None, digest: None }
+                }
+            };
+            changes.push(change);
+        }
+        changes
+    }
+
+    /// Adds the directories that changes lie in and that the layer does not state yet.
+    fn add_parents(&mut self, plain: &Metadata) {
+        let mut missing: BTreeMap<TreePath, Metadata> = BTreeMap::new();
+        let mut last = TreePath::root();
+        for path in self.paths.keys() {
+            let mut at = path.parent();
+            if at.as_ref() == Some(&last) {
+                continue;
+            }
+            last = at.clone().unwrap_or_default();
+            while let Some(parent) = at.filter(|parent| !parent.is_root()) {
+                if self.paths.contains_key(&parent) || missing.contains_key(&parent) {
+                    break;
+                }
+                let found = self.below.lookup(&parent).map_or_else(|| plain.clone(), |found| found.metadata.clone());
+                at = parent.parent();
+                missing.insert(parent, found);
+            }
+        }
+        for (path, metadata) in missing {
+            self.put(path, NewInode { metadata, source: None, digest: None });
+        }
+    }
+}
