@@ -1,0 +1,136 @@
+//! [`LocalCache`]: records as files in a store.
+//!
+//! ```text
+//! cache/records/ab/<key>     a record: JSON, self-verifying (layerfs::sealed)
+//! cache/memos/ab/<digest>    what was remembered: self-verifying
+//! cache/locks                one byte for each key, locked while its step runs
+//! ```
+
+use super::{CacheBackend, RECORD_VERSION, Record, Turn};
+use crate::key::CacheKey;
+use layerfs::digest::Digest;
+use layerfs::io_error::{IoContext, IoError};
+use layerfs::layer::ExecutionId;
+use layerfs::sealed;
+use layerfs::store::Store;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Records in a store's `cache/`.
+#[derive(Debug)]
+pub struct LocalCache {
+    directory: PathBuf,
+    temporary: PathBuf,
+}
+
+/// How often a step that another process runs is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+impl LocalCache {
+    /// Returns the records of `store`.
+    pub fn new(store: &Store) -> Self {
+        Self { directory: store.cache(), temporary: store.temporary() }
+    }
+
+    fn path(&self, kind: &str, name: &str) -> PathBuf {
+        self.directory.join(kind).join(&name[..2]).join(name)
+    }
+
+    /// Returns every record with the time it was last used.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn list(&self) -> Result<Vec<(Record, SystemTime)>, IoError> {
+        let mut records = Vec::new();
+        for path in files_below(&self.directory.join("records"))? {
+            if let Some(record) = read_record(&path)? {
+                let used = fs::metadata(&path).and_then(|metadata| metadata.modified());
+                records.push((record, used.unwrap_or(SystemTime::UNIX_EPOCH)));
+            }
+        }
+        Ok(records)
+    }
+}
+
+impl CacheBackend for LocalCache {
+    fn get(&self, key: &CacheKey) -> Result<Option<Record>, IoError> {
+        Ok(read_record(&self.path("records", &key.to_string()))?.filter(|record| record.key == *key))
+    }
+
+    fn put(&self, record: &Record) -> Result<(), IoError> {
+        let bytes = serde_json::to_vec(record).expect("a record is plain data");
+        sealed::write(&self.path("records", &record.key.to_string()), &self.temporary, &bytes)
+    }
+
+    fn strike(&self, executions: &[ExecutionId]) -> Result<usize, IoError> {
+        let mut struck = 0;
+        for (record, _) in self.list()? {
+            if record.passes_through(executions) {
+                struck += usize::from(sealed::remove(&self.path("records", &record.key.to_string()))?);
+            }
+        }
+        Ok(struck)
+    }
+
+    fn lock(&self, key: &CacheKey, give_up: &dyn Fn() -> bool) -> Result<Option<Box<dyn Turn>>, IoError> {
+        let path = self.directory.join("locks");
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = file.at("open", &path)?;
+        loop {
+            if lock_byte(&file, key).at("lock", &path)? {
+                return Ok(Some(Box::new(file)));
+            }
+            if give_up() {
+                return Ok(None);
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn memo_get(&self, name: &Digest) -> Result<Option<Vec<u8>>, IoError> {
+        sealed::read(&self.path("memos", &name.hex()))
+    }
+
+    fn memo_put(&self, name: &Digest, value: &[u8]) -> Result<(), IoError> {
+        sealed::write(&self.path("memos", &name.hex()), &self.temporary, value)
+    }
+}
+
+fn read_record(path: &Path) -> Result<Option<Record>, IoError> {
+    let record: Option<Record> = sealed::read(path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    Ok(record.filter(|record| record.version == RECORD_VERSION))
+}
+
+/// Tries to lock the byte of a key in the file of locks: no file is left behind for a key.
+fn lock_byte(file: &File, key: &CacheKey) -> nix::Result<bool> {
+    let mut number = [0; 8];
+    number.copy_from_slice(&key.0.as_bytes()[..8]);
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: i64::from_le_bytes(number) & (i64::MAX >> 1),
+        l_len: 1,
+        l_pid: 0,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns every file two levels below `directory`.
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>, IoError> {
+    let mut files = Vec::new();
+    for entry in walkdir::WalkDir::new(directory).min_depth(2).max_depth(2) {
+        match entry {
+            Ok(entry) => files.push(entry.into_path()),
+            Err(error) if error.io_error().is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound) => {}
+            Err(error) => return Err(IoError::new("read", directory, &error.into())),
+        }
+    }
+    Ok(files)
+}
