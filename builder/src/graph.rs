@@ -16,7 +16,6 @@ pub use error::GraphError;
 
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::{Dockerfile, Stage};
-use crate::plan::op::From;
 use crate::source::Span;
 use globals::Globals;
 use layerfs::platform::Platform;
@@ -71,17 +70,17 @@ pub struct GraphStage {
     /// Its number in the Dockerfile, from 0.
     pub number: usize,
     /// What it starts from.
-    pub base: StageBase,
+    pub base: Origin,
     /// The platform it is built for.
     pub platform: Platform,
     /// True if a named context stands in its place: its instructions do not count (1.4-2).
     pub replaced: bool,
-    sources: BTreeMap<(SourceFlag, String), From>,
+    sources: BTreeMap<(SourceFlag, String), Origin>,
 }
 
-/// What a stage starts from.
+/// Where the files of a base or a source come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StageBase {
+pub enum Origin {
     /// Nothing.
     Scratch,
     /// Another stage: index into [`StageGraph::stages`].
@@ -116,12 +115,12 @@ pub(crate) enum SourceFlag {
 
 impl GraphStage {
     /// Returns what `COPY --from=<name>` means in this stage.
-    pub fn copy_source(&self, name: &str) -> Option<&From> {
+    pub fn copy_source(&self, name: &str) -> Option<&Origin> {
         self.sources.get(&(SourceFlag::Copy, name.to_owned()))
     }
 
     /// Returns what `RUN --mount from=<name>` means in this stage.
-    pub fn mount_source(&self, name: &str) -> Option<&From> {
+    pub fn mount_source(&self, name: &str) -> Option<&Origin> {
         self.sources.get(&(SourceFlag::Mount, name.to_owned()))
     }
 }
@@ -215,22 +214,17 @@ impl Pruned {
     }
 
     fn stage(&mut self, number: usize, stage: &resolve::ResolvedStage) -> GraphStage {
-        let base = match &stage.base {
-            Place::Scratch => StageBase::Scratch,
-            Place::Stage(base) => StageBase::Stage(self.index(*base)),
-            Place::Image(image) => StageBase::Image(self.image(image)),
-            Place::Directory(name) => StageBase::Directory(name.clone()),
-        };
-        let sources = stage.sources.iter().map(|source| (source.key.clone(), self.from(&source.place))).collect();
+        let base = self.origin(&stage.base);
+        let sources = stage.sources.iter().map(|source| (source.key.clone(), self.origin(&source.place))).collect();
         GraphStage { number, base, platform: stage.platform.clone(), replaced: stage.replaced, sources }
     }
 
-    fn from(&mut self, place: &Place) -> From {
+    fn origin(&mut self, place: &Place) -> Origin {
         match place {
-            Place::Scratch => From::Scratch,
-            Place::Stage(number) => From::Stage(self.index(*number)),
-            Place::Image(image) => From::Image(self.image(image)),
-            Place::Directory(name) => From::NamedContext(name.clone()),
+            Place::Scratch => Origin::Scratch,
+            Place::Stage(number) => Origin::Stage(self.index(*number)),
+            Place::Image(image) => Origin::Image(self.image(image)),
+            Place::Directory(name) => Origin::Directory(name.clone()),
         }
     }
 

@@ -1,8 +1,7 @@
 //! Tests of the graph: rows of FEATURES 1.3, 1.4 and 1.6.
 
-use super::{ContextKind, StageBase};
+use super::{ContextKind, Origin};
 use crate::diagnostic::Diagnose;
-use crate::plan::op::From;
 use crate::plan::testing::{Case, case};
 use std::collections::BTreeMap;
 
@@ -14,10 +13,10 @@ fn shape(case: &Case) -> String {
         .iter()
         .map(|stage| {
             let base = match &stage.base {
-                StageBase::Scratch => "scratch".to_owned(),
-                StageBase::Stage(index) => format!("stage {index}"),
-                StageBase::Image(index) => format!("image {index}"),
-                StageBase::Directory(name) => format!("directory {name}"),
+                Origin::Scratch => "scratch".to_owned(),
+                Origin::Stage(index) => format!("stage {index}"),
+                Origin::Image(index) => format!("image {index}"),
+                Origin::Directory(name) => format!("directory {name}"),
             };
             format!("{}:{base}{}", stage.number, if stage.replaced { " replaced" } else { "" })
         })
@@ -87,17 +86,17 @@ fn sources_mean_what_1_4_8_says() {
     let graph = context(case(text), "ctx", ContextKind::Directory).graph().expect("a graph");
     let stage = &graph.stages[1];
     for (name, wanted) in [
-        ("0", From::Stage(0)),
-        ("ONE", From::Stage(0)),
-        ("img", From::Image(2)),
-        ("scratch", From::Scratch),
-        ("ctx", From::NamedContext("ctx".to_owned())),
+        ("0", Origin::Stage(0)),
+        ("ONE", Origin::Stage(0)),
+        ("img", Origin::Image(2)),
+        ("scratch", Origin::Scratch),
+        ("ctx", Origin::Directory("ctx".to_owned())),
     ] {
         assert_eq!(stage.copy_source(name), Some(&wanted), "{name}");
     }
-    assert_eq!(stage.mount_source("one"), Some(&From::Stage(0)));
+    assert_eq!(stage.mount_source("one"), Some(&Origin::Stage(0)));
     // Mounts take no number: `0` is an image.
-    assert_eq!(stage.mount_source("0"), Some(&From::Image(3)));
+    assert_eq!(stage.mount_source("0"), Some(&Origin::Image(3)));
     assert_eq!(stage.copy_source("one"), None);
 }
 

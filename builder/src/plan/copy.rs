@@ -4,7 +4,7 @@ use super::PlanError;
 use super::chmod;
 use super::op::{CopyOp, From, Op, Script};
 use super::run::script;
-use super::stage::{StagePlanner, failed};
+use super::stage::{StagePlanner, failed, source};
 use crate::dockerfile::instruction::{Add, Copy, Heredoc, Sources, Word};
 use crate::dockerfile::{Expander, Parsed};
 use crate::source::{Span, Spanned};
@@ -61,7 +61,7 @@ impl StagePlanner<'_> {
     fn copy_from(&self, from: Option<&Spanned<String>>) -> Result<From, PlanError> {
         let Some(from) = from else { return Ok(From::Context) };
         let unresolved = || PlanError::UnresolvedSource { name: from.value.clone(), span: from.span };
-        self.graph.copy_source(&from.value).cloned().ok_or_else(unresolved)
+        self.graph.copy_source(&from.value).map(source).ok_or_else(unresolved)
     }
 
     fn copied(&mut self, sources: &Sources, chown: Option<&Word>, chmod: Option<&Word>) -> Result<Expanded, PlanError> {

@@ -2,6 +2,7 @@
 
 use super::op::{From, MountKind, MountOp, Sharing};
 use super::size;
+use super::stage::source;
 use crate::graph::GraphStage;
 use crate::graph::suggest::{did_you_mean, nearest};
 use layerfs::path::TreePath;
@@ -199,7 +200,7 @@ impl Fields {
     fn from(&self, around: &Surroundings<'_>) -> Result<Option<From>, MountError> {
         let Some(name) = self.text("from") else { return Ok(None) };
         let unresolved = || MountError::UnresolvedSource { name: name.to_owned() };
-        around.stage.mount_source(name).cloned().map(Some).ok_or_else(unresolved)
+        around.stage.mount_source(name).map(|origin| Some(source(origin))).ok_or_else(unresolved)
     }
 
     fn source(&self) -> TreePath {

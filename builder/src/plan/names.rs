@@ -2,7 +2,7 @@
 
 use crate::dockerfile::instruction::{Heredoc, Instruction};
 use crate::dockerfile::{Dockerfile, Parsed, Stage};
-use crate::graph::{GraphStage, StageBase};
+use crate::graph::{GraphStage, Origin};
 
 /// Numbers the steps of one stage: FROM of an image, and each RUN, COPY, ADD and WORKDIR.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ impl StepNames {
     }
 }
 
-fn has_from_step(base: &StageBase) -> bool {
-    matches!(base, StageBase::Image(_) | StageBase::Directory(_))
+fn has_from_step(base: &Origin) -> bool {
+    matches!(base, Origin::Image(_) | Origin::Directory(_))
 }
 
 fn is_step(instruction: &Instruction) -> bool {

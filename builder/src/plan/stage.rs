@@ -8,7 +8,7 @@ use crate::bases::Bases;
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::instruction::{Instruction, Word};
 use crate::dockerfile::{Dockerfile, ExpandError, Expander, Parsed, Stage};
-use crate::graph::{GraphStage, StageBase, StageGraph};
+use crate::graph::{GraphStage, Origin, StageGraph};
 use crate::source::Span;
 use layerfs::image::ImageConfig;
 use layerfs::path::TreePath;
@@ -113,8 +113,8 @@ impl<'a> StagePlanner<'a> {
     /// Names the step of the base; a directory as base becomes a step that copies it.
     fn base_name(&mut self) -> Option<String> {
         match &self.graph.base {
-            StageBase::Image(image) => self.names.base(self.graph, &self.input.graph.images[*image].name),
-            StageBase::Directory(name) => {
+            Origin::Image(image) => self.names.base(self.graph, &self.input.graph.images[*image].name),
+            Origin::Directory(name) => {
                 let line = format!("FROM {name}");
                 let shown = self.names.step(&line);
                 self.push_step(Op::Copy(whole_directory(name)), self.stage.from.span, shown);
@@ -122,7 +122,7 @@ impl<'a> StagePlanner<'a> {
                 self.history.push(HistoryLine { line: history::synthesised(Some(line)), step });
                 None
             }
-            StageBase::Scratch | StageBase::Stage(_) => None,
+            Origin::Scratch | Origin::Stage(_) => None,
         }
     }
 
@@ -230,11 +230,21 @@ pub(super) fn check_value(word: &str, value: &str, span: Span) -> Result<(), Pla
     Ok(())
 }
 
-fn plan_base(base: &StageBase) -> PlanBase {
+fn plan_base(base: &Origin) -> PlanBase {
     match base {
-        StageBase::Scratch | StageBase::Directory(_) => PlanBase::Scratch,
-        StageBase::Stage(stage) => PlanBase::Stage(*stage),
-        StageBase::Image(image) => PlanBase::Image(*image),
+        Origin::Scratch | Origin::Directory(_) => PlanBase::Scratch,
+        Origin::Stage(stage) => PlanBase::Stage(*stage),
+        Origin::Image(image) => PlanBase::Image(*image),
+    }
+}
+
+/// Returns what an op reads from.
+pub(super) fn source(origin: &Origin) -> From {
+    match origin {
+        Origin::Scratch => From::Scratch,
+        Origin::Stage(stage) => From::Stage(*stage),
+        Origin::Image(image) => From::Image(*image),
+        Origin::Directory(name) => From::NamedContext(name.clone()),
     }
 }
 
@@ -260,9 +270,9 @@ fn starting_state(
     states: &[StageState],
 ) -> Result<StageState, PlanError> {
     let image = match &graph.base {
-        StageBase::Scratch | StageBase::Directory(_) => base::empty(&graph.platform),
-        StageBase::Image(index) => base_image(input, *index, graph, stage.from.value.image.span)?,
-        StageBase::Stage(index) => {
+        Origin::Scratch | Origin::Directory(_) => base::empty(&graph.platform),
+        Origin::Image(index) => base_image(input, *index, graph, stage.from.value.image.span)?,
+        Origin::Stage(index) => {
             // A stage starts only from an earlier one, so its state is there.
             let parent = &states[*index];
             let mut state = StageState { image: base::inherited(&parent.image), ..parent.clone() };
