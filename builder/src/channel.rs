@@ -67,6 +67,20 @@ impl Channel {
         Self { socket }
     }
 
+    /// Returns the channel that this process was started with as standard input, and puts /dev/null in its place.
+    ///
+    /// # Errors
+    /// [`ChannelError::Io`].
+    pub fn from_standard_input() -> Result<Self, ChannelError> {
+        let take = || {
+            // Above the standard streams, so that setting these does not end the channel.
+            let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+            nix::unistd::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+            Ok(Self { socket })
+        };
+        take().map_err(|source| ChannelError::Io { act: "take", source })
+    }
+
     /// Returns the socket.
     pub fn into_socket(self) -> OwnedFd {
         self.socket

@@ -30,7 +30,7 @@ const LONGEST_ACCOUNT_FILE: u64 = 10 << 20;
 
 /// Runs the helper: instructions come over standard input, a socket; the report goes back over it.
 pub(super) fn main() -> ! {
-    let channel = Channel::new(process::take_standard_input());
+    let Ok(channel) = Channel::from_standard_input() else { process::exit_now(1) };
     let report = match channel.receive::<Instructions>() {
         Ok((instructions, secrets)) => run(&channel, &instructions, secrets).unwrap_or_else(Report::Failed),
         // The worker is gone: nobody to report to.

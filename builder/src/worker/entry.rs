@@ -39,7 +39,7 @@ pub(super) enum StartReply {
 /// Runs the worker; standard input is the control socket.
 pub(super) fn main() -> ! {
     process::close_inherited();
-    let channel = Channel::new(process::take_standard_input());
+    let Ok(channel) = Channel::from_standard_input() else { process::exit_now(1) };
     if let Err(error) = start(channel) {
         // Whoever was to hear of it was told, or is gone.
         drop(error);

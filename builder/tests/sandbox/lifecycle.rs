@@ -44,14 +44,14 @@ fn layers(fixture: &Fixture) {
 /// Rows 1.7-4, 7-20.
 fn stubs(fixture: &Fixture) {
     assert_eq!(paths(&fixture.commit(shell("true"), 12)), Vec::<String>::new());
-    assert_eq!(paths(&fixture.commit(shell("mkdir -p /run/x"), 13)), ["/run", "/run/x"]);
+    assert_eq!(paths(&fixture.commit(shell("mkdir -p /run/x"), 13)), ["/", "/run", "/run/x"]);
 }
 
 /// Row 7-18.
 fn working_directory(fixture: &Fixture) {
     let spec = RunSpec { working_directory: TreePath::from("a/b"), ..shell("readlink /proc/self/cwd; stat -c '%a %u:%g' .") };
     assert_eq!(fixture.run(spec.clone()).expect("runs").output, "/a/b\n755 0:0\n");
-    assert_eq!(paths(&fixture.commit(spec, 14)), ["/a", "/a/b"]);
+    assert_eq!(paths(&fixture.commit(spec, 14)), ["/", "/a", "/a/b"]);
 }
 
 /// Row 7-18.

@@ -1,7 +1,7 @@
 //! Forks, namespaces, identities and signals of single-threaded helper processes.
 
 use nix::sched::CloneFlags;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::{ForkResult, Pid};
 use std::io;
 
@@ -35,19 +35,24 @@ pub fn unshare(namespaces: CloneFlags) -> io::Result<()> {
     Ok(nix::sched::unshare(namespaces)?)
 }
 
+/// The highest signal number.
+const HIGHEST_SIGNAL: libc::c_int = 64;
+
 /// Gives every signal its default disposition and unblocks all; exec(2) keeps what is ignored or blocked, and Rust
 /// programs ignore SIGPIPE.
 ///
 /// # Errors
 /// The operating system's.
 pub fn reset_signals() -> io::Result<()> {
-    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: SIG_DFL is no function, so nothing of ours runs on a signal.
-        unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
-    }
-    for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
-        // SAFETY: as above; real-time signals have no name in the enumeration.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+    // struct sigaction of the kernel, all zeroes: SIG_DFL, no flags, an empty mask. The C library hides two signals of
+    // its own (32, 33), which a caller may have ignored all the same.
+    let default = [0u64; 4];
+    for signal in 1..=HIGHEST_SIGNAL {
+        // SAFETY: the action is no function, so nothing of ours runs on a signal; the kernel reads at most 32 bytes. It
+        // refuses SIGKILL and SIGSTOP, whose disposition is always the default.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u8>(), size_of::<u64>());
+        }
     }
     nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())
@@ -61,15 +66,6 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: marking descriptors closes none; whoever owns one can go on using it.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Returns descriptor 0 of this process as owned. To be called once, first thing in a re-executed process whose
-/// standard input is a socket that its starter made for it.
-pub fn take_standard_input() -> std::os::fd::OwnedFd {
-    use std::os::fd::FromRawFd;
-    // SAFETY: nothing else in this process owns descriptor 0: `std::io::Stdin` only borrows it, and the caller calls this
-    // once. If it is closed, the first use fails with EBADF.
-    unsafe { std::os::fd::OwnedFd::from_raw_fd(0) }
 }
 
 /// Ends the process at once, without running destructors or flushing: for the child of a fork.
