@@ -61,7 +61,7 @@ fn userns_no_cache_runs_every_step_again() {
 #[test]
 fn userns_no_cache_that_fails_half_way_does_not_bring_the_old_result_back() {
     let lab = Lab::with(
-        "FROM busybox\nRUN date +%N > /n\nRUN --mount=type=secret,id=s,required=false [ ! -e /run/secrets/s ]\n",
+        "FROM busybox\nRUN date +%N > /n\nRUN --mount=type=secret,id=s,required=false test ! -e /run/secrets/s\n",
     );
     let first = lab.id(&["-t", "x"]);
     lab.file("secret", "x");

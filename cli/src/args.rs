@@ -60,10 +60,11 @@ pub struct BuildArgs {
     /// Value for an ARG; without `=VALUE` it is taken from the environment; may be repeated
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
-    /// Name for FROM and --from: NAME=DIR, NAME=oci-layout://DIR[:TAG] or NAME=docker-archive:FILE[:TAG]; may be repeated
+    /// Name for FROM and --from: `NAME=DIR`, `NAME=oci-layout://DIR[:TAG]` or `NAME=docker-archive:FILE[:TAG]`; may be
+    /// repeated
     #[arg(long, value_name = "NAME=SOURCE")]
     pub build_context: Vec<String>,
-    /// Secret for `RUN --mount=type=secret`: id=ID[,src=FILE|,env=VARIABLE]; may be repeated
+    /// Secret for `RUN --mount=type=secret`: `id=ID[,src=FILE|,env=VARIABLE]`; may be repeated
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VAR]")]
     pub secret: Vec<String>,
     /// Label for the image; may be repeated
