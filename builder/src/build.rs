@@ -1,6 +1,6 @@
 //! [`build`]: from a request to an image in its outputs.
 
-use crate::assemble;
+use crate::assemble::{self, AssembledLayer};
 use crate::bases::Bases;
 use crate::cache::{CacheBackend, LocalCache};
 use crate::dockerfile::{self, Dockerfile, lint};
@@ -8,14 +8,14 @@ use crate::error::{BuildError, StepError};
 use crate::exec::{Contexts, LazyWorker, Parts, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::output;
-use crate::plan::{Plan, PlanOptions};
+use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::BuildRequest;
-use crate::worker::IdMap;
+use crate::worker::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::descriptor::Descriptor;
 use layerfs::digest::Digest;
-use layerfs::export::FinishedImage;
+use layerfs::export::{ExportLayer, FinishedImage};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
@@ -49,8 +49,8 @@ pub fn build(
         sink.event(Event::Warning(warning));
     }
     sink.event(Event::PlanReady { steps: step_names(&plan) });
-    let contexts = Contexts::open(request, store, &plan).map_err(BuildError::Context)?;
-    let cache = LocalCache::open(store);
+    let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
+    let cache = LocalCache::new(store);
     loop {
         let attempt = Attempt { request, store, sink, plan: &plan, bases: &bases, contexts: &contexts, cache: &cache };
         match attempt.run(cancel) {
@@ -65,7 +65,7 @@ pub fn build(
 /// is struck twice.
 fn strike(cache: &dyn CacheBackend, error: BuildError) -> Result<(), BuildError> {
     let Some(execution) = error.gone() else { return Err(error) };
-    match cache.strike_executions(&[execution]) {
+    match cache.strike(&[execution]) {
         Ok(0) => Err(error),
         Ok(_) => Ok(()),
         Err(error) => Err(BuildError::Output(error.into())),
@@ -130,7 +130,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn run(&self, outer: &Cancel) -> Result<BuildResult, BuildError> {
         let cancel = outer.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
-        let map = IdMap::detect();
+        let map = IdMap::detect(&Caller::read(None));
         let worker = LazyWorker::new(self.store.root(), &map, &cancel);
         let directories = self.store.directories(&map.digest).map_err(StepError::from)?;
         let lease = self.store.lease().map_err(StepError::from)?;
@@ -139,8 +139,7 @@ impl Attempt<'_> {
             no_cache: self.request.no_cache,
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
-            source_date_epoch: self.plan.source_date_epoch,
-            tier: map.tier_name(),
+            tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,
         };
@@ -165,19 +164,23 @@ impl Attempt<'_> {
     /// Returns the image of a finished target: every layer as a blob in the store, and the config.
     fn finish(&self, shelf: &Shelf<'_>, state: &State) -> Result<FinishedImage, BuildError> {
         let layers = shelf.blobs(&state.stack)?;
-        let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
-        let config = assemble::image_config(self.plan, self.bases, &built_times(&state.stack), &diff_ids);
+        let base = match assemble::chain(self.plan, self.plan.target).first().map(|stage| &self.plan.stages[*stage].base) {
+            Some(PlanBase::Image(number)) => Some(&self.bases.images[*number].image.config),
+            _ => None,
+        };
+        let built = assembled(&state.stack, &layers);
+        let config = assemble::image_config(self.plan, self.plan.target, base, &built)?;
         Ok(FinishedImage::new(config, layers, BTreeMap::new()))
     }
 }
 
-/// Returns the times of the layers that were built, the lowest first.
-fn built_times(stack: &[Layer]) -> Vec<Timestamp> {
-    let created = |layer: &Layer| match layer {
-        Layer::Built { created, .. } => Some(*created),
+/// Returns diff IDs and times of the layers that were built, the lowest first.
+fn assembled(stack: &[Layer], layers: &[ExportLayer]) -> Vec<AssembledLayer> {
+    let built = |(layer, export): (&Layer, &ExportLayer)| match layer {
+        Layer::Built { created, .. } => Some(AssembledLayer { diff_id: export.diff_id, created: *created }),
         Layer::Base { .. } => None,
     };
-    stack.iter().filter_map(created).collect()
+    stack.iter().zip(layers).filter_map(built).collect()
 }
 
 /// Returns the time now.

@@ -32,9 +32,14 @@ pub mod sandbox;
 
 pub mod worker;
 
+pub mod assemble;
+pub mod request;
+
 pub mod error;
+
 pub mod exec;
 
-pub mod assemble;
+mod build;
+mod output;
 
-pub mod request;
+pub use build::{BuildResult, build};

@@ -1,7 +1,7 @@
 //! [`LazyWorker`]: the worker of a build, started by the first step that needs one.
 
 use crate::error::StepError;
-use crate::worker::{IdMap, Worker};
+use crate::worker::{IdMap, Worker, WorkerOptions};
 use layerfs::cancel::Cancel;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,7 @@ impl<'a> LazyWorker<'a> {
         if let Some(worker) = &*slot {
             return Ok(Arc::clone(worker));
         }
-        let worker = Arc::new(Worker::start(self.store, self.map)?);
+        let worker = Arc::new(Worker::start(self.store, WorkerOptions { id_map: self.map.clone() })?);
         *slot = Some(Arc::clone(&worker));
         Ok(worker)
     }

@@ -1,7 +1,7 @@
 //! RUN: from the plan's op to what the sandbox is told, and what comes of it.
 
 use crate::error::StepError;
-use crate::exec::material::TreeOf;
+use crate::exec::copy::TreeOf;
 use crate::exec::step::StepRun;
 use crate::plan::op::{From, MountKind, MountOp, RunOp};
 use crate::progress::Event;
@@ -13,6 +13,7 @@ use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::os::fd::AsFd;
 
 impl StepRun<'_> {
     /// Runs a command; its layer is then kept under `key`.
@@ -36,19 +37,22 @@ impl StepRun<'_> {
             script: op.script.clone(),
             result: RunResult::Commit(key),
         };
-        self.hand_over(&spec, secrets)
+        self.hand_over(spec, &secrets)
     }
 
-    fn hand_over(&self, spec: &RunSpec, secrets: Secrets) -> Result<(), StepError> {
+    fn hand_over(&self, spec: RunSpec, secrets: &Secrets) -> Result<(), StepError> {
         let step = self.id;
-        let output = |stream, bytes| self.session.sink.event(Event::Output { step, stream, bytes });
-        let exit = self.session.worker.get()?.run(spec, &secrets.files, &output, self.session.cancel)?;
+        let command = spec.arguments.join(" ");
+        let mut output =
+            |stream, bytes: &[u8]| self.session.sink.event(Event::Output { step, stream, bytes: bytes.to_vec() });
+        let descriptors: Vec<_> = secrets.files.iter().map(AsFd::as_fd).collect();
+        let exit = self.session.worker.get()?.run(spec, &descriptors, &mut output, self.session.cancel)?;
         if self.session.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
         match exit {
             Exit::Status(0) => Ok(()),
-            _ => Err(StepError::Command { command: spec.arguments.join(" "), exit }),
+            _ => Err(StepError::Command { command, exit }),
         }
     }
 

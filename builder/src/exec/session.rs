@@ -15,6 +15,7 @@ use crate::progress::ProgressSink;
 use crate::request::SecretSpec;
 use layerfs::cancel::Cancel;
 use layerfs::flight::Flight;
+use layerfs::layer::ExecutionId;
 use layerfs::meta::Timestamp;
 use layerfs::store::Store;
 use std::collections::HashSet;
@@ -29,14 +30,12 @@ pub struct Settings<'a> {
     pub jobs: Option<usize>,
     /// Secrets by id.
     pub secrets: &'a [SecretSpec],
-    /// SOURCE_DATE_EPOCH.
-    pub source_date_epoch: Option<i64>,
     /// Name of the id tier, part of every RUN's key.
     pub tier: &'a str,
     /// The clock: when a step runs.
     pub now: fn() -> Timestamp,
     /// Random names of executions.
-    pub random: fn() -> [u8; 16],
+    pub random: fn() -> ExecutionId,
 }
 
 /// One build under way.
@@ -63,7 +62,6 @@ pub struct Session<'a> {
     pub cancel: &'a Cancel,
     pins: Mutex<Pins>,
     runs: Flight<CacheKey, Record>,
-    fresh: Mutex<HashSet<CacheKey>>,
     pub(super) selections: Flight<(usize, usize), Arc<Selected>>,
     pub(super) cells: Vec<StageCell>,
     image_stages: HashSet<usize>,
@@ -103,7 +101,6 @@ impl<'a> Session<'a> {
             cancel,
             pins: Mutex::default(),
             runs: Flight::default(),
-            fresh: Mutex::default(),
             selections: Flight::default(),
             cells: plan.stages.iter().map(|_| StageCell::default()).collect(),
             image_stages: image_stages(plan),
@@ -196,7 +193,8 @@ impl<'a> Session<'a> {
     ) -> Result<(Record, bool), StepError> {
         let mut ran = false;
         let record = self.runs.get_or_try(key, || {
-            let _turn = self.cache.lock(&key)?;
+            let turn = self.cache.lock(&key, &|| self.cancel.is_cancelled())?;
+            let _turn = turn.ok_or(StepError::Cancelled)?;
             if let Some(record) = self.usable_record(&key)? {
                 return Ok(record);
             }
@@ -208,22 +206,15 @@ impl<'a> Session<'a> {
             ran = true;
             self.cache.put(&record)?;
             assert!(self.lock_pins().take(&record), "a key that was not pinned has no other execution");
-            self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
             Ok::<_, StepError>(record)
         })?;
         Ok((record, ran))
     }
 
-    /// Reports whether the step of `key` ran in this build.
-    pub fn was_run(&self, key: &CacheKey) -> bool {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
-    }
-
     /// Strikes the record of `key` and all that descend from it.
     fn strike(&self, key: &CacheKey) -> Result<(), StepError> {
         if let Some(old) = self.cache.get(key)? {
-            self.cache.strike(key)?;
-            self.cache.strike_descendants(&[old.execution])?;
+            self.cache.strike(&[old.execution])?;
         }
         Ok(())
     }

@@ -3,17 +3,23 @@
 use crate::bases::Bases;
 use crate::error::StepError;
 use crate::exec::lazy_worker::LazyWorker;
+use crate::worker::Worker;
 use layerfs::descriptor::{Descriptor, media_type};
+use layerfs::blobs::BlobStore;
 use layerfs::digest::{ChainId, DiffId, Digest};
 use layerfs::directories::LayerDirectories;
+use layerfs::export::ExportLayer;
 use layerfs::flight::Flight;
 use layerfs::index::LayerIndex;
+use layerfs::indexes::TarFacts;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
+use layerfs::lease::{Held, Lease};
 use layerfs::source::ImageSource;
 use layerfs::stack::Stack;
 use layerfs::store::Store;
 use layerfs::unpack::{complete, index_tar};
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// The layers of a build in whatever form a step needs them. Each form of a layer is made once, however many ask.
@@ -25,12 +31,19 @@ pub struct Shelf<'a> {
     sources: HashMap<Digest, Arc<dyn ImageSource>>,
     imports: Flight<Digest, ()>,
     unpacks: Flight<LayerKey, LayerKey>,
-    tars: Flight<ExecutionId, (DiffId, u64)>,
+    tars: Flight<ExecutionId, TarFacts>,
+    lease: &'a Lease,
 }
 
 impl<'a> Shelf<'a> {
     /// Returns the layers of a build from `bases`, kept in `store`, their directories in `directories`.
-    pub fn new(store: &'a Store, directories: LayerDirectories, worker: &'a LazyWorker<'a>, bases: &Bases) -> Self {
+    pub fn new(
+        store: &'a Store,
+        directories: LayerDirectories,
+        worker: &'a LazyWorker<'a>,
+        bases: &Bases,
+        lease: &'a Lease,
+    ) -> Self {
         let mut sources = HashMap::new();
         for base in &bases.images {
             for layer in &base.image.manifest.layers {
@@ -38,7 +51,7 @@ impl<'a> Shelf<'a> {
             }
         }
         let (imports, unpacks, tars) = Default::default();
-        Self { store, directories, worker, sources, imports, unpacks, tars }
+        Self { store, directories, worker, sources, imports, unpacks, tars, lease }
     }
 
     /// Reports whether a layer can be had in some form without running its step again.
@@ -56,9 +69,9 @@ impl<'a> Shelf<'a> {
     }
 
     /// Returns diff ID and size of a built layer whose tar is in the store.
-    fn tar_in_store(&self, key: &LayerKey) -> Result<Option<(DiffId, u64)>, StepError> {
-        let Some(known) = self.store.indexes().diff_id(key)? else { return Ok(None) };
-        Ok((self.store.blobs().size(&known.0.0)? == Some(known.1)).then_some(known))
+    fn tar_in_store(&self, key: &LayerKey) -> Result<Option<TarFacts>, StepError> {
+        let Some(known) = self.store.indexes().tar(key)? else { return Ok(None) };
+        Ok((self.store.blobs().size(&known.diff_id.0)? == Some(known.size)).then_some(known))
     }
 
     /// Makes sure that the blob of a base layer is in the store.
@@ -67,6 +80,7 @@ impl<'a> Shelf<'a> {
     /// The source's, the store's.
     pub fn import(&self, blob: &Descriptor) -> Result<(), StepError> {
         self.imports.get_or_try(blob.digest, || {
+            self.hold_blob(blob.digest)?;
             if self.store.blobs().size(&blob.digest)? == Some(blob.size) {
                 return Ok(());
             }
@@ -102,18 +116,19 @@ impl<'a> Shelf<'a> {
                     self.import(blob)?;
                     let file = self.store.blobs().open(&blob.digest)?;
                     let chain = chain_of(below, *diff_id);
-                    Ok(self.worker.get()?.unpack(*diff_id, chain, below, &file, self.worker.cancel())?)
+                    Ok(self.worker.get()?.unpack(file.as_fd(), *diff_id, chain, below.to_vec(), self.worker.cancel())?)
                 })
             }
             Layer::Built { execution, .. } => {
                 let key = LayerKey::Execution(*execution);
+                self.hold(Held::Layer(key))?;
                 if self.directories.find(&key)?.is_some() {
                     return Ok(key);
                 }
                 self.unpacks.get_or_try(key, || {
-                    let (diff_id, _) = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(*execution))?;
-                    let file = self.store.blobs().open(&diff_id.0)?;
-                    self.worker.get()?.unpack_as(key, &file, self.worker.cancel())?;
+                    let tar = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(*execution))?;
+                    let file = self.store.blobs().open(&tar.diff_id.0)?;
+                    self.worker.get()?.unpack_as(file.as_fd(), key, self.worker.cancel())?;
                     Ok(key)
                 })
             }
@@ -122,6 +137,7 @@ impl<'a> Shelf<'a> {
 
     fn base_directory(&self, below: &[DiffId], diff_id: DiffId) -> Result<Option<LayerKey>, StepError> {
         for key in [LayerKey::Diff(diff_id), LayerKey::Chain(chain_of(below, diff_id))] {
+            self.hold(Held::Layer(key))?;
             if self.directories.find(&key)?.is_some() && self.store.indexes().get(&key)?.is_some() {
                 return Ok(Some(key));
             }
@@ -176,47 +192,99 @@ impl<'a> Shelf<'a> {
         if let Some(index) = self.store.indexes().get(&key)? {
             return Ok(index);
         }
-        let (diff_id, _) = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(execution))?;
-        let index = index_tar(&mut self.store.blobs().open(&diff_id.0)?)?.index;
+        let tar = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(execution))?;
+        let index = index_tar(&mut self.store.blobs().open(&tar.diff_id.0)?)?.index;
         self.store.indexes().put(&key, &index)?;
         Ok(Arc::new(index))
     }
 
-    /// Returns diff ID and descriptor of a layer whose blob is then in the store: base layers as they came, built ones
-    /// as plain tars.
+    /// Returns the layers of a stack as an output takes them, their blobs in the store: base layers as they came, built
+    /// ones as plain tars, written side by side.
     ///
     /// # Errors
     /// [`StepError::LayerGone`]; the worker's, the store's.
-    pub fn blob(&self, layer: &Layer) -> Result<(DiffId, Descriptor), StepError> {
+    pub fn blobs(&self, stack: &[Layer]) -> Result<Vec<ExportLayer>, StepError> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = stack.iter().map(|layer| scope.spawn(move || self.blob(layer))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("writing a tar does not panic")).collect()
+        })
+    }
+
+    /// Returns one layer as an output takes it.
+    ///
+    /// # Errors
+    /// As [`Shelf::blobs`].
+    pub fn blob(&self, layer: &Layer) -> Result<ExportLayer, StepError> {
         match layer {
             Layer::Base { diff_id, blob } => {
                 self.import(blob)?;
-                Ok((*diff_id, blob.clone()))
+                Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone() })
             }
             Layer::Built { execution, .. } => {
-                let (diff_id, size) = self.tars.get_or_try(*execution, || self.write_tar(*execution))?;
-                Ok((diff_id, Descriptor::new(media_type::OCI_LAYER, diff_id.0, size)))
+                let TarFacts { diff_id, size } = self.tars.get_or_try(*execution, || self.write_tar(*execution))?;
+                Ok(ExportLayer { diff_id, blob: Descriptor::new(media_type::OCI_LAYER, diff_id.0, size) })
             }
         }
     }
 
-    fn write_tar(&self, execution: ExecutionId) -> Result<(DiffId, u64), StepError> {
+    fn write_tar(&self, execution: ExecutionId) -> Result<TarFacts, StepError> {
         let key = LayerKey::Execution(execution);
+        self.hold(Held::Layer(key))?;
         if let Some(known) = self.tar_in_store(&key)? {
+            self.hold_blob(known.diff_id.0)?;
             return Ok(known);
         }
         if self.directories.find(&key)?.is_none() {
             return Err(StepError::LayerGone(execution));
         }
         let mut blob = self.store.blobs().create()?;
-        let (diff_id, size) = self.worker.get()?.write_tar(key, blob.file(), self.worker.cancel())?;
-        let known = self.store.indexes().diff_id(&key)?;
-        if known.is_some_and(|known| known != (diff_id, size)) {
+        let (diff_id, size) = self.worker.get()?.write_tar(key, blob.file().as_fd(), self.worker.cancel())?;
+        let facts = TarFacts { diff_id, size };
+        if self.store.indexes().tar(&key)?.is_some_and(|known| known != facts) {
             return Err(StepError::LayerGone(execution));
         }
+        self.hold_blob(diff_id.0)?;
         self.store.blobs().commit(blob, &diff_id.0, size)?;
-        self.store.indexes().put_diff_id(&key, diff_id, size)?;
-        Ok((diff_id, size))
+        self.put_tar(&key, diff_id, size)?;
+        Ok(facts)
+    }
+
+    /// Notes diff ID and size of a layer's tar.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn put_tar(&self, key: &LayerKey, diff_id: DiffId, size: u64) -> Result<(), StepError> {
+        Ok(self.store.indexes().put_tar(key, TarFacts { diff_id, size })?)
+    }
+
+    /// Keeps gc from a blob that this build is about to write or to need.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn hold_blob(&self, digest: Digest) -> Result<(), StepError> {
+        self.hold(Held::Blob(digest))
+    }
+
+    fn hold(&self, thing: Held) -> Result<(), StepError> {
+        Ok(self.lease.hold(&[thing])?)
+    }
+
+    /// Makes the layer directory `key` by `unpack`, unless it is there; once, however many ask.
+    ///
+    /// # Errors
+    /// What `unpack` failed with.
+    pub fn unpack_once(
+        &self,
+        key: LayerKey,
+        unpack: impl FnOnce(&Worker) -> Result<(), StepError>,
+    ) -> Result<LayerKey, StepError> {
+        self.unpacks.get_or_try(key, || {
+            self.hold(Held::Layer(key))?;
+            if self.directories.find(&key)?.is_none() {
+                unpack(&*self.worker.get()?)?;
+            }
+            Ok(key)
+        })
     }
 }
 

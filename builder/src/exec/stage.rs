@@ -82,12 +82,12 @@ impl Session<'_> {
         end: impl Fn(&crate::exec::state::StageCell) -> Option<State>,
     ) -> Option<State> {
         match self.plan.stages[stage].base {
-            PlanBase::Scratch => Some(State::base(key::scratch_key(&self.plan.platform), Vec::new())),
+            PlanBase::Scratch => Some(State::base(key::scratch_key(&self.plan.platform).0, Vec::new())),
             PlanBase::Stage(below) => end(&self.cells[below]),
             PlanBase::Image(number) => {
                 let base = &self.bases.images[number];
                 let diff_ids = &base.image.config.rootfs.diff_ids;
-                Some(State::base(key::base_key(diff_ids, &self.plan.platform), self.base_layers(number)))
+                Some(State::base(key::base_key(diff_ids, &self.plan.platform).0, self.base_layers(number)))
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::exec::stage::StepKey;
 use crate::exec::state::State;
 use crate::plan::op::Op;
 use crate::progress::StepId;
-use layerfs::layer::{ExecutionId, Layer, LayerKey};
+use layerfs::layer::{Layer, LayerKey};
 
 /// One step under way.
 pub(super) struct StepRun<'a> {
@@ -31,7 +31,7 @@ impl StepRun<'_> {
     /// # Errors
     /// Whatever the step fails with.
     pub fn execute(&self) -> Result<Record, StepError> {
-        let execution = ExecutionId((self.session.settings.random)());
+        let execution = (self.session.settings.random)();
         let key = LayerKey::Execution(execution);
         match &self.session.plan.stages[self.stage].steps[self.at].op {
             Op::Run(run) => self.run(run, key)?,

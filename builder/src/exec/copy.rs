@@ -1,0 +1,156 @@
+//! COPY, ADD of local files, WORKDIR, and trees for bind mounts: layers that are written here, without a mount.
+
+use crate::copy::archive::{self, Archive};
+use crate::copy::mode::ModeRule;
+use crate::copy::owner::{Owner, resolve_owner};
+use crate::copy::plan::{CopyPlan, Target, plan};
+use crate::copy::select::Selection;
+use crate::copy::workdir::plan_workdir;
+use crate::copy::write::write_layer;
+use crate::error::StepError;
+use crate::exec::material::mount_pattern;
+use crate::exec::session::Session;
+use crate::exec::step::StepRun;
+use crate::plan::op::{CopyOp, From, WorkdirOp};
+use layerfs::digest::{DiffId, HashWriter};
+use layerfs::io_error::IoContext;
+use layerfs::layer::{ExecutionId, Layer, LayerKey};
+use layerfs::meta::Timestamp;
+use layerfs::path::TreePath;
+use layerfs::stack::Stack;
+use std::collections::BTreeMap;
+
+/// The tree that a mount shows.
+pub(super) enum TreeOf {
+    /// A stage's or an image's.
+    Stack(Vec<Layer>),
+    /// A private copy of files of a context, with a directory under this name.
+    Copied(LayerKey),
+    /// Nothing.
+    Empty,
+}
+
+impl StepRun<'_> {
+    /// Copies; the layer is then kept under `key`.
+    pub(super) fn copy(&self, op: &CopyOp, key: LayerKey) -> Result<(), StepError> {
+        let session = self.session;
+        let selected = session.selected(self.stage, self.at, op)?;
+        let selection = match selected.take() {
+            Some(selection) => selection,
+            None => session.select(&op.from, &op.sources, op.chown.as_deref())?.0,
+        };
+        let below = session.shelf.indexes(&self.state.stack)?;
+        let target = self.target(op, &below)?;
+        session.with_tree(&op.from, |tree| {
+            let archives = match op.unpack_archives {
+                true => archives(&selection, tree, session)?,
+                false => BTreeMap::new(),
+            };
+            let onto = if op.link { Stack::default() } else { below.clone() };
+            let plan = plan(selection, &op.heredocs, archives, &target, &onto)?;
+            session.write_blob(plan, tree, key)
+        })
+    }
+
+    fn target<'a>(&self, op: &'a CopyOp, below: &Stack) -> Result<Target<'a>, StepError> {
+        Ok(Target {
+            destination: &op.destination,
+            is_directory: op.destination_is_directory,
+            owner: op.chown.as_deref().map(|owner| owner_in(owner, below)).transpose()?,
+            mode: op.chmod.as_deref().map(ModeRule::parse).transpose().map_err(crate::copy::error::CopyError::from)?,
+            epoch: self.session.epoch(),
+            now: (self.session.settings.now)(),
+        })
+    }
+
+    /// Makes the working directory; the layer, which may be empty, is then kept under `key`.
+    pub(super) fn workdir(&self, op: &WorkdirOp, key: LayerKey) -> Result<(), StepError> {
+        let below = self.session.shelf.indexes(&self.state.stack)?;
+        let owner = if op.user.is_empty() { Owner { uid: 0, gid: 0 } } else { owner_in(&op.user, &below)? };
+        let plan = plan_workdir(&op.path, owner, self.session.epoch(), &below)?;
+        self.session.write_blob(plan, &crate::context::tree::EmptyTree, key)
+    }
+}
+
+/// Returns the owner that `--chown` or USER names in a tree.
+fn owner_in(text: &str, below: &Stack) -> Result<Owner, StepError> {
+    let account = |path: &str| below.account_file(&TreePath::from(path));
+    Ok(resolve_owner(text, account("etc/passwd"), account("etc/group")).map_err(crate::copy::error::CopyError::from)?)
+}
+
+/// Returns the archives among what ADD names, by number of the item.
+fn archives(
+    selection: &Selection,
+    tree: &dyn crate::context::tree::SourceTree,
+    session: &Session<'_>,
+) -> Result<BTreeMap<usize, Archive>, StepError> {
+    let mut archives = BTreeMap::new();
+    for (number, item) in selection.items.iter().enumerate() {
+        if let Some(archive) = archive::open(item, tree, &session.store.temporary())? {
+            archives.insert(number, archive);
+        }
+    }
+    Ok(archives)
+}
+
+impl Session<'_> {
+    /// Returns SOURCE_DATE_EPOCH.
+    fn epoch(&self) -> Option<Timestamp> {
+        self.plan.source_date_epoch.map(Timestamp::from_seconds)
+    }
+
+    /// Writes a planned layer as a blob of the store, with its index and diff ID under `key`.
+    fn write_blob(
+        &self,
+        plan: CopyPlan,
+        tree: &dyn crate::context::tree::SourceTree,
+        key: LayerKey,
+    ) -> Result<(), StepError> {
+        let mut blob = self.store.blobs().create()?;
+        let (writer, index) = write_layer(plan, tree, HashWriter::new(blob.file()))?;
+        let (_, digest, size) = writer.finish();
+        self.shelf.hold_blob(digest)?;
+        self.store.blobs().commit(blob, &digest, size)?;
+        self.store.indexes().put(&key, &index)?;
+        self.shelf.put_tar(&key, DiffId(digest), size)
+    }
+
+    /// Returns the tree that a mount of `source` in `from` shows.
+    ///
+    /// # Errors
+    /// What copying it failed with.
+    pub(super) fn tree_of(&self, from: &From, source: &TreePath) -> Result<TreeOf, StepError> {
+        match from {
+            From::Stage(_) | From::Image(_) => Ok(TreeOf::Stack(self.layers_of(from))),
+            From::Context | From::NamedContext(_) => Ok(TreeOf::Copied(self.copied_tree(from, source)?)),
+            From::Scratch => Ok(TreeOf::Empty),
+        }
+    }
+
+    /// Copies what a mount shows of a context into a layer directory of its own, which lasts from build to build while
+    /// the files are the same: never the user's directory is mounted.
+    fn copied_tree(&self, from: &From, source: &TreePath) -> Result<LayerKey, StepError> {
+        let (selection, digest) = self.select(from, &[mount_pattern(source)], None)?;
+        let name = crate::key::KeyBuilder::new("lbuild context mount v1")
+            .part("source", source.as_bytes())
+            .part("content", digest.to_string())
+            .finish();
+        let mut short = [0; 16];
+        short.copy_from_slice(&name.0.0.as_bytes()[..16]);
+        let key = LayerKey::Execution(ExecutionId(short));
+        self.shelf.unpack_once(key, |worker| {
+            let (epoch, now) = (self.epoch(), (self.settings.now)());
+            let target = Target { destination: source, is_directory: false, owner: None, mode: None, epoch, now };
+            let plan = plan(selection, &[], BTreeMap::new(), &target, &Stack::default())?;
+            let (reader, writer) = std::io::pipe().at("create", "pipe")?;
+            std::thread::scope(|scope| {
+                let writing = scope.spawn(|| write_layer(plan, self.contexts.tree(from), writer).map(drop));
+                let unpacked = worker.unpack_as(std::os::fd::AsFd::as_fd(&reader), key, self.cancel);
+                drop(reader);
+                let written = writing.join().expect("writing a layer does not panic");
+                unpacked?;
+                Ok(written?)
+            })
+        })
+    }
+}
