@@ -416,3 +416,47 @@ fn nest(place: &Path) -> PathBuf {
     instructions.attach(&at("nested")).expect("attach");
     at("nested")
 }
+
+/// Files that did not change but moved with their directory, with everything but their bytes equal.
+#[test]
+fn userns_directories_that_changed_places_are_seen() {
+    namespaced(Needs::OneId, || {
+        let tar = Tar::default().dir("/").dir("p").file("p/f", "1").dir("q").file("q/f", "2").end();
+        let mut laboratory = Laboratory::of(vec![tar]);
+        for mounter in
+            [&OverlayMounter::new(&laboratory.layers()) as &dyn Mounter, &CopyMounter::new(&laboratory.layers())]
+        {
+            let (_, index, destination) = laboratory.run(mounter, "mv p t; mv q p; mv t q; touch -d @1000 . p q");
+            let index = index.expect("commit");
+            let wanted = ["directory /p 755 0:0", "file /p/f 1 644 0:0", "directory /q 755 0:0", "file /q/f 1 644 0:0"];
+            assert_eq!(lines(&index), wanted, "{}", mounter.name());
+            assert_eq!(fs::read(destination.join("p/f")).expect("read"), b"2");
+        }
+        laboratory.end();
+    });
+}
+
+/// Not a test of time: prints what a small layer takes, for who wants to know.
+#[test]
+#[ignore = "prints a time, which is no test"]
+fn userns_time_of_a_small_layer() {
+    namespaced(Needs::OneId, || {
+        let mut lower = Tar::default().dir("/");
+        for n in 0..20_000 {
+            lower = lower.file(&format!("d{}/f{n}", n / 100), "some bytes");
+        }
+        let laboratory = Laboratory::of(vec![lower.end()]);
+        let overlay = OverlayMounter::new(&laboratory.layers());
+        let scratch = laboratory.place.path().join("scratch");
+        let target = laboratory.place.path().join("target");
+        fs::create_dir(&target).expect("create");
+        let active = overlay.prepare(&laboratory.names, &laboratory.stack, &scratch).expect("prepare");
+        active.instructions.attach(&target).expect("attach");
+        fs::write(target.join("d7/f700"), "other bytes").expect("write");
+        rustix::mount::unmount(&target, rustix::mount::UnmountFlags::empty()).expect("unmount");
+        let start = std::time::Instant::now();
+        let index = overlay.commit(active, &laboratory.stack, &laboratory.layers().join("new")).expect("commit");
+        eprintln!("{} changes committed in {:?}", index.changes.len(), start.elapsed());
+        laboratory.end();
+    });
+}

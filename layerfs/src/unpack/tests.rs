@@ -299,14 +299,22 @@ fn userns_what_is_borrowed_is_filled_in() {
         in_directory(|below_root| {
             let below = unpack(&mut &lower[..], below_root).expect("unpack").index;
             let stack = Stack::new(vec![Arc::new(below)]);
-            let tar = Tar::default().file("a/new", "").hard("g", "a/f").hard("h", "a/f").end();
+            let tar =
+                Tar::default().file("a/new", "").hard("g", "a/f").hard("h", "a/f").dir("d").hard("d/i", "a/f").end();
             in_directory(|root| {
                 let unpacked = unpack(&mut &tar[..], root).expect("unpack");
                 let open = |_: usize, path: &TreePath| below_root.open_file(path);
                 let index = complete(unpacked, Some(root), &stack, &open).expect("complete");
                 assert_eq!(
                     lines(&index),
-                    ["directory /a 711 0:0", "file /a/new 0 644 0:0", "file /g 5 644 0:0", "hardlink /h /g",]
+                    [
+                        "directory /a 711 0:0",
+                        "file /a/new 0 644 0:0",
+                        "directory /d 755 0:0",
+                        "file /d/i 5 644 0:0",
+                        "hardlink /g /d/i",
+                        "hardlink /h /d/i",
+                    ]
                 );
                 assert_on_disk(root, &index);
                 assert_eq!(std::fs::read(root.show(&TreePath::from("h"))).expect("read"), b"bytes");
