@@ -311,11 +311,7 @@ impl Planner<'_> {
 }
 
 /// Returns where `relative` goes below `destination` when directories above it went elsewhere.
-fn redirected(
-    destination: &TreePath,
-    relative: &TreePath,
-    redirects: &BTreeMap<TreePath, TreePath>,
-) -> TreePath {
+fn redirected(destination: &TreePath, relative: &TreePath, redirects: &BTreeMap<TreePath, TreePath>) -> TreePath {
     if !redirects.is_empty() {
         for above in relative.ancestors().iter().rev() {
             if let (Some(real), Some(rest)) = (redirects.get(above), relative.strip_prefix(above)) {

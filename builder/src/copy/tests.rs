@@ -100,10 +100,25 @@ fn rows_1_6_2_to_1_6_14_where_things_go() {
             "e",
             &["/e/ 750 1 20", "/e/a 4644 3 10", "/e/s/ 750 3 20", "/e/s/b 4644 3 10"],
         ),
-        ("1.6-4 a matched directory is copied as contents", &["m/*"], "n/", &["/n/ 755 0 20", "/n/in/ 750 3 20", "/n/x 4644 3 10"]),
+        (
+            "1.6-4 a matched directory is copied as contents",
+            &["m/*"],
+            "n/",
+            &["/n/ 755 0 20", "/n/in/ 750 3 20", "/n/x 4644 3 10"],
+        ),
         ("1.6-7 the last one wins", &["f", "h1"], "o", &["/o 4644 3 5"]),
-        ("1.6-8 a named link is followed", &["l"], "n", &["/n/ 755 0 20", "/n/a 4644 3 10", "/n/s/ 750 3 20", "/n/s/b 4644 3 10"]),
-        ("1.6-9 a link on the way is followed", &["f"], "bin/", &["/usr/ 750 1 20", "/usr/bin/ 750 1 20", "/usr/bin/f 4644 3 10"]),
+        (
+            "1.6-8 a named link is followed",
+            &["l"],
+            "n",
+            &["/n/ 755 0 20", "/n/a 4644 3 10", "/n/s/ 750 3 20", "/n/s/b 4644 3 10"],
+        ),
+        (
+            "1.6-9 a link on the way is followed",
+            &["f"],
+            "bin/",
+            &["/usr/ 750 1 20", "/usr/bin/ 750 1 20", "/usr/bin/f 4644 3 10"],
+        ),
         ("1.6-9 a dangling link's target is made", &["f"], "dang", &["/new/ 755 0 10", "/new/file 4644 3 10"]),
         ("1.6-6 nothing matches", &["zz*", "[", "q?/x"], "n/", &[]),
     ];
@@ -228,4 +243,45 @@ fn row_1_5_7_workdir_makes_what_is_missing() {
         assert_eq!(shown(&plan_workdir(&TreePath::from(path), owner, epoch, &below).unwrap()), wanted, "{path}");
     }
     assert!(plan_workdir(&TreePath::from("f/x"), owner, None, &below).is_err());
+}
+
+#[test]
+fn rows_1_6_19_and_11_9_an_archive_is_laid_over_the_destination() {
+    let inner = tree(&["./", "in/x", "t"]);
+    let packed = {
+        let mut tar = layerfs::tar::TarWriter::new(Vec::new());
+        tar.inode(&TreePath::root(), &Metadata { mode: 0o700, ..metadata("r/").1 }, &mut std::io::empty()).unwrap();
+        tar.inode(&TreePath::from("in/x"), &inner.nodes[&TreePath::from("in/x")].0.metadata, &mut &b"x"[..]).unwrap();
+        tar.hardlink(&TreePath::from("in/y"), &TreePath::from("in/x"), &metadata("x").1).unwrap();
+        tar.finish().unwrap()
+    };
+    let zipped = zstd::encode_all(packed.as_slice(), 1).unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    for (bytes, is_archive) in [(packed, true), (zipped, true), (b"no tar".to_vec(), false), (Vec::new(), false)] {
+        let mut source = tree(&["a.tar"]);
+        let (entry, content) = source.nodes.get_mut(&TreePath::from("a.tar")).unwrap();
+        entry.metadata.kind = Kind::File { size: bytes.len() as u64 };
+        *content = bytes;
+        let path = TreePath::from("a.tar");
+        let read = super::archive::read_archive(&source, &path, None, temporary.path()).unwrap();
+        assert_eq!(read.is_some(), is_archive);
+        let Some(archive) = read else { continue };
+        let destination = TreePath::from("e/l");
+        let target = Target {
+            destination: &destination,
+            is_directory: false,
+            owner: None,
+            mode: None,
+            epoch: None,
+            now: Timestamp::default(),
+        };
+        let selection = chosen(&["a.tar"], &source).unwrap();
+        let below = stack(&["e/", "e/l>/abs", "abs/"]);
+        let plan = plan(selection, &[], BTreeMap::from([(0, archive)]), &target, &below).unwrap();
+        assert_eq!(
+            shown(&plan),
+            ["/abs/ 750 1 20", "/abs/in/ 755 0 10", "/abs/in/x 4644 3 10", "/abs/in/y=>/abs/in/x"]
+        );
+        assert!(write_layer(plan, &source, Vec::new()).is_ok());
+    }
 }

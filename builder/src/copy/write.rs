@@ -53,7 +53,8 @@ fn read_ahead(planned: &PlannedChange, tree: &dyn SourceTree) -> Result<Option<V
     }
     let mut bytes = vec![0; usize::try_from(size).unwrap_or_default() + 1];
     let mut reader = tree.open(source).map_err(TreeError::from)?;
-    let count = read_full(&mut *reader, &mut bytes).map_err(|error| IoError::new("read", source.to_string(), &error))?;
+    let count =
+        read_full(&mut *reader, &mut bytes).map_err(|error| IoError::new("read", source.to_string(), &error))?;
     bytes.truncate(count);
     let same = count as u64 == size && planned.digest.is_none_or(|digest| digest == Digest::of(&bytes));
     if same { Ok(Some(bytes)) } else { Err(CopyError::Changed { path: source.clone() }) }
