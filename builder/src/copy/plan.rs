@@ -226,7 +226,7 @@ impl Planner<'_> {
             self.upper.link(path, *inode);
             return Ok(());
         }
-        let source = super::select::is_file(&entry.metadata).then(|| ContentSource::Tree(entry.path));
+        let source = super::select::is_file(&entry.metadata).then_some(ContentSource::Tree(entry.path));
         let metadata = self.dressed(entry.metadata);
         let inode = self.upper.put(path, NewInode { metadata, source, digest: entry.digest });
         links.extend(entry.link.map(|link| (link, inode)));
