@@ -216,9 +216,15 @@ mod tests {
         let text = "\u{feff}# no\n\n  # yes \r\n!  a/\n/b/../c//\n";
         let wanted = [(3, "# yes", false), (4, "!  a/", true), (5, "/b/../c//", false)];
         assert_eq!(shown(text), wanted.map(|(line, text, exception)| (line, text.to_owned(), exception)));
-        for (pattern, wanted) in
-            [("/a", "a"), ("a/", "a"), ("a//b/./c", "a/b/c"), ("/..", "/"), ("./", "."), ("../x", "../x"), ("a/..", ".")]
-        {
+        for (pattern, wanted) in [
+            ("/a", "a"),
+            ("a/", "a"),
+            ("a//b/./c", "a/b/c"),
+            ("/..", "/"),
+            ("./", "."),
+            ("../x", "../x"),
+            ("a/..", "."),
+        ] {
             assert_eq!(clean(pattern.as_bytes()), wanted.as_bytes(), "{pattern}");
         }
     }

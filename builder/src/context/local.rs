@@ -125,9 +125,7 @@ impl BuildContext {
     /// Reports whether the build sees `path`: it is not ignored, or is a directory that holds something which is not.
     fn is_visible(&self, path: &TreePath, decision: Decision, trail: &Trail, is_directory: bool) -> bool {
         !decision.ignored
-            || (is_directory
-                && self.rules.may_hold_exceptions(path.as_bytes())
-                && self.holds_visible(path, trail))
+            || (is_directory && self.rules.may_hold_exceptions(path.as_bytes()) && self.holds_visible(path, trail))
     }
 
     /// Reports whether an ignored directory holds something that the build sees. What cannot be read holds nothing.
@@ -338,4 +336,57 @@ fn is_kept(name: &[u8]) -> bool {
             || name.starts_with(b"system.")
             || name.starts_with(b"user.overlay.")
             || name.starts_with(b"trusted.overlay."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn context(files: &[&str], rules: &str) -> (tempfile::TempDir, BuildContext) {
+        let directory = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file).unwrap();
+        }
+        symlink("../../../etc", directory.path().join("out")).unwrap();
+        std::fs::write(directory.path().join(".dockerignore"), rules).unwrap();
+        let context = BuildContext::open(directory.path(), None).unwrap();
+        (directory, context)
+    }
+
+    fn names(context: &BuildContext, directory: &str) -> Vec<String> {
+        let children = context.children(&TreePath::from(directory)).unwrap();
+        children.into_iter().map(|(name, _)| String::from_utf8(name.into()).unwrap()).collect()
+    }
+
+    #[test]
+    fn rows_2_6_and_2_9_only_what_is_not_ignored_is_seen() {
+        let (_kept, context) = context(&["a/b/c", "a/b/d", "x/y", "etc/f"], "*\n!a/b/c\n");
+        assert_eq!(names(&context, ""), ["a"]);
+        assert_eq!(names(&context, "a/b"), ["c"]);
+        assert!(context.lookup(&TreePath::from("a")).unwrap().is_some());
+        assert!(context.lookup(&TreePath::from("x")).unwrap().is_none());
+        let wanted = Exclusion { file: ".dockerignore".to_owned(), line: 1, pattern: "*".to_owned() };
+        assert_eq!(context.excluded_by(&TreePath::from("x/y")), Some(wanted));
+    }
+
+    #[test]
+    fn row_1_6_8_links_stay_inside_and_owners_are_root() {
+        let (_kept, context) = context(&["etc/f"], "");
+        assert_eq!(context.resolve(&TreePath::from("out/f")).unwrap(), TreePath::from("etc/f"));
+        assert!(context.open(&TreePath::from("out/f")).is_err());
+        let entry = context.lookup(&TreePath::from("etc/f")).unwrap().unwrap();
+        assert_eq!((entry.metadata.uid, entry.metadata.gid, entry.metadata.size()), (0, 0, 5));
+    }
+
+    #[test]
+    fn row_2_1_a_file_beside_the_dockerfile_wins_even_if_empty() {
+        let (kept, _) = context(&["a"], "*\n");
+        let specific = Some(("D.dockerignore".to_owned(), Vec::new()));
+        let context = BuildContext::open(kept.path(), specific).unwrap();
+        assert_eq!(names(&context, ""), [".dockerignore", "a", "out"]);
+        assert_eq!(ignore_file_of(&kept.path().join("D")), Ok(None));
+    }
 }

@@ -81,10 +81,9 @@ impl Memo {
     pub fn save(&self, store: &dyn MemoStore, name: &str, now: Timestamp) -> io::Result<()> {
         let Ok(used) = self.used.lock() else { return Ok(()) };
         let limit = Timestamp { seconds: now.seconds - SETTLED, ..now };
-        let mut entries: BTreeMap<&[u8], &[u8]> =
-            (used.iter().filter(|(_, (_, newest))| *newest < limit))
-                .map(|(identity, (digest, _))| (identity.as_slice(), digest.as_bytes().as_slice()))
-                .collect();
+        let mut entries: BTreeMap<&[u8], &[u8]> = (used.iter().filter(|(_, (_, newest))| *newest < limit))
+            .map(|(identity, (digest, _))| (identity.as_slice(), digest.as_bytes().as_slice()))
+            .collect();
         let known = self.entries().len() / ENTRY;
         // Old notes stay while they are not many more than what this build used: other builds use them.
         if known <= used.len() * 4 + 10_000 {

@@ -102,7 +102,9 @@ impl CopyError {
             Self::NotADirectory { path } => {
                 format!("copy to another place than `{path}`, or remove what stands there with a RUN before")
             }
-            Self::IsADirectory { path } => format!("remove the directory `{path}` with a RUN before, or rename the file"),
+            Self::IsADirectory { path } => {
+                format!("remove the directory `{path}` with a RUN before, or rename the file")
+            }
             Self::WhiteoutName { .. } => "rename the file".to_owned(),
             Self::Changed { .. } => "build again once nothing writes to the context".to_owned(),
             Self::Archive { .. } => "repair the archive, or use COPY, which does not unpack".to_owned(),

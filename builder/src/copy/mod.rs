@@ -14,3 +14,6 @@ pub mod select;
 mod upper;
 pub mod workdir;
 pub mod write;
+
+#[cfg(test)]
+mod tests;

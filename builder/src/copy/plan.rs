@@ -226,7 +226,7 @@ impl Planner<'_> {
             self.upper.link(path, *inode);
             return Ok(());
         }
-        let source = super::select::is_file(&entry.metadata).then(|| ContentSource::Tree(entry.path));
+        let source = super::select::is_file(&entry.metadata).then_some(ContentSource::Tree(entry.path));
         let metadata = self.dressed(entry.metadata);
         let inode = self.upper.put(path, NewInode { metadata, source, digest: entry.digest });
         links.extend(entry.link.map(|link| (link, inode)));
@@ -311,11 +311,7 @@ impl Planner<'_> {
 }
 
 /// Returns where `relative` goes below `destination` when directories above it went elsewhere.
-fn redirected(
-    destination: &TreePath,
-    relative: &TreePath,
-    redirects: &BTreeMap<TreePath, TreePath>,
-) -> TreePath {
+fn redirected(destination: &TreePath, relative: &TreePath, redirects: &BTreeMap<TreePath, TreePath>) -> TreePath {
     if !redirects.is_empty() {
         for above in relative.ancestors().iter().rev() {
             if let (Some(real), Some(rest)) = (redirects.get(above), relative.strip_prefix(above)) {

@@ -136,7 +136,11 @@ impl<'a> Upper<'a> {
                 }
                 None => {
                     let target = first[&number].clone();
-                    PlannedChange { change: Change { path, node: Node::Hardlink { target } }, source: None, digest: None }
+                    PlannedChange {
+                        change: Change { path, node: Node::Hardlink { target } },
+                        source: None,
+                        digest: None,
+                    }
                 }
             };
             changes.push(change);

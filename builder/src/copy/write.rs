@@ -1,1 +1,165 @@
-//! Writing.
+//! Writes a [`CopyPlan`] as a layer, hashing every file again.
+
+use super::error::CopyError;
+use super::plan::{ContentSource, CopyPlan, PlannedChange};
+use crate::context::tree::{SourceTree, TreeError};
+use layerfs::change::{Change, Node};
+use layerfs::digest::{Digest, HashReader};
+use layerfs::index::{ACCOUNT_FILES, LayerIndex};
+use layerfs::io_error::IoError;
+use layerfs::meta::Metadata;
+use layerfs::path::TreePath;
+use layerfs::tar::TarError;
+use layerfs::tar::writer::TarWriter;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+
+/// Files up to this size, in bytes, are read ahead by all cores.
+const SMALL: u64 = 64 << 10;
+/// As many changes are read ahead at once; with [`SMALL`], 16 MiB at the most.
+const BATCH: usize = 256;
+/// Largest account file that an index keeps, in bytes.
+const MAX_ACCOUNT_FILE: u64 = 10 << 20;
+
+/// Writes the tar of `plan` to `out` and returns what was written to, and the layer's index. Each change is one entry.
+///
+/// # Errors
+/// [`CopyError::Changed`] if a file's bytes are not those that the key was made of; the tree's; [`CopyError::Tar`].
+pub fn write_layer<W: Write>(plan: CopyPlan, tree: &dyn SourceTree, out: W) -> Result<(W, LayerIndex), CopyError> {
+    let mut writer = LayerWriter { tar: TarWriter::new(out), plan: &plan, tree, accounts: BTreeMap::new() };
+    for batch in plan.changes.chunks(BATCH) {
+        let ready: Vec<Option<Vec<u8>>> =
+            batch.par_iter().with_min_len(16).map(|planned| read_ahead(planned, tree)).collect::<Result<_, _>>()?;
+        for (planned, bytes) in batch.iter().zip(ready) {
+            writer.write(planned, bytes)?;
+        }
+    }
+    let LayerWriter { tar, accounts, .. } = writer;
+    let out = tar.finish()?;
+    let changes: Vec<Change> = plan.changes.into_iter().map(|planned| planned.change).collect();
+    Ok((out, LayerIndex { changes, accounts, ..LayerIndex::default() }))
+}
+
+/// Reads a small file of the source tree, and checks it.
+fn read_ahead(planned: &PlannedChange, tree: &dyn SourceTree) -> Result<Option<Vec<u8>>, CopyError> {
+    let (Some(ContentSource::Tree(source)), Some(metadata)) = (&planned.source, planned.change.node.metadata()) else {
+        return Ok(None);
+    };
+    let size = metadata.size();
+    if size > SMALL {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default() + 1];
+    let mut reader = tree.open(source).map_err(TreeError::from)?;
+    let count =
+        read_full(&mut *reader, &mut bytes).map_err(|error| IoError::new("read", source.to_string(), &error))?;
+    bytes.truncate(count);
+    let same = count as u64 == size && planned.digest.is_none_or(|digest| digest == Digest::of(&bytes));
+    if same { Ok(Some(bytes)) } else { Err(CopyError::Changed { path: source.clone() }) }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match reader.read(&mut buffer[count..]) {
+            Ok(0) => break,
+            Ok(read) => count += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
+struct LayerWriter<'a, W> {
+    tar: TarWriter<W>,
+    plan: &'a CopyPlan,
+    tree: &'a dyn SourceTree,
+    accounts: BTreeMap<TreePath, Vec<u8>>,
+}
+
+impl<W: Write> LayerWriter<'_, W> {
+    /// Writes one change; `bytes` are its content if it was read ahead.
+    fn write(&mut self, planned: &PlannedChange, bytes: Option<Vec<u8>>) -> Result<(), CopyError> {
+        let path = &planned.change.path;
+        match &planned.change.node {
+            Node::Whiteout => Ok(self.tar.whiteout(path)?),
+            Node::Hardlink { target } => {
+                let Some(metadata) = metadata_of(self.plan, target) else { return Ok(()) };
+                Ok(self.tar.hardlink(path, target, metadata)?)
+            }
+            Node::Inode(metadata) => match (&planned.source, bytes) {
+                (None, _) => Ok(self.tar.inode(path, metadata, &mut io::empty())?),
+                (Some(_), Some(bytes)) => self.content(path, metadata, &mut bytes.as_slice()),
+                (Some(source), None) => self.stream(planned, metadata, source),
+            },
+        }
+    }
+
+    /// Writes a file from where its bytes are, and checks them on the way.
+    fn stream(
+        &mut self,
+        planned: &PlannedChange,
+        metadata: &Metadata,
+        source: &ContentSource,
+    ) -> Result<(), CopyError> {
+        let path = &planned.change.path;
+        match source {
+            ContentSource::Bytes(bytes) => self.content(path, metadata, &mut &**bytes),
+            ContentSource::Spool { archive, offset } => {
+                let file = &self.plan.archives[*archive].spool;
+                let mut content = SpoolReader { file, offset: *offset, left: metadata.size() };
+                self.content(path, metadata, &mut content)
+            }
+            ContentSource::Tree(source) => {
+                let mut content = HashReader::new(self.tree.open(source).map_err(TreeError::from)?);
+                match self.content(path, metadata, &mut content) {
+                    Err(CopyError::Tar(TarError::SizeChanged { .. })) => {}
+                    Err(error) => return Err(error),
+                    Ok(()) if planned.digest.is_none_or(|digest| digest == content.finish().1) => return Ok(()),
+                    Ok(()) => {}
+                }
+                Err(CopyError::Changed { path: source.clone() })
+            }
+        }
+    }
+
+    /// Writes a file, and keeps the bytes of account files for the index.
+    fn content(&mut self, path: &TreePath, metadata: &Metadata, content: &mut dyn Read) -> Result<(), CopyError> {
+        let is_account = ACCOUNT_FILES.iter().any(|name| name.as_bytes() == path.as_bytes());
+        if !is_account || metadata.size() > MAX_ACCOUNT_FILE {
+            return Ok(self.tar.inode(path, metadata, content)?);
+        }
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).map_err(|error| IoError::new("read", path.to_string(), &error))?;
+        self.tar.inode(path, metadata, &mut bytes.as_slice())?;
+        self.accounts.insert(path.clone(), bytes);
+        Ok(())
+    }
+}
+
+/// Returns the metadata of the inode that a hardlink names, which the plan holds.
+fn metadata_of<'a>(plan: &'a CopyPlan, target: &TreePath) -> Option<&'a Metadata> {
+    let at = plan.changes.binary_search_by(|planned| planned.change.path.cmp(target)).ok()?;
+    plan.changes[at].change.node.metadata()
+}
+
+/// Reads a stretch of a spool.
+struct SpoolReader<'a> {
+    file: &'a std::fs::File,
+    offset: u64,
+    left: u64,
+}
+
+impl Read for SpoolReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let count = self.file.read_at(&mut buffer[..wanted], self.offset)?;
+        self.offset += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}

@@ -1,0 +1,287 @@
+//! Tables for the rows of FEATURES.md 1.6: from a tree in memory, over a stack, to a tar and back to its index.
+
+use super::digest::content_digest;
+use super::error::CopyError;
+use super::mode::ModeRule;
+use super::owner::Owner;
+use super::plan::{CopyPlan, Target, plan};
+use super::select::{Selection, select};
+use super::workdir::plan_workdir;
+use super::write::write_layer;
+use crate::context::memo::Memo;
+use crate::context::tree::{Entry, LinkKey, MemoryTree};
+use crate::plan::op::Script;
+use layerfs::change::{Change, Node};
+use layerfs::index::LayerIndex;
+use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
+use layerfs::path::TreePath;
+use layerfs::stack::Stack;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// `d/` a directory, `l>t` a link, `f` a file whose bytes are its path; `f=5` one of mtime 5 with inode 7.
+fn metadata(line: &str) -> (TreePath, Metadata, Option<LinkKey>) {
+    let (name, kind, mode, mtime) = match line.split_once('>') {
+        Some((name, target)) => (name, Kind::Symlink { target: target.as_bytes().into() }, 0o777, 10),
+        None if line.ends_with('/') => (line, Kind::Directory, 0o750, 20),
+        None => {
+            let (name, mtime) = line.split_once('=').unwrap_or((line, "10"));
+            (name, Kind::File { size: 1 }, 0o4644, mtime.parse().unwrap())
+        }
+    };
+    let link = line.contains('=').then_some(LinkKey { space: 0, inode: 7 });
+    let mtime = Timestamp::from_seconds(mtime);
+    (TreePath::from(name), Metadata { kind, mode, uid: 3, gid: 4, mtime, xattrs: Xattrs::new() }, link)
+}
+
+fn tree(lines: &[&str]) -> MemoryTree {
+    let mut tree = MemoryTree::default();
+    for (path, metadata, link) in lines.iter().map(|line| metadata(line)) {
+        tree.nodes.insert(path, (Entry { metadata, link, stamp: None }, b"x".to_vec()));
+    }
+    tree
+}
+
+fn stack(lines: &[&str]) -> Stack {
+    let mut changes: Vec<Change> = lines
+        .iter()
+        .map(|line| metadata(line))
+        .map(|(path, metadata, _)| Change { path, node: Node::Inode(Metadata { uid: 1, gid: 1, ..metadata }) })
+        .collect();
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    Stack::new(vec![Arc::new(LayerIndex { changes, ..LayerIndex::default() })])
+}
+
+fn chosen(sources: &[&str], tree: &MemoryTree) -> Result<Selection, CopyError> {
+    select(&sources.iter().map(|source| (*source).to_owned()).collect::<Vec<_>>(), tree)
+}
+
+fn copy(sources: &[&str], tree: &MemoryTree, to: &str, below: &Stack) -> Result<CopyPlan, CopyError> {
+    let destination = TreePath::from(to);
+    let target = Target {
+        destination: &destination,
+        is_directory: to.ends_with('/'),
+        owner: None,
+        mode: None,
+        epoch: None,
+        now: Timestamp::from_seconds(99),
+    };
+    plan(chosen(sources, tree)?, &[], BTreeMap::new(), &target, below)
+}
+
+/// `path kind mode uid mtime` of each change.
+fn shown(plan: &CopyPlan) -> Vec<String> {
+    let line = |change: &Change| match &change.node {
+        Node::Inode(m) => {
+            let mark = match &m.kind {
+                Kind::Directory => "/".to_owned(),
+                Kind::Symlink { target } => format!(">{}", String::from_utf8_lossy(target)),
+                _ => String::new(),
+            };
+            format!("{}{mark} {:o} {} {}", change.path, m.mode, m.uid, m.mtime.seconds)
+        }
+        Node::Hardlink { target } => format!("{}=>{target}", change.path),
+        Node::Whiteout => format!("{} gone", change.path),
+    };
+    plan.changes.iter().map(|planned| line(&planned.change)).collect()
+}
+
+#[test]
+fn rows_1_6_2_to_1_6_14_where_things_go() {
+    let source = tree(&["d/", "d/a", "d/s/", "d/s/b", "f", "l>d", "h1=5", "h2=5", "m/", "m/d1/", "m/d1/in/", "m/x"]);
+    let below = stack(&["bin>usr/bin", "usr/", "usr/bin/", "e/", "e/s/", "e/a>/f", "dang>new/file", "file"]);
+    let cases: &[(&str, &[&str], &str, &[&str])] = &[
+        ("1.6-2 parents are made", &["f"], "x/y/", &["/x/ 755 0 10", "/x/y/ 755 0 10", "/x/y/f 4644 3 10"]),
+        ("1.6-2 renamed", &["f"], "x/y", &["/x/ 755 0 10", "/x/y 4644 3 10"]),
+        ("1.6-2 into a directory that exists", &["f"], "e", &["/e/ 750 1 20", "/e/f 4644 3 10"]),
+        (
+            "1.6-3 contents merge; a link in the way is replaced (11-6)",
+            &["d"],
+            "e",
+            &["/e/ 750 1 20", "/e/a 4644 3 10", "/e/s/ 750 3 20", "/e/s/b 4644 3 10"],
+        ),
+        (
+            "1.6-4 a matched directory is copied as contents",
+            &["m/*"],
+            "n/",
+            &["/n/ 755 0 20", "/n/in/ 750 3 20", "/n/x 4644 3 10"],
+        ),
+        ("1.6-7 the last one wins", &["f", "h1"], "o", &["/o 4644 3 5"]),
+        (
+            "1.6-8 a named link is followed",
+            &["l"],
+            "n",
+            &["/n/ 755 0 20", "/n/a 4644 3 10", "/n/s/ 750 3 20", "/n/s/b 4644 3 10"],
+        ),
+        (
+            "1.6-9 a link on the way is followed",
+            &["f"],
+            "bin/",
+            &["/usr/ 750 1 20", "/usr/bin/ 750 1 20", "/usr/bin/f 4644 3 10"],
+        ),
+        ("1.6-9 a dangling link's target is made", &["f"], "dang", &["/new/ 755 0 10", "/new/file 4644 3 10"]),
+        ("1.6-6 nothing matches", &["zz*", "[", "q?/x"], "n/", &[]),
+    ];
+    for (what, sources, to, wanted) in cases {
+        assert_eq!(shown(&copy(sources, &source, to, &below).unwrap()), *wanted, "{what}");
+    }
+}
+
+#[test]
+fn a_directory_over_a_lower_link_is_merged_where_the_link_leads() {
+    let source = tree(&["r/", "r/bin/", "r/bin/sh"]);
+    let below = stack(&["bin>usr/bin", "usr/", "usr/bin/"]);
+    let plan = copy(&["r"], &source, "/", &below).unwrap();
+    assert_eq!(shown(&plan), ["/usr/ 750 1 20", "/usr/bin/ 750 3 20", "/usr/bin/sh 4644 3 10"]);
+}
+
+#[test]
+fn row_1_6_5_directories_and_files_do_not_replace_each_other() {
+    let source = tree(&["d/", "d/s/", "f", "g/", "g/e"]);
+    let below = stack(&["file", "t/", "t/s", "u/", "u/e/"]);
+    for (from, to, wanted) in [
+        ("d", "file", "cannot copy to non-directory: `/file`"),
+        ("d", "t", "cannot copy to non-directory: `/t/s`"),
+        ("g", "u", "cannot replace to directory `/u/e` with file"),
+        ("f", "file/", "destination: `/file` is not a directory"),
+    ] {
+        assert_eq!(copy(&[from], &source, to, &below).unwrap_err().to_string(), wanted);
+    }
+    let wh = tree(&["d/", "d/.wh.x"]);
+    assert!(matches!(copy(&["d"], &wh, "n", &below), Err(CopyError::WhiteoutName { .. })));
+}
+
+#[test]
+fn row_1_6_6_a_missing_source_is_named() {
+    let source = tree(&["src/", "src/main.rs"]);
+    let error = copy(&["src/mian.rs"], &source, "x", &Stack::default()).unwrap_err();
+    assert!(matches!(&error, CopyError::NotFound { similar: Some(name), .. } if name == "src/main.rs"), "{error:?}");
+}
+
+#[test]
+fn row_1_6_10_hardlinks_within_one_copy_stay() {
+    let source = tree(&["d/", "d/b=5", "d/a=5"]);
+    let plan = copy(&["d"], &source, "n", &Stack::default()).unwrap();
+    assert_eq!(shown(&plan), ["/n/ 755 0 20", "/n/a 4644 3 5", "/n/b=>/n/a"]);
+    let (bytes, index) = write_layer(plan, &source, Vec::new()).unwrap();
+    assert_eq!(index.changes.len(), 3);
+    assert!(index.check().is_ok());
+    let mut reader = layerfs::tar::TarReader::new(bytes.as_slice());
+    let mut count = 0;
+    while reader.next().unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 3);
+}
+
+#[test]
+fn rows_1_6_12_1_6_13_1_6_17_owner_mode_and_heredocs() {
+    let destination = TreePath::from("n/m");
+    let target = |mode: &str| Target {
+        destination: &destination,
+        is_directory: true,
+        owner: Some(Owner { uid: 8, gid: 9 }),
+        mode: Some(ModeRule::parse(mode).unwrap()),
+        epoch: Some(Timestamp::from_seconds(1)),
+        now: Timestamp::from_seconds(99),
+    };
+    let heredocs = [Script { name: "EOF".to_owned(), body: "hi\n".to_owned() }];
+    let planned = |mode| plan(Selection::default(), &heredocs, BTreeMap::new(), &target(mode), &Stack::default());
+    assert_eq!(shown(&planned("0600").unwrap()), ["/n/ 600 8 1", "/n/m/ 600 8 1", "/n/m/EOF 600 8 1"]);
+    assert_eq!(shown(&planned("+x").unwrap()), ["/n/ 755 8 1", "/n/m/ 755 8 1", "/n/m/EOF 755 8 1"]);
+}
+
+#[test]
+fn row_5_4_the_digest_covers_all_but_mtime() {
+    let digest = |lines: &[&str], owner, sources: &[&str]| {
+        let tree = tree(lines);
+        content_digest(&mut chosen(sources, &tree).unwrap(), owner, &tree, &Memo::default()).unwrap()
+    };
+    let base = digest(&["d/", "d/a=5", "d/b=5"], None, &["d"]);
+    assert_eq!(base, digest(&["d/", "d/a=6", "d/b=7"], None, &["d"]), "mtime");
+    for (what, other) in [
+        ("name", digest(&["d/", "d/a=5", "d/c=5"], None, &["d"])),
+        ("link group", digest(&["d/", "d/a", "d/b"], None, &["d"])),
+        ("kind", digest(&["d/", "d/a=5", "d/b>a"], None, &["d"])),
+        ("owner rule", digest(&["d/", "d/a=5", "d/b=5"], Some("1"), &["d"])),
+        ("sources", digest(&["d/", "d/a=5", "d/b=5"], None, &["d/a", "d/b"])),
+    ] {
+        assert_ne!(base, other, "{what}");
+    }
+}
+
+#[test]
+fn a_file_that_changes_between_hashing_and_writing_is_named() {
+    let mut source = tree(&["f"]);
+    let mut selection = chosen(&["f"], &source).unwrap();
+    content_digest(&mut selection, None, &source, &Memo::default()).unwrap();
+    let destination = TreePath::from("f");
+    let target = Target {
+        destination: &destination,
+        is_directory: false,
+        owner: None,
+        mode: None,
+        epoch: None,
+        now: Timestamp::default(),
+    };
+    let plan = plan(selection, &[], BTreeMap::new(), &target, &Stack::default()).unwrap();
+    source.nodes.get_mut(&TreePath::from("f")).unwrap().1 = b"y".to_vec();
+    let error = write_layer(plan, &source, Vec::new()).unwrap_err();
+    assert!(matches!(error, CopyError::Changed { path } if path == TreePath::from("f")));
+}
+
+#[test]
+fn row_1_5_7_workdir_makes_what_is_missing() {
+    let below = stack(&["w/", "l>w", "f"]);
+    let owner = Owner { uid: 5, gid: 6 };
+    for (path, epoch, wanted) in [
+        ("w", None, &[][..]),
+        ("l/a/b", None, &["/w/ 750 1 20", "/w/a/ 755 5 20", "/w/a/b/ 755 5 20"]),
+        ("w/a", Some(7), &["/w/ 750 1 20", "/w/a/ 755 5 7"]),
+    ] {
+        let epoch = epoch.map(Timestamp::from_seconds);
+        assert_eq!(shown(&plan_workdir(&TreePath::from(path), owner, epoch, &below).unwrap()), wanted, "{path}");
+    }
+    assert!(plan_workdir(&TreePath::from("f/x"), owner, None, &below).is_err());
+}
+
+#[test]
+fn rows_1_6_19_and_11_9_an_archive_is_laid_over_the_destination() {
+    let inner = tree(&["./", "in/x", "t"]);
+    let packed = {
+        let mut tar = layerfs::tar::TarWriter::new(Vec::new());
+        tar.inode(&TreePath::root(), &Metadata { mode: 0o700, ..metadata("r/").1 }, &mut std::io::empty()).unwrap();
+        tar.inode(&TreePath::from("in/x"), &inner.nodes[&TreePath::from("in/x")].0.metadata, &mut &b"x"[..]).unwrap();
+        tar.hardlink(&TreePath::from("in/y"), &TreePath::from("in/x"), &metadata("x").1).unwrap();
+        tar.finish().unwrap()
+    };
+    let zipped = zstd::encode_all(packed.as_slice(), 1).unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    for (bytes, is_archive) in [(packed, true), (zipped, true), (b"no tar".to_vec(), false), (Vec::new(), false)] {
+        let mut source = tree(&["a.tar"]);
+        let (entry, content) = source.nodes.get_mut(&TreePath::from("a.tar")).unwrap();
+        entry.metadata.kind = Kind::File { size: bytes.len() as u64 };
+        *content = bytes;
+        let path = TreePath::from("a.tar");
+        let read = super::archive::read_archive(&source, &path, None, temporary.path()).unwrap();
+        assert_eq!(read.is_some(), is_archive);
+        let Some(archive) = read else { continue };
+        let destination = TreePath::from("e/l");
+        let target = Target {
+            destination: &destination,
+            is_directory: false,
+            owner: None,
+            mode: None,
+            epoch: None,
+            now: Timestamp::default(),
+        };
+        let selection = chosen(&["a.tar"], &source).unwrap();
+        let below = stack(&["e/", "e/l>/abs", "abs/"]);
+        let plan = plan(selection, &[], BTreeMap::from([(0, archive)]), &target, &below).unwrap();
+        assert_eq!(
+            shown(&plan),
+            ["/abs/ 750 1 20", "/abs/in/ 755 0 10", "/abs/in/x 4644 3 10", "/abs/in/y=>/abs/in/x"]
+        );
+        assert!(write_layer(plan, &source, Vec::new()).is_ok());
+    }
+}
