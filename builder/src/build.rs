@@ -11,7 +11,8 @@ use crate::output;
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::BuildRequest;
-use crate::worker::{Caller, IdMap};
+use crate::resolve::resolve;
+use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::descriptor::Descriptor;
 use layerfs::digest::Digest;
@@ -43,7 +44,7 @@ pub fn build(
 ) -> Result<BuildResult, BuildError> {
     let dockerfile = parse(request, sink)?;
     let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
-    let bases = Bases::resolve(&graph.images, request, store)?;
+    let bases = resolve(&graph.images, request, store)?;
     let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
     for warning in graph.warnings.into_iter().chain(warnings) {
         sink.event(Event::Warning(warning));

@@ -1,15 +1,18 @@
 //! [`BuildError`]: what can go wrong with a build; [`StepError`]: with one of its steps.
 
-use crate::bases::BaseError;
-use crate::copy::CopyError;
+use crate::assemble::AssembleError;
+use crate::context::local::ContextError;
+use crate::copy::error::CopyError;
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::dockerfile::ParseError;
 use crate::graph::GraphError;
 use crate::plan::PlanError;
 use crate::progress::StepId;
+use crate::resolve::BaseError;
 use crate::source::Span;
 use crate::worker::WorkerStartError;
-use crate::worker::protocol::{Exit, WorkerError};
+use crate::worker::WorkerError;
+use crate::worker::protocol::Exit;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::io_error::IoError;
@@ -69,6 +72,11 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// Returns the error of a system call.
+    pub(crate) fn io(act: &str, path: &str, source: &std::io::Error) -> Self {
+        Self::Io(IoError::new(act, path, source))
+    }
+
     /// Returns the error of a stream that could not be read.
     pub(crate) fn stream(source: std::io::Error) -> Self {
         Self::Layer(layerfs::tar::TarError::Stream { act: "read", source }.into())
@@ -90,9 +98,19 @@ impl Diagnose for StepError {
             StepError::WorkerStart(error) => error.diagnose(),
             StepError::SecretMissing { id } => Diagnostic::error(self.to_string())
                 .help(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`")),
+            StepError::Store(error) => error.diagnose(),
             StepError::Io(error) if error.is_full() => full_disk(self.to_string()),
-            StepError::Store(StoreError::Io(error)) if error.is_full() => full_disk(self.to_string()),
             _ => Diagnostic::error(self.to_string()),
+        }
+    }
+}
+
+impl Diagnose for StoreError {
+    fn diagnose(&self) -> Diagnostic {
+        let diagnostic = Diagnostic::error(self.to_string());
+        match self.help() {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
         }
     }
 }
@@ -118,7 +136,10 @@ pub enum BuildError {
     Plan(#[from] PlanError),
     /// A build context is wrong.
     #[error(transparent)]
-    Context(CopyError),
+    Context(ContextError),
+    /// The plan and the layers do not fit together.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
     /// A step failed.
     #[error("{error}")]
     Step {
@@ -168,7 +189,8 @@ impl BuildError {
             BuildError::Graph(error) => vec![error.diagnose()],
             BuildError::Base(error) => vec![error.diagnose()],
             BuildError::Plan(error) => vec![error.diagnose()],
-            BuildError::Context(error) => vec![error.diagnose()],
+            BuildError::Context(error) => vec![Diagnostic::error(error.to_string())],
+            BuildError::Assemble(error) => vec![error.diagnose()],
             BuildError::Step { span, error, .. } => vec![error.diagnose().at(*span, "")],
             BuildError::Output(error) => vec![error.diagnose()],
             BuildError::Cancelled => vec![Diagnostic::error("cancelled")],

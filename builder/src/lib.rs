@@ -35,11 +35,18 @@ pub mod worker;
 pub mod assemble;
 pub mod request;
 
+pub mod resolve;
+
 pub mod error;
 
-pub mod exec;
+mod exec;
 
-mod build;
 mod output;
 
+mod build;
+mod maintain;
+mod run_image;
+
 pub use build::{BuildResult, build};
+pub use maintain::{check, prune};
+pub use run_image::run_image;

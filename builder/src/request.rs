@@ -3,6 +3,7 @@
 //! Nothing in this crate reads the environment, the home directory or the clock: what a build should know of them stands
 //! here.
 
+use crate::graph::ContextKind;
 use crate::plan::op::Network;
 use crate::source::Source;
 use layerfs::compress::Compression;
@@ -77,6 +78,16 @@ pub enum BuildContextSource {
     },
     /// Another image, as if the Dockerfile named it.
     Image(ImageRef),
+}
+
+impl BuildContextSource {
+    /// Returns whether it stands for files or for an image.
+    pub fn kind(&self) -> ContextKind {
+        match self {
+            Self::Directory(_) => ContextKind::Directory,
+            Self::OciLayout { .. } | Self::DockerArchive { .. } | Self::Image(_) => ContextKind::Image,
+        }
+    }
 }
 
 /// A secret that steps may ask for.

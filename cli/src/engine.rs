@@ -3,12 +3,14 @@
 use crate::exit::Exit;
 use crate::report::Failure;
 use builder::diagnostic::Diagnostic;
+use builder::error::BuildError;
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::image::Image;
 use layerfs::reference::ImageRef;
+use layerfs::store::{ImageSummary, Store};
 use std::path::Path;
 
 /// An image of the store.
@@ -44,59 +46,103 @@ pub struct Pruned {
 ///
 /// # Errors
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
-pub fn build(_: &BuildRequest, _: &Path, _: &dyn ProgressSink, _: &Cancel) -> Result<Digest, Failure> {
-    Err(unwired("build"))
+pub fn build(
+    request: &BuildRequest,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Digest, Failure> {
+    let result = builder::build(request, &open(root)?, sink, cancel);
+    result.map(|built| built.id).map_err(|error| of_build(&error))
+}
+
+/// Returns the failure of a build: the first diagnostic, and how a command ended.
+fn of_build(error: &BuildError) -> Failure {
+    let diagnostics = error.diagnostics();
+    let diagnostic = diagnostics.into_iter().next().unwrap_or_else(|| Diagnostic::error(error.to_string()));
+    let exit = error.exit().map_or(Exit::Lbuild, of_command);
+    Failure { diagnostic: Box::new(diagnostic), source: None, log: None, exit }
+}
+
+/// Returns how lbuild ends if a command ended so.
+fn of_command(exit: builder::worker::protocol::Exit) -> Exit {
+    match exit {
+        builder::worker::protocol::Exit::Status(0) => Exit::Success,
+        builder::worker::protocol::Exit::Status(status) => Exit::Command(u8::try_from(status).unwrap_or(u8::MAX)),
+        builder::worker::protocol::Exit::Signal(signal) => Exit::Signal(u8::try_from(signal).unwrap_or(u8::MAX)),
+    }
 }
 
 /// Runs a command in an image; its output comes as events of one step.
 ///
 /// # Errors
 /// [`Failure`] if it could not be started.
-pub fn run(_: &RunRequest, _: &StoredImage, _: &Path, _: &dyn ProgressSink, _: &Cancel) -> Result<Exit, Failure> {
-    Err(unwired("run"))
+pub fn run(
+    request: &RunRequest,
+    image: &StoredImage,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Exit, Failure> {
+    Ok(of_command(builder::run_image(request, &image.image.descriptor(), &open(root)?, sink, cancel)?))
 }
 
 /// Returns the images of the store, the newest first.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn images(_: &Path) -> Result<Vec<StoredImage>, Failure> {
-    Err(unwired("images"))
+pub fn images(root: &Path) -> Result<Vec<StoredImage>, Failure> {
+    let store = open(root)?;
+    let stored = |summary: ImageSummary| -> Result<StoredImage, Failure> {
+        Ok(StoredImage { image: store.image(&summary.manifest)?, names: summary.names, size: summary.size })
+    };
+    store.images()?.into_iter().map(stored).collect()
 }
 
 /// Returns the image with this name, ID, or beginning of an ID.
 ///
 /// # Errors
 /// [`Failure`] if there is none, or more than one.
-pub fn find(_: &Path, _: &str) -> Result<StoredImage, Failure> {
-    Err(unwired("inspect"))
+pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
+    let store = open(root)?;
+    let manifest = store.find(name)?;
+    let image = store.image(&manifest.digest)?;
+    let named = store.images()?.into_iter().find(|summary| summary.manifest == manifest.digest);
+    let (names, size) = named.map_or_else(Default::default, |summary| (summary.names, summary.size));
+    Ok(StoredImage { image, names, size })
 }
 
 /// Takes a name away, or all names of an image that is given by its ID.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn remove(_: &Path, _: &str) -> Result<Removed, Failure> {
-    Err(unwired("rmi"))
+pub fn remove(root: &Path, name: &str) -> Result<Removed, Failure> {
+    let store = open(root)?;
+    let manifest = store.find(name)?;
+    let id = store.image(&manifest.digest)?.id();
+    let names = store.remove(name)?;
+    let left = store.refs().list()?.iter().any(|(_, other)| other.digest == manifest.digest);
+    Ok(Removed { names, images: if left { Vec::new() } else { vec![id] } })
 }
 
 /// Checks every object; returns what is wrong, one line each.
 ///
 /// # Errors
 /// [`Failure`] if the store cannot be read at all.
-pub fn check(_: &Path) -> Result<Vec<String>, Failure> {
-    Err(unwired("fsck"))
+pub fn check(root: &Path, cancel: &Cancel) -> Result<Vec<String>, Failure> {
+    Ok(builder::check(&open(root)?, cancel)?.problems)
 }
 
 /// Removes what no image needs; with `all` the build cache, too.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn prune(_: &Path, _all: bool) -> Result<Pruned, Failure> {
-    Err(unwired("prune"))
+pub fn prune(root: &Path, all: bool, cancel: &Cancel) -> Result<Pruned, Failure> {
+    let report = builder::prune(&open(root)?, all, cancel)?;
+    let objects = report.blobs + report.layers + report.indexes + report.derived + report.leftovers;
+    Ok(Pruned { objects, bytes: report.bytes })
 }
 
-fn unwired(command: &str) -> Failure {
-    let diagnostic = Box::new(Diagnostic::error(format!("`{command}` is not connected to the core")));
-    Failure { diagnostic, source: None, log: None, exit: Exit::Lbuild }
+fn open(root: &Path) -> Result<Store, Failure> {
+    Ok(Store::open(root)?)
 }

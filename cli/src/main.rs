@@ -13,7 +13,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The worker's entry (builder::worker) comes here, before anything else.
+    if let Some(entry) = builder::worker::reexec_entry() {
+        entry();
+    }
     match args::Args::try_parse_from(args::with_default_command(std::env::args_os())) {
         Ok(args) => commands::run(&args).into(),
         Err(usage) => commands::usage(&usage).into(),

@@ -3,7 +3,7 @@
 //! ```text
 //! cache/records/ab/<key>     a record: JSON, self-verifying (layerfs::sealed)
 //! cache/memos/ab/<digest>    what was remembered: self-verifying
-//! cache/locks                one byte for each key, locked while its step runs
+//! steps.lock                 one byte for each key, locked while its step runs
 //! ```
 
 use super::{CacheBackend, RECORD_VERSION, Record, Turn};
@@ -24,6 +24,7 @@ use std::time::{Duration, SystemTime};
 pub struct LocalCache {
     directory: PathBuf,
     temporary: PathBuf,
+    locks: PathBuf,
 }
 
 /// How often a step that another process runs is looked at again.
@@ -32,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 impl LocalCache {
     /// Returns the records of `store`.
     pub fn new(store: &Store) -> Self {
-        Self { directory: store.cache(), temporary: store.temporary() }
+        Self { directory: store.cache(), temporary: store.temporary(), locks: store.root().join("steps.lock") }
     }
 
     fn path(&self, kind: &str, name: &str) -> PathBuf {
@@ -76,11 +77,11 @@ impl CacheBackend for LocalCache {
     }
 
     fn lock(&self, key: &CacheKey, give_up: &dyn Fn() -> bool) -> Result<Option<Box<dyn Turn>>, IoError> {
-        let path = self.directory.join("locks");
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = file.at("open", &path)?;
+        let path = &self.locks;
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
+        let file = file.at("open", path)?;
         loop {
-            if lock_byte(&file, key).at("lock", &path)? {
+            if lock_byte(&file, key).at("lock", path)? {
                 return Ok(Some(Box::new(file)));
             }
             if give_up() {

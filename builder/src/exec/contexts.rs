@@ -7,6 +7,7 @@ use crate::plan::op::From;
 use crate::request::{BuildContextSource, BuildRequest, ContextSource};
 use layerfs::digest::Digest;
 use layerfs::meta::Timestamp;
+use layerfs::sealed;
 use layerfs::store::Store;
 use std::collections::HashMap;
 use std::io;
@@ -108,14 +109,10 @@ struct MemoDirectory {
 impl MemoStore for MemoDirectory {
     fn load(&self, name: &str) -> Option<Vec<u8>> {
         // One that cannot be read is as good as none: the files are read again.
-        std::fs::read(self.directory.join(name)).ok()
+        sealed::read(&self.directory.join(name)).ok().flatten()
     }
 
     fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        std::fs::create_dir_all(&self.directory)?;
-        let file = tempfile::NamedTempFile::new_in(&self.temporary)?;
-        std::fs::write(file.path(), bytes)?;
-        file.persist(self.directory.join(name))?;
-        Ok(())
+        sealed::write(&self.directory.join(name), &self.temporary, bytes).map_err(io::Error::other)
     }
 }

@@ -1,6 +1,8 @@
 //! COPY, ADD of local files, WORKDIR, and trees for bind mounts: layers that are written here, without a mount.
 
-use crate::copy::archive::{self, Archive};
+use crate::context::tree::{EmptyTree, SourceTree};
+use crate::copy::archive::{Archive, read_archive};
+use crate::copy::error::CopyError;
 use crate::copy::mode::ModeRule;
 use crate::copy::owner::{Owner, resolve_owner};
 use crate::copy::plan::{CopyPlan, Target, plan};
@@ -15,7 +17,7 @@ use crate::plan::op::{CopyOp, From, WorkdirOp};
 use layerfs::digest::{DiffId, HashWriter};
 use layerfs::io_error::IoContext;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
-use layerfs::meta::Timestamp;
+use layerfs::meta::{Kind, Timestamp};
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
 use std::collections::BTreeMap;
@@ -57,7 +59,7 @@ impl StepRun<'_> {
             destination: &op.destination,
             is_directory: op.destination_is_directory,
             owner: op.chown.as_deref().map(|owner| owner_in(owner, below)).transpose()?,
-            mode: op.chmod.as_deref().map(ModeRule::parse).transpose().map_err(crate::copy::error::CopyError::from)?,
+            mode: op.chmod.as_deref().map(ModeRule::parse).transpose().map_err(CopyError::from)?,
             epoch: self.session.epoch(),
             now: (self.session.settings.now)(),
         })
@@ -68,25 +70,29 @@ impl StepRun<'_> {
         let below = self.session.shelf.indexes(&self.state.stack)?;
         let owner = if op.user.is_empty() { Owner { uid: 0, gid: 0 } } else { owner_in(&op.user, &below)? };
         let plan = plan_workdir(&op.path, owner, self.session.epoch(), &below)?;
-        self.session.write_blob(plan, &crate::context::tree::EmptyTree, key)
+        self.session.write_blob(plan, &EmptyTree, key)
     }
 }
 
 /// Returns the owner that `--chown` or USER names in a tree.
 fn owner_in(text: &str, below: &Stack) -> Result<Owner, StepError> {
     let account = |path: &str| below.account_file(&TreePath::from(path));
-    Ok(resolve_owner(text, account("etc/passwd"), account("etc/group")).map_err(crate::copy::error::CopyError::from)?)
+    Ok(resolve_owner(text, account("etc/passwd"), account("etc/group")).map_err(CopyError::from)?)
 }
 
 /// Returns the archives among what ADD names, by number of the item.
 fn archives(
     selection: &Selection,
-    tree: &dyn crate::context::tree::SourceTree,
+    tree: &dyn SourceTree,
     session: &Session<'_>,
 ) -> Result<BTreeMap<usize, Archive>, StepError> {
     let mut archives = BTreeMap::new();
     for (number, item) in selection.items.iter().enumerate() {
-        if let Some(archive) = archive::open(item, tree, &session.store.temporary())? {
+        let [file] = item.entries.as_slice() else { continue };
+        if item.directory.is_some() || !matches!(file.metadata.kind, Kind::File { .. }) {
+            continue;
+        }
+        if let Some(archive) = read_archive(tree, &item.root, file.digest, &session.store.temporary())? {
             archives.insert(number, archive);
         }
     }
@@ -103,7 +109,7 @@ impl Session<'_> {
     fn write_blob(
         &self,
         plan: CopyPlan,
-        tree: &dyn crate::context::tree::SourceTree,
+        tree: &dyn SourceTree,
         key: LayerKey,
     ) -> Result<(), StepError> {
         let mut blob = self.store.blobs().create()?;

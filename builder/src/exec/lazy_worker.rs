@@ -1,7 +1,8 @@
 //! [`LazyWorker`]: the worker of a build, started by the first step that needs one.
 
 use crate::error::StepError;
-use crate::worker::{IdMap, Worker, WorkerOptions};
+use crate::worker::id_map::IdMap;
+use crate::worker::{Worker, WorkerOptions};
 use layerfs::cancel::Cancel;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

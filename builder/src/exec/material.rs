@@ -203,7 +203,7 @@ impl LayerFiles<'_> {
 
     fn ask(&self, key: LayerKey, path: &TreePath) -> Result<File, StepError> {
         let worker = self.session.worker.get()?;
-        let mut files = worker.open_files(&[(key, path.clone())], self.session.cancel)?;
+        let mut files = worker.open_files(vec![(key, path.clone())], self.session.cancel)?;
         Ok(files.pop().expect("a file was asked for"))
     }
 
