@@ -260,19 +260,15 @@ impl Layers {
     }
 
     /// Unpacks into a directory that is no layer yet, and checks the diff ID if one is wanted.
-    fn draft(
-        &self,
-        call: &Call,
-        blob: OwnedFd,
-        wanted: Option<DiffId>,
-    ) -> Result<(Draft<'_>, Unpacked), WorkerError> {
+    fn draft(&self, call: &Call, blob: OwnedFd, wanted: Option<DiffId>) -> Result<(Draft<'_>, Unpacked), WorkerError> {
         let draft = Draft { layers: self, name: self.fresh_name(), kept: false };
         std::fs::create_dir(draft.path()).at("make", draft.path())?;
         let directory = RootDir::open(&draft.path())?;
         let plain = decompress(Box::new(call.watch(File::from(blob)))).at("read", "a layer")?;
         let mut plain = HashReader::new(plain);
         let unpacked = unpack(&mut plain, &directory);
-        let unpacked = unpacked.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
+        let unpacked =
+            unpacked.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
         // The digest is of everything, padding after the end included.
         std::io::copy(&mut plain, &mut std::io::sink()).at("read", "a layer")?;
         let (_, got, _) = plain.finish();
@@ -307,7 +303,8 @@ impl Layers {
             Ok(Box::new(directory.open_file(path)?))
         };
         let written = write_layer(&index, out, &mut open);
-        let written = written.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
+        let written =
+            written.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
         let (mut out, digest, size) = written.finish();
         out.flush().at("write", "a layer's tar")?;
         Ok((DiffId(digest), size))

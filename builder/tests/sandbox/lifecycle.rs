@@ -35,7 +35,8 @@ fn layers(fixture: &Fixture) {
     let first = fixture.commit(shell("echo one > /root/a; rm /bin/yes"), 10);
     assert_eq!(paths(&first), ["/bin", "/bin/yes", "/root", "/root/a"]);
     assert_eq!(first.changes[1].node, Node::Whiteout);
-    let second = RunSpec { stack: vec![BASE, layer(10)], ..shell("cat /root/a; test ! -e /bin/yes && echo two >> /root/a") };
+    let second =
+        RunSpec { stack: vec![BASE, layer(10)], ..shell("cat /root/a; test ! -e /bin/yes && echo two >> /root/a") };
     assert_eq!(paths(&fixture.commit(second, 11)), ["/root", "/root/a"]);
     let third = RunSpec { stack: vec![BASE, layer(10), layer(11)], ..shell("cat /root/a") };
     assert_eq!(fixture.run(third).expect("runs").output, "one\ntwo\n");
@@ -49,14 +50,19 @@ fn stubs(fixture: &Fixture) {
 
 /// Row 7-18.
 fn working_directory(fixture: &Fixture) {
-    let spec = RunSpec { working_directory: TreePath::from("a/b"), ..shell("readlink /proc/self/cwd; stat -c '%a %u:%g' .") };
+    let spec =
+        RunSpec { working_directory: TreePath::from("a/b"), ..shell("readlink /proc/self/cwd; stat -c '%a %u:%g' .") };
     assert_eq!(fixture.run(spec.clone()).expect("runs").output, "/a/b\n755 0:0\n");
     assert_eq!(paths(&fixture.commit(spec, 14)), ["/", "/a", "/a/b"]);
 }
 
 /// Row 7-18.
 fn own_working_directory(fixture: &Fixture) {
-    let spec = RunSpec { working_directory: TreePath::from("w/x"), user: "ann".to_owned(), ..shell("stat -c '%a %u:%g' . ..") };
+    let spec = RunSpec {
+        working_directory: TreePath::from("w/x"),
+        user: "ann".to_owned(),
+        ..shell("stat -c '%a %u:%g' . ..")
+    };
     assert_eq!(fixture.run(spec).expect("runs").output, "755 1000:1000\n755 1000:1000\n");
 }
 
@@ -138,7 +144,8 @@ fn worker_end(fixture: &Fixture) {
         let worker = children_named("lbuild-worker");
         for process in worker {
             if process_tree_has(process, &marker) {
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), nix::sys::signal::Signal::SIGKILL).expect("killed");
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), nix::sys::signal::Signal::SIGKILL)
+                    .expect("killed");
             }
         }
         run.join().expect("joined")
@@ -180,7 +187,11 @@ fn running(marker: &str) -> bool {
 
 fn children_named(name: &str) -> Vec<i32> {
     let own = std::process::id() as i32;
-    processes().iter().filter(|(_, parent, line)| *parent == own && line.starts_with(name)).map(|found| found.0).collect()
+    processes()
+        .iter()
+        .filter(|(_, parent, line)| *parent == own && line.starts_with(name))
+        .map(|found| found.0)
+        .collect()
 }
 
 fn process_tree_has(top: i32, marker: &str) -> bool {
