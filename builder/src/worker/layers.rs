@@ -242,14 +242,16 @@ impl Layers {
     fn wait_for(&self, call: &Call, chain: &[DiffId]) -> Result<LayerKey, WorkerError> {
         let diff_id = *chain.last().expect("a chain has a layer");
         let chain = ChainId::of(chain).expect("a chain has a layer");
-        let mut count = self.published.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = || self.published.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            let seen = *count();
             if let Some(key) = self.present(diff_id, chain)? {
                 return Ok(key);
             }
             call.check()?;
-            let waited = self.published.1.wait_timeout(count, PATIENCE);
-            count = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let nothing_new = |count: &mut u64| *count == seen;
+            // Poisoned or timed out, the next round looks for itself.
+            drop(self.published.1.wait_timeout_while(count(), PATIENCE, nothing_new));
         }
     }
 
