@@ -56,9 +56,8 @@ impl Channel {
     /// # Errors
     /// [`ChannelError::Io`].
     pub fn pair() -> Result<(Self, Self), ChannelError> {
-        let (one, other) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-                .map_err(|errno| failed("make", errno))?;
+        let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(|errno| failed("make", errno))?;
         Ok((Self { socket: one }, Self { socket: other }))
     }
 

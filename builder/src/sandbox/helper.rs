@@ -45,8 +45,7 @@ fn run(channel: &Channel, instructions: &Instructions, secrets: Vec<OwnedFd>) ->
     mount_trees(instructions)?;
     let root = Root::open(&attach::root_directory(&instructions.hidden)).map_err(SandboxError::Setup)?;
     let user = accounts(&root)?.resolve_run_user(&instructions.user)?;
-    root.make_directories(&instructions.working_directory, (user.uid, user.gid))
-        .map_err(|cause| SandboxError::WorkingDirectory { path: instructions.working_directory.clone(), cause })?;
+    make_working_directory(&root, &instructions.working_directory, &user)?;
     let plan = MountPlan::new(instructions);
     let mut stubs = Stubs::default();
     make_stubs(&mut stubs, &plan, &root, instructions)?;
@@ -98,6 +97,14 @@ fn account_file(root: &Root, path: &str) -> Result<Vec<u8>, SandboxError> {
     let mut bytes = Vec::new();
     file.take(LONGEST_ACCOUNT_FILE).read_to_end(&mut bytes).at("read", path).map_err(SandboxError::Setup)?;
     Ok(bytes)
+}
+
+/// Makes the working directory, which stays in the layer (row 7-18).
+fn make_working_directory(root: &Root, path: &TreePath, user: &RunUser) -> Result<(), SandboxError> {
+    root.make_directories(path, (user.uid, user.gid)).map_err(|cause| match cause.errno {
+        Some(libc::EINVAL) => SandboxError::IdNotMapped { what: "user".to_owned(), id: user.uid },
+        _ => SandboxError::WorkingDirectory { path: path.clone(), cause },
+    })
 }
 
 /// Makes the mount points that lie in the root file system itself, not below another mount.

@@ -4,13 +4,14 @@
 use crate::plan::op::Network;
 use crate::sandbox::attach::{self, Sources};
 use crate::sandbox::error::SandboxError;
-use crate::sandbox::message::Instructions;
+use crate::sandbox::message::{Instructions, UserMountSource};
 use crate::sandbox::mounts::MountPlan;
 use crate::sandbox::supply::{Body, SECRET_LIMIT, Supplies, Supply};
 use crate::sandbox::target::Root;
 use crate::sandbox::user::RunUser;
 use crate::sandbox::{capabilities, launch, seccomp};
 use layerfs::io_error::{IoContext, IoError};
+use layerfs::path::TreePath;
 use layerfs::sys::{keyring, network, process};
 use nix::sched::CloneFlags;
 use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
@@ -69,10 +70,8 @@ fn leave_session() -> Result<(), SandboxError> {
 }
 
 fn enter_namespaces(instructions: &Instructions) -> Result<(), IoError> {
-    let mut namespaces = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWCGROUP;
+    let mut namespaces =
+        CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWCGROUP;
     if instructions.network == Network::None {
         namespaces |= CloneFlags::CLONE_NEWNET;
     }
@@ -91,11 +90,7 @@ pub(super) fn make_mounts_private() -> Result<(), IoError> {
     rustix::mount::mount_change("/", flags).at("make private", "/")
 }
 
-fn make_file_systems(
-    instructions: &Instructions,
-    plan: &MountPlan,
-    secrets: Vec<OwnedFd>,
-) -> Result<(), SandboxError> {
+fn make_file_systems(instructions: &Instructions, plan: &MountPlan, secrets: Vec<OwnedFd>) -> Result<(), SandboxError> {
     write_supplies(instructions, secrets)?;
     // Before the old root goes: a new /proc needs an old one that is fully visible, and binds need their sources.
     let sources = Sources::open(plan, instructions)?;
@@ -111,30 +106,39 @@ fn write_supplies(instructions: &Instructions, secrets: Vec<OwnedFd>) -> Result<
     let memory = attach::fresh("tmpfs", &[("mode", "0700".to_owned())], 0).map_err(SandboxError::Setup)?;
     let place = Root::open(&directory).map_err(SandboxError::Setup)?;
     setup("mount", &directory, attach::join(&memory, &place))?;
-    let mut secrets: Vec<Option<OwnedFd>> = secrets.into_iter().map(Some).collect();
+    let secrets = read_secrets(secrets, instructions)?;
     for (number, supply) in supplies.0.iter().enumerate() {
         let body = match &supply.body {
-            Body::Bytes(bytes) => bytes.clone(),
-            Body::Descriptor(number) => read_secret(secrets.get_mut(*number).and_then(Option::take), instructions)?,
+            Body::Bytes(bytes) => bytes,
+            Body::Descriptor(number) => secrets.get(*number).ok_or(SandboxError::Lost)?,
         };
-        write_supply(&directory.join(number.to_string()), supply, &body)?;
+        write_supply(&directory.join(number.to_string()), supply, body)?;
     }
     Ok(())
 }
 
-fn read_secret(descriptor: Option<OwnedFd>, instructions: &Instructions) -> Result<Vec<u8>, SandboxError> {
-    let Some(descriptor) = descriptor else { return Err(SandboxError::Lost) };
-    let mut bytes = Vec::new();
-    let read = File::from(descriptor).take(SECRET_LIMIT + 1).read_to_end(&mut bytes);
-    setup("read", Path::new("a secret"), read)?;
-    if bytes.len() as u64 > SECRET_LIMIT {
-        let target = instructions.mounts.iter().find(|mount| {
-            matches!(mount.source, crate::sandbox::message::UserMountSource::Secret { .. })
-        });
-        let target = target.map(|mount| mount.target.clone()).unwrap_or_default();
-        return Err(SandboxError::SecretTooLarge { target, limit: SECRET_LIMIT });
+/// Reads every secret once: two mounts may show the same one.
+fn read_secrets(descriptors: Vec<OwnedFd>, instructions: &Instructions) -> Result<Vec<Vec<u8>>, SandboxError> {
+    let mut secrets = Vec::with_capacity(descriptors.len());
+    for (number, descriptor) in descriptors.into_iter().enumerate() {
+        let mut bytes = Vec::new();
+        let read = File::from(descriptor).take(SECRET_LIMIT + 1).read_to_end(&mut bytes);
+        setup("read", Path::new("a secret"), read)?;
+        if bytes.len() as u64 > SECRET_LIMIT {
+            return Err(SandboxError::SecretTooLarge {
+                target: secret_target(instructions, number),
+                limit: SECRET_LIMIT,
+            });
+        }
+        secrets.push(bytes);
     }
-    Ok(bytes)
+    Ok(secrets)
+}
+
+fn secret_target(instructions: &Instructions, number: usize) -> TreePath {
+    let shows = |source: &UserMountSource| matches!(source, UserMountSource::Secret { descriptor, .. } if *descriptor == number);
+    let mount = instructions.mounts.iter().find(|mount| shows(&mount.source));
+    mount.map(|mount| mount.target.clone()).unwrap_or_default()
 }
 
 fn write_supply(path: &Path, supply: &Supply, body: &[u8]) -> Result<(), SandboxError> {

@@ -20,8 +20,7 @@ pub(super) fn execute(instructions: &Instructions, user: &RunUser) -> Result<Inf
         message: errno.desc().to_lowercase(),
     };
     let arguments = strings(instructions.arguments.iter().cloned()).map_err(failed)?;
-    let variables =
-        strings(environment.iter().map(|(name, value)| format!("{name}={value}"))).map_err(failed)?;
+    let variables = strings(environment.iter().map(|(name, value)| format!("{name}={value}"))).map_err(failed)?;
     let mut denied = false;
     for candidate in candidates(&program, &environment) {
         let path = CString::new(candidate).map_err(|_| failed(Errno::EINVAL))?;
@@ -46,7 +45,11 @@ fn candidates(program: &str, environment: &[(String, String)]) -> Vec<String> {
     let path = environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
     let directories = path.unwrap_or(DEFAULT_PATH).split(':');
     let directories = directories.map(|directory| if directory.is_empty() { "." } else { directory });
-    if program.is_empty() { Vec::new() } else { directories.map(|directory| format!("{directory}/{program}")).collect() }
+    if program.is_empty() {
+        Vec::new()
+    } else {
+        directories.map(|directory| format!("{directory}/{program}")).collect()
+    }
 }
 
 /// Returns the variables in order, each name once with its last value; PATH and HOME are there.

@@ -41,10 +41,8 @@ impl Supplies {
     /// Returns the files for `instructions`; `resolver` is the host's resolv.conf.
     pub fn new(instructions: &Instructions, resolver: &str) -> Self {
         let own = |text: String, mode| Supply { body: Body::Bytes(text.into_bytes()), mode, uid: 0, gid: 0 };
-        let mut all = vec![
-            own(hosts(&instructions.host_name), 0o644),
-            own(resolv_conf(instructions.network, resolver), 0o644),
-        ];
+        let mut all =
+            vec![own(hosts(&instructions.host_name), 0o644), own(resolv_conf(instructions.network, resolver), 0o644)];
         all.extend(instructions.script.iter().map(|script| own(script.body.clone(), 0o755)));
         for mount in &instructions.mounts {
             if let UserMountSource::Secret { descriptor, mode, uid, gid } = mount.source {

@@ -127,7 +127,8 @@ impl Root {
     fn make_directory(&self, path: &TreePath) -> Result<(), IoError> {
         rustix::fs::mkdirat(&self.descriptor, shown(path), Mode::empty()).at("make", path.to_string())?;
         let mode = Mode::from_raw_mode(0o755);
-        rustix::fs::chmodat(&self.descriptor, shown(path), mode, AtFlags::empty()).at("change mode of", path.to_string())
+        rustix::fs::chmodat(&self.descriptor, shown(path), mode, AtFlags::empty())
+            .at("change mode of", path.to_string())
     }
 
     fn make_file(&self, path: &TreePath) -> Result<(), IoError> {
@@ -181,7 +182,7 @@ fn link_target(found: &OwnedFd) -> rustix::io::Result<Option<Vec<u8>>> {
 type Time = (i64, i64);
 
 fn modified(stat: &Stat) -> Time {
-    (stat.st_mtime as i64, stat.st_mtime_nsec as i64)
+    (stat.st_mtime, stat.st_mtime_nsec as i64)
 }
 
 /// Mount points that were made in the root file system itself, and what is needed to leave no trace of them (rows

@@ -48,9 +48,9 @@ impl SingleReason {
     /// Returns what to do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::NoRanges { user, .. } => format!(
-                "as root: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`"
-            ),
+            Self::NoRanges { user, .. } => {
+                format!("as root: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`")
+            }
             Self::NoTool { .. } => {
                 "install it: `apt-get install uidmap` (Debian, Ubuntu), `dnf install shadow-utils` (Fedora), \
                  `apk add shadow-uidmap` (Alpine)"
@@ -287,7 +287,8 @@ fn ranges_of(file: &str, caller: &Caller) -> Vec<(u32, u32)> {
             continue;
         };
         let fits = u32::checked_add(start, count).is_some();
-        let overlaps = ranges.iter().any(|(other, length)| start < other + length && *other < start.saturating_add(count));
+        let overlaps =
+            ranges.iter().any(|(other, length)| start < other + length && *other < start.saturating_add(count));
         if fits && count > 0 && !overlaps {
             ranges.push((start, count));
         }

@@ -242,14 +242,16 @@ impl Layers {
     fn wait_for(&self, call: &Call, chain: &[DiffId]) -> Result<LayerKey, WorkerError> {
         let diff_id = *chain.last().expect("a chain has a layer");
         let chain = ChainId::of(chain).expect("a chain has a layer");
-        let mut count = self.published.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = || self.published.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            let seen = *count();
             if let Some(key) = self.present(diff_id, chain)? {
                 return Ok(key);
             }
             call.check()?;
-            let waited = self.published.1.wait_timeout(count, PATIENCE);
-            count = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let nothing_new = |count: &mut u64| *count == seen;
+            // Poisoned or timed out, the next round looks for itself.
+            drop(self.published.1.wait_timeout_while(count(), PATIENCE, nothing_new));
         }
     }
 
@@ -260,19 +262,15 @@ impl Layers {
     }
 
     /// Unpacks into a directory that is no layer yet, and checks the diff ID if one is wanted.
-    fn draft(
-        &self,
-        call: &Call,
-        blob: OwnedFd,
-        wanted: Option<DiffId>,
-    ) -> Result<(Draft<'_>, Unpacked), WorkerError> {
+    fn draft(&self, call: &Call, blob: OwnedFd, wanted: Option<DiffId>) -> Result<(Draft<'_>, Unpacked), WorkerError> {
         let draft = Draft { layers: self, name: self.fresh_name(), kept: false };
         std::fs::create_dir(draft.path()).at("make", draft.path())?;
         let directory = RootDir::open(&draft.path())?;
         let plain = decompress(Box::new(call.watch(File::from(blob)))).at("read", "a layer")?;
         let mut plain = HashReader::new(plain);
         let unpacked = unpack(&mut plain, &directory);
-        let unpacked = unpacked.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
+        let unpacked =
+            unpacked.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
         // The digest is of everything, padding after the end included.
         std::io::copy(&mut plain, &mut std::io::sink()).at("read", "a layer")?;
         let (_, got, _) = plain.finish();
@@ -307,7 +305,8 @@ impl Layers {
             Ok(Box::new(directory.open_file(path)?))
         };
         let written = write_layer(&index, out, &mut open);
-        let written = written.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
+        let written =
+            written.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
         let (mut out, digest, size) = written.finish();
         out.flush().at("write", "a layer's tar")?;
         Ok((DiffId(digest), size))

@@ -140,13 +140,7 @@ impl Runner {
         Ok(Prepared { root, below, instructions, _held })
     }
 
-    fn instructions(
-        &self,
-        spec: &RunSpec,
-        root: &Active,
-        hidden: PathBuf,
-        mounts: Vec<UserMount>,
-    ) -> Instructions {
+    fn instructions(&self, spec: &RunSpec, root: &Active, hidden: PathBuf, mounts: Vec<UserMount>) -> Instructions {
         Instructions {
             root: root.instructions.clone(),
             hidden,
@@ -184,12 +178,7 @@ impl Runner {
     }
 
     /// Starts the helper and passes on what the command says, until it ends.
-    fn execute(
-        &self,
-        call: &Call,
-        instructions: &Instructions,
-        secrets: Vec<OwnedFd>,
-    ) -> Result<Exit, WorkerError> {
+    fn execute(&self, call: &Call, instructions: &Instructions, secrets: Vec<OwnedFd>) -> Result<Exit, WorkerError> {
         let (channel, far) = Channel::pair()?;
         let (output, output_end) = std::io::pipe().at("make", "pipe")?;
         let (errors, errors_end) = std::io::pipe().at("make", "pipe")?;
@@ -201,7 +190,8 @@ impl Runner {
         let secrets_borrowed: Vec<BorrowedFd<'_>> = secrets.iter().map(AsFd::as_fd).collect();
         let sent = channel.send(instructions, &secrets_borrowed);
         drop(secrets);
-        let mut watch = Watch { call, channel: &channel, output: Some(output.into()), errors: Some(errors.into()), report: None };
+        let mut watch =
+            Watch { call, channel: &channel, output: Some(output.into()), errors: Some(errors.into()), report: None };
         let watched = sent.map_err(WorkerError::from).and_then(|()| watch.until_end());
         let report = watch.report.take();
         finish(&channel, &mut helper)?;

@@ -52,6 +52,10 @@ pub(super) fn serve(control: Channel, startup: Startup) -> ! {
 
 impl Service {
     fn open(startup: &Startup) -> Result<Self, IoError> {
+        for directory in ["tmp", "mounts"] {
+            let path = startup.store.join(directory);
+            std::fs::create_dir_all(&path).at("make", &path)?;
+        }
         let layers = Layers::open(&startup.store, &startup.map)?;
         let runner = Runner::new(&startup.store, &startup.map, startup.tier, Program::copy()?);
         Ok(Self { store: startup.store.clone(), layers, runner })
@@ -114,7 +118,7 @@ impl Service {
         for path in paths {
             call.check()?;
             let top = self.store.join(own_path(path)?.as_os_str());
-            for entry in walkdir::WalkDir::new(&top) {
+            for entry in walkdir::WalkDir::new(&top).follow_root_links(false) {
                 // What went away meanwhile takes no room.
                 let Ok(entry) = entry else { continue };
                 bytes += entry.metadata().map_err(std::io::Error::from).at("stat", entry.path())?.blocks() * 512;
@@ -128,8 +132,11 @@ impl Service {
 fn own_path(path: &str) -> Result<TreePath, WorkerError> {
     let normal = TreePath::from(path);
     let mut components = normal.components();
-    let own = matches!(components.next(), Some(b"layers" | b"mounts" | b"tmp"));
-    if own && components.next().is_some() { Ok(normal.clone()) } else { Err(WorkerError::ForeignPath(path.to_owned())) }
+    let own = matches!(components.next(), Some(b"layers" | b"mounts" | b"tmp")) && components.next().is_some();
+    if own && normal.as_bytes() == path.as_bytes() {
+        return Ok(normal.clone());
+    }
+    Err(WorkerError::ForeignPath(path.to_owned()))
 }
 
 #[cfg(test)]

@@ -136,8 +136,11 @@ fn base() -> File {
     add_file(&mut tar, "bin/su", &std::fs::read(BUSYBOX).expect("busybox-static is installed"), 0o4755);
     add_file(&mut tar, "bin/denied", b"x", 0o644);
     add_file(&mut tar, "bin/nonsense", b"\0\0\0\0", 0o755);
-    for name in ["cat", "chmod", "env", "grep", "head", "hostname", "id", "kill", "ls", "mkdir", "mknod", "mount", "ps",
-        "readlink", "rm", "sed", "sh", "sleep", "stat", "touch", "true", "umount", "wc", "yes", "ip", "sort", "chown", "dd"] {
+    for name in [
+        "cat", "chmod", "env", "grep", "head", "hostname", "id", "kill", "ls", "mkdir", "mknod", "mount", "ps",
+        "readlink", "rm", "sed", "sh", "sleep", "stat", "touch", "true", "umount", "wc", "yes", "ip", "sort", "chown",
+        "dd",
+    ] {
         let link = metadata(Kind::Symlink { target: b"busybox"[..].into() }, 0o777);
         tar.inode(&TreePath::from(format!("bin/{name}").as_str()), &link, &mut empty).expect("written");
     }

@@ -8,14 +8,19 @@ use builder::worker::WorkerError;
 use builder::worker::protocol::Exit;
 use layerfs::cancel::Cancel;
 use layerfs::change::Node;
+use layerfs::digest::{ChainId, DiffId, Digest};
 use layerfs::index::LayerIndex;
+use layerfs::layer::LayerKey;
+use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
-use std::io::Read;
+use layerfs::tar::TarWriter;
+use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 pub const TESTS: &[Test] = &[
     ("userns_layer_holds_what_the_command_did", layers),
+    ("userns_layers_of_images_are_unpacked_once", unpacking),
     ("userns_stubs_are_not_in_the_layer", stubs),
     ("userns_working_directory_is_made", working_directory),
     ("subid_working_directory_is_the_users", own_working_directory),
@@ -35,10 +40,55 @@ fn layers(fixture: &Fixture) {
     let first = fixture.commit(shell("echo one > /root/a; rm /bin/yes"), 10);
     assert_eq!(paths(&first), ["/bin", "/bin/yes", "/root", "/root/a"]);
     assert_eq!(first.changes[1].node, Node::Whiteout);
-    let second = RunSpec { stack: vec![BASE, layer(10)], ..shell("cat /root/a; test ! -e /bin/yes && echo two >> /root/a") };
+    let second =
+        RunSpec { stack: vec![BASE, layer(10)], ..shell("cat /root/a; test ! -e /bin/yes && echo two >> /root/a") };
     assert_eq!(paths(&fixture.commit(second, 11)), ["/root", "/root/a"]);
     let third = RunSpec { stack: vec![BASE, layer(10), layer(11)], ..shell("cat /root/a") };
     assert_eq!(fixture.run(third).expect("runs").output, "one\ntwo\n");
+}
+
+/// A layer that leans on another waits for it; many who ask get one; another diff ID is refused.
+fn unpacking(fixture: &Fixture) {
+    let cancel = Cancel::new().expect("a cancel");
+    let (lower, upper) = (tar(&[("d", None), ("d/a", Some("a"))]), tar(&[("d/b", Some("b"))]));
+    let ids = [&lower, &upper].map(|bytes| DiffId(Digest::of(bytes)));
+    let unpack = |bytes: &[u8], number: usize| {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        file.rewind().expect("rewound");
+        let chain = ChainId::of(&ids[..=number]).expect("a chain");
+        fixture.worker.unpack(file.as_fd(), ids[number], chain, ids[..number].to_vec(), &cancel)
+    };
+    assert!(matches!(unpack(&upper, 0), Err(WorkerError::DiffIdMismatch { .. })));
+    std::thread::scope(|scope| {
+        let tops: Vec<_> = (0..3).map(|_| scope.spawn(|| unpack(&upper, 1))).collect();
+        std::thread::sleep(Duration::from_millis(50));
+        let bottoms: Vec<_> = (0..3).map(|_| scope.spawn(|| unpack(&lower, 0))).collect();
+        for bottom in bottoms {
+            assert_eq!(bottom.join().expect("joined"), Ok(LayerKey::Diff(ids[0])));
+        }
+        for top in tops {
+            let chain = ChainId::of(&ids).expect("a chain");
+            assert_eq!(top.join().expect("joined"), Ok(LayerKey::Chain(chain)));
+        }
+    });
+    let chain = LayerKey::Chain(ChainId::of(&ids).expect("a chain"));
+    let spec = RunSpec { stack: vec![BASE, LayerKey::Diff(ids[0]), chain], ..shell("cat /d/a /d/b; stat -c %a /d") };
+    assert_eq!(fixture.run(spec).expect("runs").output, "ab700\n");
+}
+
+/// Returns a plain tar of directories (0700) and files.
+fn tar(entries: &[(&str, Option<&str>)]) -> Vec<u8> {
+    let mut tar = TarWriter::new(Vec::new());
+    for (path, text) in entries {
+        let kind = text.map_or(Kind::Directory, |text| Kind::File { size: text.len() as u64 });
+        let mode = if text.is_some() { 0o644 } else { 0o700 };
+        let metadata =
+            Metadata { kind, mode, uid: 0, gid: 0, mtime: Timestamp::from_seconds(7), xattrs: Xattrs::new() };
+        let mut content = text.unwrap_or_default().as_bytes();
+        tar.inode(&TreePath::from(*path), &metadata, &mut content).expect("written");
+    }
+    tar.finish().expect("the tar is written")
 }
 
 /// Rows 1.7-4, 7-20.
@@ -49,14 +99,19 @@ fn stubs(fixture: &Fixture) {
 
 /// Row 7-18.
 fn working_directory(fixture: &Fixture) {
-    let spec = RunSpec { working_directory: TreePath::from("a/b"), ..shell("readlink /proc/self/cwd; stat -c '%a %u:%g' .") };
+    let spec =
+        RunSpec { working_directory: TreePath::from("a/b"), ..shell("readlink /proc/self/cwd; stat -c '%a %u:%g' .") };
     assert_eq!(fixture.run(spec.clone()).expect("runs").output, "/a/b\n755 0:0\n");
     assert_eq!(paths(&fixture.commit(spec, 14)), ["/", "/a", "/a/b"]);
 }
 
 /// Row 7-18.
 fn own_working_directory(fixture: &Fixture) {
-    let spec = RunSpec { working_directory: TreePath::from("w/x"), user: "ann".to_owned(), ..shell("stat -c '%a %u:%g' . ..") };
+    let spec = RunSpec {
+        working_directory: TreePath::from("w/x"),
+        user: "ann".to_owned(),
+        ..shell("stat -c '%a %u:%g' . ..")
+    };
     assert_eq!(fixture.run(spec).expect("runs").output, "755 1000:1000\n755 1000:1000\n");
 }
 
@@ -138,7 +193,8 @@ fn worker_end(fixture: &Fixture) {
         let worker = children_named("lbuild-worker");
         for process in worker {
             if process_tree_has(process, &marker) {
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), nix::sys::signal::Signal::SIGKILL).expect("killed");
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), nix::sys::signal::Signal::SIGKILL)
+                    .expect("killed");
             }
         }
         run.join().expect("joined")
@@ -180,7 +236,11 @@ fn running(marker: &str) -> bool {
 
 fn children_named(name: &str) -> Vec<i32> {
     let own = std::process::id() as i32;
-    processes().iter().filter(|(_, parent, line)| *parent == own && line.starts_with(name)).map(|found| found.0).collect()
+    processes()
+        .iter()
+        .filter(|(_, parent, line)| *parent == own && line.starts_with(name))
+        .map(|found| found.0)
+        .collect()
 }
 
 fn process_tree_has(top: i32, marker: &str) -> bool {

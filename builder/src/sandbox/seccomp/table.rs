@@ -5,6 +5,7 @@ const NONE: i32 = -1;
 
 /// Columns of [`ALLOWED`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "each architecture uses columns of its own")]
 pub(super) enum Table {
     /// x86_64, 64-bit calls.
     X86_64 = 0,
