@@ -165,10 +165,11 @@ impl Attempt<'_> {
     /// Returns the image of a finished target: every layer as a blob in the store, and the config.
     fn finish(&self, shelf: &Shelf<'_>, state: &State) -> Result<FinishedImage, BuildError> {
         let layers = shelf.blobs(&state.stack)?;
-        let base = match assemble::chain(self.plan, self.plan.target).first().map(|stage| &self.plan.stages[*stage].base) {
-            Some(PlanBase::Image(number)) => Some(&self.bases.images[*number].image.config),
-            _ => None,
-        };
+        let base =
+            match assemble::chain(self.plan, self.plan.target).first().map(|stage| &self.plan.stages[*stage].base) {
+                Some(PlanBase::Image(number)) => Some(&self.bases.images[*number].image.config),
+                _ => None,
+            };
         let built = assembled(&state.stack, &layers);
         let config = assemble::image_config(self.plan, self.plan.target, base, &built)?;
         Ok(FinishedImage::new(config, layers, BTreeMap::new()))

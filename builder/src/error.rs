@@ -10,8 +10,8 @@ use crate::plan::PlanError;
 use crate::progress::StepId;
 use crate::resolve::BaseError;
 use crate::source::Span;
-use crate::worker::WorkerStartError;
 use crate::worker::WorkerError;
+use crate::worker::WorkerStartError;
 use crate::worker::protocol::Exit;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
@@ -116,7 +116,8 @@ impl Diagnose for StoreError {
 }
 
 fn full_disk(message: String) -> Diagnostic {
-    Diagnostic::error(message).help("free some space, `lbuild prune` does; or put the store elsewhere with `--root DIR`")
+    Diagnostic::error(message)
+        .help("free some space, `lbuild prune` does; or put the store elsewhere with `--root DIR`")
 }
 
 /// What can go wrong with a build.

@@ -100,11 +100,7 @@ fn source_of(needed: &NeededImage, request: &BuildRequest, store: &Store) -> Res
     }
 }
 
-fn in_store(
-    needed: &NeededImage,
-    reference: &ImageRef,
-    store: &Store,
-) -> Result<Arc<dyn ImageSource>, BaseError> {
+fn in_store(needed: &NeededImage, reference: &ImageRef, store: &Store) -> Result<Arc<dyn ImageSource>, BaseError> {
     let found = store.refs().get(reference).map_err(|error| BaseError::Source {
         name: needed.name.clone(),
         location: "the store".to_owned(),

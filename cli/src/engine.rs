@@ -46,12 +46,7 @@ pub struct Pruned {
 ///
 /// # Errors
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
-pub fn build(
-    request: &BuildRequest,
-    root: &Path,
-    sink: &dyn ProgressSink,
-    cancel: &Cancel,
-) -> Result<Digest, Failure> {
+pub fn build(request: &BuildRequest, root: &Path, sink: &dyn ProgressSink, cancel: &Cancel) -> Result<Digest, Failure> {
     let result = builder::build(request, &open(root)?, sink, cancel);
     result.map(|built| built.id).map_err(|error| of_build(&error))
 }

@@ -88,7 +88,8 @@ impl RefTable {
     /// # Errors
     /// As [`Self::get`].
     pub fn remove_all(&self, manifest: &Digest) -> Result<Vec<ImageRef>, StoreError> {
-        let names = self.list()?.into_iter().filter(|(_, named)| named.digest == *manifest).map(|(name, _)| name).collect();
+        let names =
+            self.list()?.into_iter().filter(|(_, named)| named.digest == *manifest).map(|(name, _)| name).collect();
         self.change(|entries| entries.retain(|entry| entry.digest != *manifest))?;
         Ok(names)
     }
@@ -222,8 +223,11 @@ mod tests {
         let (directory, table) = table();
         table.set(&[name("alpine_fedora"), name("quay.io/a/b:2")], &manifest("1")).expect("set");
         let index = parse_index(&directory.path().join("index.json")).expect("an index");
-        let shown: Vec<_> =
-            index.manifests.iter().map(|e| (e.annotations[REF_NAME].as_str(), e.annotations[FULL_NAME].as_str())).collect();
+        let shown: Vec<_> = index
+            .manifests
+            .iter()
+            .map(|e| (e.annotations[REF_NAME].as_str(), e.annotations[FULL_NAME].as_str()))
+            .collect();
         let full = "docker.io/library/alpine_fedora:latest";
         assert_eq!(
             shown,

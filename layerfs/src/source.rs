@@ -28,41 +28,70 @@ pub trait ImageSource: Debug + Send + Sync {
 
 /// STUB
 #[derive(Debug)]
-pub struct StoreSource { store: crate::store::Store, manifest: Descriptor }
+pub struct StoreSource {
+    store: crate::store::Store,
+    manifest: Descriptor,
+}
 impl StoreSource {
     /// x
-    pub fn new(store: crate::store::Store, manifest: Descriptor) -> Self { Self { store, manifest } }
+    pub fn new(store: crate::store::Store, manifest: Descriptor) -> Self {
+        Self { store, manifest }
+    }
 }
 impl ImageSource for StoreSource {
-    fn resolve(&self, _platform: &Platform) -> Result<Image, StoreError> { self.store.image(&self.manifest.digest) }
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> { Ok(Box::new(self.store.blobs().open(&blob.digest)?)) }
-    fn location(&self) -> String { "the store".into() }
+    fn resolve(&self, _platform: &Platform) -> Result<Image, StoreError> {
+        self.store.image(&self.manifest.digest)
+    }
+    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> {
+        Ok(Box::new(self.store.blobs().open(&blob.digest)?))
+    }
+    fn location(&self) -> String {
+        "the store".into()
+    }
 }
 /// STUB
 #[derive(Debug)]
-pub struct LayoutSource { dir: std::path::PathBuf }
+pub struct LayoutSource {
+    dir: std::path::PathBuf,
+}
 impl LayoutSource {
     /// x
-    pub fn new(dir: std::path::PathBuf, _reference: Option<String>) -> Self { Self { dir } }
-    fn blobs(&self) -> crate::blobs::DiskBlobs { crate::blobs::DiskBlobs::new(&self.dir.join("blobs/sha256"), &self.dir) }
+    pub fn new(dir: std::path::PathBuf, _reference: Option<String>) -> Self {
+        Self { dir }
+    }
+    fn blobs(&self) -> crate::blobs::DiskBlobs {
+        crate::blobs::DiskBlobs::new(&self.dir.join("blobs"), &self.dir)
+    }
 }
 impl ImageSource for LayoutSource {
     fn resolve(&self, _platform: &Platform) -> Result<Image, StoreError> {
         let index = crate::image::Index::parse(&std::fs::read(self.dir.join("index.json")).unwrap()).unwrap();
         crate::store::read_image(&self.blobs(), &index.manifests[0].digest)
     }
-    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> { Ok(Box::new(self.blobs().open(&blob.digest)?)) }
-    fn location(&self) -> String { "layout".into() }
+    fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> {
+        Ok(Box::new(self.blobs().open(&blob.digest)?))
+    }
+    fn location(&self) -> String {
+        "layout".into()
+    }
 }
 /// STUB
 #[derive(Debug)]
 pub struct DockerArchiveSource;
 impl DockerArchiveSource {
     /// x
-    pub fn new(_file: std::path::PathBuf, _tag: Option<String>) -> Self { Self }
+    pub fn new(_file: std::path::PathBuf, _tag: Option<String>) -> Self {
+        Self
+    }
 }
 impl ImageSource for DockerArchiveSource {
-    fn resolve(&self, _platform: &Platform) -> Result<Image, StoreError> { todo!() }
-    fn open(&self, _blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> { todo!() }
-    fn location(&self) -> String { "archive".into() }
+    fn resolve(&self, _platform: &Platform) -> Result<Image, StoreError> {
+        todo!()
+    }
+    fn open(&self, _blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError> {
+        todo!()
+    }
+    fn location(&self) -> String {
+        "archive".into()
+    }
 }

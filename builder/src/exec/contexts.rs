@@ -80,9 +80,10 @@ impl Contexts {
     /// # Errors
     /// The operating system's.
     pub fn save(&self, now: Timestamp) -> io::Result<()> {
-        self.main.iter().chain(self.named.values()).try_for_each(|opened| {
-            opened.memo.save(&self.memos, &opened.name, now)
-        })
+        self.main
+            .iter()
+            .chain(self.named.values())
+            .try_for_each(|opened| opened.memo.save(&self.memos, &opened.name, now))
     }
 }
 

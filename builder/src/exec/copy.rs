@@ -106,12 +106,7 @@ impl Session<'_> {
     }
 
     /// Writes a planned layer as a blob of the store, with its index and diff ID under `key`.
-    fn write_blob(
-        &self,
-        plan: CopyPlan,
-        tree: &dyn SourceTree,
-        key: LayerKey,
-    ) -> Result<(), StepError> {
+    fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
         let mut blob = self.store.blobs().create()?;
         let (writer, index) = write_layer(plan, tree, HashWriter::new(blob.file()))?;
         let (_, digest, size) = writer.finish();

@@ -37,8 +37,7 @@ impl Session<'_> {
                 bind_digests.push(self.mount_digest(from, source)?);
             }
         }
-        let inputs =
-            RunInputs { tier: self.settings.tier, platform: &self.plan.platform, bind_digests: &bind_digests };
+        let inputs = RunInputs { tier: self.settings.tier, platform: &self.plan.platform, bind_digests: &bind_digests };
         Ok(key::run_key(parent, run, &inputs))
     }
 
@@ -46,7 +45,9 @@ impl Session<'_> {
     fn copy_digest(&self, stage: usize, at: usize, copy: &CopyOp) -> Result<Digest, StepError> {
         match &copy.from {
             From::Image(number) => Ok(self.image_digest(*number, &copy.sources)),
-            From::Stage(source) => self.stage_digest(*source, &copy.sources, || Ok(self.selected(stage, at, copy)?.digest)),
+            From::Stage(source) => {
+                self.stage_digest(*source, &copy.sources, || Ok(self.selected(stage, at, copy)?.digest))
+            }
             From::Context | From::NamedContext(_) | From::Scratch => Ok(self.selected(stage, at, copy)?.digest),
         }
     }
@@ -84,9 +85,7 @@ impl Session<'_> {
     pub(super) fn layers_of(&self, from: &From) -> Vec<Layer> {
         match from {
             From::Image(number) => self.base_layers(*number),
-            From::Stage(stage) => {
-                self.cells[*stage].peek().expect("what a step reads has ended before it runs").stack
-            }
+            From::Stage(stage) => self.cells[*stage].peek().expect("what a step reads has ended before it runs").stack,
             From::Context | From::NamedContext(_) | From::Scratch => Vec::new(),
         }
     }

@@ -25,8 +25,9 @@ impl Pins {
     /// contradicts itself.
     pub fn take(&mut self, record: &Record) -> bool {
         let chain = chain_of(record);
-        let agrees =
-            |(key, execution): &(CacheKey, ExecutionId)| self.records.get(key).is_none_or(|r| r.execution == *execution);
+        let agrees = |(key, execution): &(CacheKey, ExecutionId)| {
+            self.records.get(key).is_none_or(|r| r.execution == *execution)
+        };
         if built(record).collect::<Vec<_>>() != chain.iter().map(|link| link.1).collect::<Vec<_>>()
             || !chain.iter().all(agrees)
         {

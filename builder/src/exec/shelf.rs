@@ -4,8 +4,8 @@ use crate::bases::Bases;
 use crate::error::StepError;
 use crate::exec::lazy_worker::LazyWorker;
 use crate::worker::Worker;
-use layerfs::descriptor::{Descriptor, media_type};
 use layerfs::blobs::BlobStore;
+use layerfs::descriptor::{Descriptor, media_type};
 use layerfs::digest::{ChainId, DiffId, Digest};
 use layerfs::directories::LayerDirectories;
 use layerfs::export::ExportLayer;
@@ -116,7 +116,13 @@ impl<'a> Shelf<'a> {
                     self.import(blob)?;
                     let file = self.store.blobs().open(&blob.digest)?;
                     let chain = chain_of(below, *diff_id);
-                    Ok(self.worker.get()?.unpack(file.as_fd(), *diff_id, chain, below.to_vec(), self.worker.cancel())?)
+                    Ok(self.worker.get()?.unpack(
+                        file.as_fd(),
+                        *diff_id,
+                        chain,
+                        below.to_vec(),
+                        self.worker.cancel(),
+                    )?)
                 })
             }
             Layer::Built { execution, .. } => {

@@ -76,11 +76,7 @@ impl Session<'_> {
     }
 
     /// Returns where a stage begins; nothing if the stage it starts from has no end (yet).
-    fn base_state(
-        &self,
-        stage: usize,
-        end: impl Fn(&crate::exec::state::StageCell) -> Option<State>,
-    ) -> Option<State> {
+    fn base_state(&self, stage: usize, end: impl Fn(&crate::exec::state::StageCell) -> Option<State>) -> Option<State> {
         match self.plan.stages[stage].base {
             PlanBase::Scratch => Some(State::base(key::scratch_key(&self.plan.platform).0, Vec::new())),
             PlanBase::Stage(below) => end(&self.cells[below]),
@@ -197,8 +193,10 @@ fn stages_read(op: &Op) -> impl Iterator<Item = usize> {
         Op::Run(run) => run.mounts.iter().filter_map(|mount| mount_source(&mount.kind)).collect(),
         Op::Workdir(_) => Vec::new(),
     };
-    let stages: Vec<usize> =
-        sources.into_iter().filter_map(|from| if let From::Stage(stage) = from { Some(*stage) } else { None }).collect();
+    let stages: Vec<usize> = sources
+        .into_iter()
+        .filter_map(|from| if let From::Stage(stage) = from { Some(*stage) } else { None })
+        .collect();
     stages.into_iter()
 }
 

@@ -9,7 +9,7 @@ use crate::ui::bytes;
 
 /// Removes what no image needs, and says how much that was.
 pub fn run(args: &PruneArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let pruned = engine::prune(&scene.root, args.all)?;
+    let pruned = engine::prune(&scene.root, args.all, &scene.cancel)?;
     print(&format!("removed {} objects, {}\n", pruned.objects, bytes(pruned.bytes)))?;
     Ok(Exit::Success)
 }

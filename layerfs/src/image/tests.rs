@@ -134,11 +134,9 @@ fn an_index_gives_the_best_platform_6_8() {
         entry(4, "application/x", Some("linux/arm64")),
         entry(5, media_type::OCI_MANIFEST, Some("linux/amd64")),
     ]);
-    for (wish, wanted) in [
-        ("linux/amd64", vec![1, 5, 3]),
-        ("linux/amd64/v3", vec![2, 1, 5, 3]),
-        ("linux/arm64", vec![3]),
-    ] {
+    for (wish, wanted) in
+        [("linux/amd64", vec![1, 5, 3]), ("linux/amd64/v3", vec![2, 1, 5, 3]), ("linux/arm64", vec![3])]
+    {
         let wish = wish.parse().expect("a platform");
         let found: Vec<Digest> = index.candidates(&wish).iter().map(|entry| entry.digest).collect();
         assert_eq!(found, wanted.iter().map(|&number: &u8| Digest::of([number])).collect::<Vec<_>>(), "{wish}");
