@@ -3,6 +3,7 @@
 use crate::assemble::{self, AssembledLayer};
 use crate::bases::Bases;
 use crate::cache::{CacheBackend, LocalCache};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Contexts, LazyWorker, Parts, Session, Settings, Shelf, State};
@@ -50,6 +51,7 @@ pub fn build(
         sink.event(Event::Warning(warning));
     }
     sink.event(Event::PlanReady { steps: step_names(&plan) });
+    let began = now();
     let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
     let cache = LocalCache::new(store);
     loop {
@@ -57,7 +59,10 @@ pub fn build(
         match attempt.run(cancel) {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
             Err(_) if cancel.is_cancelled() => return Err(BuildError::Cancelled),
-            other => return other,
+            other => {
+                remember(&contexts, began, sink);
+                return other;
+            }
         }
     }
 }
@@ -70,6 +75,14 @@ fn strike(cache: &dyn CacheBackend, error: BuildError) -> Result<(), BuildError>
         Ok(0) => Err(error),
         Ok(_) => Ok(()),
         Err(error) => Err(BuildError::Output(error.into())),
+    }
+}
+
+/// Keeps what was learned of the context's files. Without it the next build reads them again, which is no reason to fail.
+fn remember(contexts: &Contexts, began: Timestamp, sink: &dyn ProgressSink) {
+    if let Err(error) = contexts.save(began) {
+        let text = format!("the digests of the context's files could not be kept for the next build: {error}");
+        sink.event(Event::Warning(Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }));
     }
 }
 

@@ -75,15 +75,15 @@ impl Contexts {
         self.get(from).map_or(&self.nothing, |opened| &opened.memo)
     }
 
-    /// Keeps what was learned of the files that were read, for the next build.
+    /// Keeps what was learned of the files that were read since `began`, for the next build.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn save(&self, now: Timestamp) -> io::Result<()> {
+    pub fn save(&self, began: Timestamp) -> io::Result<()> {
         self.main
             .iter()
             .chain(self.named.values())
-            .try_for_each(|opened| opened.memo.save(&self.memos, &opened.name, now))
+            .try_for_each(|opened| opened.memo.save(&self.memos, &opened.name, began))
     }
 }
 
