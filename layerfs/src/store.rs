@@ -1,1 +1,342 @@
 //! [`Store`]: an OCI image layout with what lbuild keeps beside it.
+//!
+//! ```text
+//! oci-layout index.json blobs/sha256/   an OCI image layout: others may read it, never write it
+//! lbuild-store.json                     version of all the rest
+//! layers/<id map>/                      layer directories            index/    indexes and diff IDs of layers
+//! cache/                                records                      derived/  compressed forms of layers
+//! sparse/                               images without all blobs     mounts/   cache mounts
+//! leases/                               what running builds hold     tmp/      files and directories being made
+//! index.lock gc.lock
+//! ```
+//! What is below `layers/`, `mounts/` and `tmp/` may belong to other ids than the user's and is deleted through the worker.
+
+mod fsck;
+mod gc;
+mod reach;
+#[cfg(test)]
+mod tests;
+
+pub use fsck::{Counts, FsckReport};
+pub use gc::{GcOptions, GcReport, Remover};
+pub use reach::Reach;
+
+use crate::blobs::{BlobStore, DiskBlobs};
+use crate::descriptor::{Descriptor, is_manifest};
+use crate::digest::Digest;
+use crate::directories::LayerDirectories;
+use crate::error::StoreError;
+use crate::image::{Image, Manifest};
+use crate::indexes::IndexStore;
+use crate::io_error::{IoContext, IoError};
+use crate::lease::{Lease, LeaseTable};
+use crate::platform::Platform;
+use crate::reference::ImageRef;
+use crate::refs::RefTable;
+use crate::sealed::{self, Durability};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Version of the store's layout; a store of a newer one is refused.
+pub const STORE_VERSION: u64 = 1;
+/// Longest manifest that is read, in bytes.
+pub const LONGEST_MANIFEST: u64 = 8 << 20;
+/// Longest image config that is read, in bytes.
+pub const LONGEST_CONFIG: u64 = 16 << 20;
+
+const VERSION_FILE: &str = "lbuild-store.json";
+const LAYOUT_FILE: &str = "oci-layout";
+/// The content of `oci-layout` (image-spec image-layout.md).
+pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const DIRECTORIES: [&str; 10] =
+    ["blobs", "blobs/sha256", "layers", "index", "cache", "derived", "sparse", "mounts", "tmp", "leases"];
+
+/// An OCI image layout with what lbuild keeps beside it. Clones are the same store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+    blobs: DiskBlobs,
+    refs: RefTable,
+    indexes: IndexStore,
+    leases: LeaseTable,
+}
+
+/// An image of the store, as `lbuild images` lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSummary {
+    /// Its names, sorted.
+    pub names: Vec<ImageRef>,
+    /// The image ID: the config's digest.
+    pub id: Digest,
+    /// The manifest.
+    pub manifest: Digest,
+    /// When it was made, RFC 3339, if it says.
+    pub created: Option<String>,
+    /// Its platform.
+    pub platform: Platform,
+    /// Bytes of manifest, config and layers as stored.
+    pub size: u64,
+}
+
+impl Store {
+    /// Opens the store in `root`, which is made if it is missing or empty.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAStore`], [`StoreError::NewerStore`], [`StoreError::Unusable`].
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let unusable = |source| StoreError::Unusable { path: root.to_owned(), source };
+        let root = std::path::absolute(root).at("find", root).map_err(unusable)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&root).at("create", &root).map_err(unusable)?;
+        rustix::fs::access(&root, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+            .at("write", &root)
+            .map_err(unusable)?;
+        let store = Self::at(root.clone());
+        match store.version()? {
+            Some(STORE_VERSION) => Ok(store),
+            Some(found) => Err(StoreError::NewerStore { path: root, found, known: STORE_VERSION }),
+            None => store.create().map(|()| store),
+        }
+    }
+
+    fn at(root: PathBuf) -> Self {
+        let temporary = root.join("tmp");
+        Self {
+            blobs: DiskBlobs::new(&root.join("blobs"), &temporary),
+            refs: RefTable::new(&root, &temporary),
+            indexes: IndexStore::new(&root.join("index"), &temporary),
+            leases: LeaseTable::new(&root.join("leases"), &temporary),
+            root,
+        }
+    }
+
+    /// Returns the version that the store states; nothing if there is no store.
+    fn version(&self) -> Result<Option<u64>, StoreError> {
+        let path = self.root.join(VERSION_FILE);
+        let text = match fs::read(&path).at("read", &path) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            other => other?,
+        };
+        let json: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+        match json.as_ref().and_then(|json| json.get("version")).and_then(serde_json::Value::as_u64) {
+            Some(version) => Ok(Some(version)),
+            None => {
+                Err(StoreError::NotAStore { path: self.root.clone(), why: format!("`{VERSION_FILE}` states no version") })
+            }
+        }
+    }
+
+    /// Makes the layout; several processes may try at once. The version comes last: with it the store is whole.
+    fn create(&self) -> Result<(), StoreError> {
+        let _turn = lock(&self.root, File::open(&self.root))?;
+        if self.version()?.is_some() {
+            return Ok(());
+        }
+        self.refuse_foreign()?;
+        for name in DIRECTORIES {
+            let path = self.root.join(name);
+            DirBuilder::new().recursive(true).mode(0o700).create(&path).at("create", &path)?;
+        }
+        self.refs.create()?;
+        let version = format!("{{\"version\":{STORE_VERSION}}}\n");
+        for (name, bytes) in [(LAYOUT_FILE, LAYOUT), (VERSION_FILE, version.as_bytes())] {
+            sealed::replace(&self.root.join(name), &self.root.join("tmp"), bytes, Durability::Durable)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a directory that holds anything that a store being made does not.
+    fn refuse_foreign(&self) -> Result<(), StoreError> {
+        let own = |name: &str| DIRECTORIES.contains(&name) || matches!(name, "index.json" | "index.lock" | LAYOUT_FILE);
+        let names = sealed::names(&self.root)?;
+        // All of an image layout and nothing of a store: another tool's.
+        let begun = names.is_empty() || names.iter().any(|name| name == "leases" || name == "tmp" || name == "layers");
+        match names.iter().find(|name| !own(name)) {
+            None if begun || !names.iter().any(|name| name == "index.json") => Ok(()),
+            None => {
+                Err(StoreError::NotAStore { path: self.root.clone(), why: "it is an image layout of another tool".into() })
+            }
+            Some(name) => Err(StoreError::NotAStore { path: self.root.clone(), why: format!("it has `{name}`") }),
+        }
+    }
+
+    /// Returns its directory, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns its blobs.
+    pub fn blobs(&self) -> &DiskBlobs {
+        &self.blobs
+    }
+
+    /// Returns its names.
+    pub fn refs(&self) -> &RefTable {
+        &self.refs
+    }
+
+    /// Returns its indexes of layers.
+    pub fn indexes(&self) -> &IndexStore {
+        &self.indexes
+    }
+
+    /// Returns compressed forms of layers.
+    pub fn derived(&self) -> PathBuf {
+        self.root.join("derived")
+    }
+
+    /// Returns the directory for what is being made.
+    pub fn temporary(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Returns the directory of records.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Returns the directory of cache mounts.
+    pub fn mounts(&self) -> PathBuf {
+        self.root.join("mounts")
+    }
+
+    /// Returns the directory of layer directories, one for each id map.
+    pub fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+
+    /// Opens the layer directories of id map `map`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn directories(&self, map: &str) -> Result<LayerDirectories, IoError> {
+        LayerDirectories::open(&self.layers(), map)
+    }
+
+    /// Opens the layer directories of every id map that has any.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn all_directories(&self) -> Result<Vec<LayerDirectories>, IoError> {
+        sealed::names(&self.layers())?.iter().map(|map| self.directories(map)).collect()
+    }
+
+    /// Begins the lease of a build. Every build holds one from before its first look into the store until its end.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn lease(&self) -> Result<Lease, IoError> {
+        self.leases.begin()
+    }
+
+    /// Returns the image of a manifest.
+    ///
+    /// # Errors
+    /// [`StoreError::NoBlob`]; [`StoreError::Image`]; [`StoreError`].
+    pub fn image(&self, manifest: &Digest) -> Result<Image, StoreError> {
+        read_image(&self.blobs, manifest)
+    }
+
+    /// Lists the images that have a name, the newest first. What is no image of one platform is left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
+        let mut names: BTreeMap<Digest, Vec<ImageRef>> = BTreeMap::new();
+        for (name, manifest) in self.refs.list()? {
+            if is_manifest(&manifest.media_type) {
+                names.entry(manifest.digest).or_default().push(name);
+            }
+        }
+        let mut images: Vec<ImageSummary> =
+            names.into_iter().map(|(manifest, names)| self.summary(manifest, names)).collect::<Result<_, _>>()?;
+        images.sort_by(|a, b| (&b.created, &a.names).cmp(&(&a.created, &b.names)));
+        Ok(images)
+    }
+
+    fn summary(&self, manifest: Digest, names: Vec<ImageRef>) -> Result<ImageSummary, StoreError> {
+        let image = self.image(&manifest)?;
+        let layers: u64 = image.manifest.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size));
+        let own = (image.manifest_bytes.len() + image.config_bytes.len()) as u64;
+        Ok(ImageSummary {
+            names,
+            id: image.id(),
+            manifest,
+            created: image.config.created.clone(),
+            platform: image.platform(),
+            size: layers.saturating_add(own),
+        })
+    }
+
+    /// Returns the manifest that `text` means: a name, an image ID, a manifest's digest, or the beginning of either's
+    /// digits (at least four).
+    ///
+    /// # Errors
+    /// [`StoreError::NoImage`]; [`StoreError::SeveralImages`] if the digits are the beginning of several.
+    pub fn find(&self, text: &str) -> Result<Descriptor, StoreError> {
+        if let Ok(name) = text.parse::<ImageRef>()
+            && let Some(manifest) = self.refs.get(&name)?
+        {
+            return Ok(manifest);
+        }
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        let hit = |digest: &Digest| digits.len() >= 4 && digest.hex().starts_with(digits);
+        let mut found: Vec<Descriptor> = Vec::new();
+        for root in self.refs.roots()? {
+            if hit(&root.digest) || (is_manifest(&root.media_type) && hit(&self.image(&root.digest)?.id())) {
+                found.push(root);
+            }
+        }
+        match found.len() {
+            0 => Err(self.no_image(text)?),
+            1 => Ok(found.remove(0)),
+            _ => {
+                let there = found.iter().map(|root| root.digest.to_string()).collect();
+                Err(StoreError::SeveralImages { place: format!("`{text}`"), there })
+            }
+        }
+    }
+
+    /// Takes the name `text` away, or, where it is an ID, all names of that image. Nothing is deleted until gc.
+    /// Returns the names that are gone.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn remove(&self, text: &str) -> Result<Vec<ImageRef>, StoreError> {
+        if let Ok(name) = text.parse::<ImageRef>()
+            && name.digest.is_none()
+            && self.refs.remove(&name)?.is_some()
+        {
+            return Ok(vec![name]);
+        }
+        self.refs.remove_all(&self.find(text)?.digest)
+    }
+
+    fn no_image(&self, name: &str) -> Result<StoreError, StoreError> {
+        let there = self.refs.list()?.into_iter().map(|(name, _)| name.familiar()).collect();
+        Ok(StoreError::NoImage { place: "the store".into(), name: name.to_owned(), there })
+    }
+
+    fn collection_lock(&self) -> Result<File, IoError> {
+        let path = self.root.join("gc.lock");
+        lock(&path, File::options().create(true).truncate(false).write(true).open(&path))
+    }
+}
+
+fn lock(path: &Path, file: std::io::Result<File>) -> Result<File, IoError> {
+    let file = file.at("open", path)?;
+    file.lock().at("lock", path)?;
+    Ok(file)
+}
+
+/// Reads the image of a manifest from `blobs`.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn read_image(blobs: &dyn BlobStore, manifest: &Digest) -> Result<Image, StoreError> {
+    let wrong = |source| StoreError::Image { place: manifest.to_string(), source };
+    let manifest_bytes = blobs.read(manifest, LONGEST_MANIFEST)?;
+    let config = Manifest::parse(&manifest_bytes).map_err(wrong)?.config;
+    Image::parse(manifest_bytes, blobs.read(&config.digest, LONGEST_CONFIG)?).map_err(wrong)
+}
