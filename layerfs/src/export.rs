@@ -1,40 +1,122 @@
 //! [`Exporter`]: where finished images go.
+//!
+//! | exporter          | what it makes                                             | layers                         |
+//! |-------------------|-----------------------------------------------------------|--------------------------------|
+//! | [`StoreExporter`] | a manifest in the store, with names                       | as they are in the store       |
+//! | [`OciArchive`]    | a tar of an OCI image layout                              | as [`LayerCompression`] says   |
+//! | [`OciDirectory`]  | an OCI image layout, new or with one image more           | as [`LayerCompression`] says   |
+//! | [`DockerArchive`] | a tar for `docker load` that is an OCI image layout, too  | as [`LayerCompression`] says   |
+//!
+//! What comes out depends on the image, the names and the compression alone: two exports have the same bytes. Manifests
+//! are OCI's throughout, whatever media types the layers of a base image came with (FEATURES 11-12). Every exporter holds
+//! a lease, so that gc may run beside it.
 
-use crate::descriptor::Descriptor;
+mod destination;
+mod docker_archive;
+mod forms;
+mod layout;
+mod oci_archive;
+mod oci_directory;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use destination::Destination;
+pub use docker_archive::DockerArchive;
+pub use forms::LayerCompression;
+pub use oci_archive::OciArchive;
+pub use oci_directory::OciDirectory;
+pub use store::StoreExporter;
+
+use crate::compress::Compression;
+use crate::descriptor::{Descriptor, media_type, to_oci};
 use crate::digest::{DiffId, Digest};
-use crate::image::ImageConfig;
+use crate::error::StoreError;
+use crate::image::{ImageConfig, Manifest};
+use crate::lease::{Held, Lease};
+use crate::platform::Platform;
+use crate::store::Store;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
-/// One layer of a finished image.
+/// Somewhere an image can go. Contract: after an error, or a kill at any time, what was there before is as it was, and
+/// there is nothing half-written under the name that was asked for (what went to standard output is gone, of course).
+pub trait Exporter: Debug {
+    /// Brings an image, whose layers are in `store`, to where it goes; returns the descriptor of its manifest there.
+    ///
+    /// # Errors
+    /// [`StoreError::NoBlob`] if a layer is not in the store; [`StoreError::DigestMismatch`] and
+    /// [`StoreError::SizeMismatch`] if one is damaged; [`StoreError::Io`].
+    fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError>;
+}
+
+/// A layer of an image that is to be exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportLayer {
-    /// Digest of the uncompressed tar.
+    /// Digest of its plain tar.
     pub diff_id: DiffId,
-    /// The blob in the store.
+    /// The blob in the store: a plain tar if the layer was built here; as it came, if it is a base image's.
     pub blob: Descriptor,
 }
 
-/// An image whose config and layers are finished.
-#[derive(Debug, Clone)]
+/// An image that is whole: its config and its layers, which are in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedImage {
-    /// The config.
+    /// The config; its diff IDs are those of the layers.
     pub config: ImageConfig,
-    /// Its bytes.
+    /// The config's bytes, which the image ID is over.
     pub config_bytes: Vec<u8>,
-    /// Layers, the lowest first.
+    /// The layers, the lowest first.
     pub layers: Vec<ExportLayer>,
-    /// Annotations of the manifest.
+    /// Annotations of the manifest. A base image's do not belong here (FEATURES 11-12).
     pub annotations: BTreeMap<String, String>,
 }
 
 impl FinishedImage {
-    /// Returns the image of `config` and `layers`.
+    /// Returns the image of a config, which is printed here, and layers.
     pub fn new(config: ImageConfig, layers: Vec<ExportLayer>, annotations: BTreeMap<String, String>) -> Self {
         Self { config_bytes: config.print(), config, layers, annotations }
     }
 
-    /// Returns the image ID.
+    /// Returns the image ID: the digest of the config's bytes.
     pub fn id(&self) -> Digest {
         Digest::of(&self.config_bytes)
     }
+
+    /// Returns the platform that the config states.
+    pub fn platform(&self) -> Platform {
+        Platform {
+            os: self.config.os.clone(),
+            architecture: self.config.architecture.clone(),
+            variant: self.config.variant.clone().unwrap_or_default(),
+            os_version: self.config.os_version.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Returns the OCI manifest's bytes for layers in the form that `layers` describe.
+    fn manifest(&self, layers: Vec<Descriptor>) -> Vec<u8> {
+        let config = Descriptor::of(media_type::OCI_CONFIG, &self.config_bytes);
+        Manifest::new(config, layers, self.annotations.clone()).print()
+    }
+}
+
+impl ExportLayer {
+    /// Returns the blob as an OCI manifest states it. Layers that a registry may not hand out become usual ones: their
+    /// bytes are there. Annotations of a base image's manifest stay behind.
+    fn descriptor(&self) -> Descriptor {
+        let kind = &self.blob.media_type;
+        let kind = match Compression::of_media_type(kind) {
+            Some(form) => form.oci_media_type(),
+            None => to_oci(kind),
+        };
+        Descriptor::new(kind, self.blob.digest, self.blob.size)
+    }
+}
+
+/// Begins a lease that holds the image's layers and `more` blobs.
+fn hold(image: &FinishedImage, more: &[Digest], store: &Store) -> Result<Lease, StoreError> {
+    let lease = store.lease()?;
+    let layers = image.layers.iter().map(|layer| layer.blob.digest);
+    lease.hold(&layers.chain(more.iter().copied()).map(Held::Blob).collect::<Vec<_>>())?;
+    Ok(lease)
 }

@@ -1,0 +1,146 @@
+//! [`LayerCompression`]: in which form layers leave the store; and compressed forms that are kept.
+//!
+//! ```text
+//! derived/<diff ID's digits>.<form>-<level>        the layer in that form
+//! derived/<diff ID's digits>.<form>-<level>.json   its descriptor, self-verifying; written last
+//! ```
+//! They are cache: not fsynced, and checked against the digest before they are used; a damaged one is made anew.
+
+use super::ExportLayer;
+use super::layout::Part;
+use super::store::check_size;
+use crate::blobs::BlobStore;
+use crate::compress::{CompressError, CompressOptions, Compressed, Compression, compress_layer, decompress};
+use crate::descriptor::Descriptor;
+use crate::digest::HashReader;
+use crate::error::StoreError;
+use crate::io_error::{IoContext, IoError};
+use crate::sealed;
+use crate::store::Store;
+use crate::verify::unwrap_error;
+use std::fs::File;
+use std::io::{self, BufReader, Seek};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// How the layers of an output are compressed.
+///
+/// Plain blobs, which is what layers built here are, are brought into `form`. Base layers that came compressed stay as
+/// they came, also if `form` is plain, unless `force` is set (FEATURES 4-11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerCompression {
+    /// The form.
+    pub form: Compression,
+    /// gzip 0 to 9, zstd 0 to 22 (0 is its default); the form's own default if there is none.
+    pub level: Option<u8>,
+    /// Bring layers of base images into the form, too.
+    pub force: bool,
+}
+
+impl LayerCompression {
+    /// Leaves layers as they are in the store.
+    pub const KEEP: Self = Self { form: Compression::Plain, level: None, force: false };
+
+    fn options(self) -> CompressOptions {
+        let level = match (self.form, self.level) {
+            (Compression::Plain, _) | (Compression::Zstd, Some(0)) => None,
+            (_, level) => level.map(i32::from),
+        };
+        CompressOptions { level, ..CompressOptions::new(self.form) }
+    }
+
+    /// Reports whether a blob of the form `found` leaves the store as it is.
+    fn keeps(self, found: Option<Compression>) -> bool {
+        match found {
+            Some(Compression::Plain) => self.form == Compression::Plain,
+            _ => !self.force,
+        }
+    }
+
+    /// Returns the end of a derived file's name.
+    fn suffix(self) -> String {
+        let form = match self.form {
+            Compression::Plain => "plain",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        };
+        self.options().level.map_or_else(|| form.to_owned(), |level| format!("{form}-{level}"))
+    }
+
+    /// Returns a layer in the form it is to leave the store in, made if need be.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn apply(self, layer: &ExportLayer, store: &Store) -> Result<Part, StoreError> {
+        check_size(&layer.blob, store)?;
+        if self.keeps(Compression::of_media_type(&layer.blob.media_type)) {
+            return Ok(Part { descriptor: layer.descriptor(), file: store.blobs().open(&layer.blob.digest)? });
+        }
+        let path = store.derived().join(format!("{}.{}", layer.diff_id.0.hex(), self.suffix()));
+        match find(&path, self.form)? {
+            Some(part) => Ok(part),
+            None => self.derive(layer, store, &path),
+        }
+    }
+
+    fn derive(self, layer: &ExportLayer, store: &Store, path: &Path) -> Result<Part, StoreError> {
+        let temporary = store.temporary();
+        let mut written = NamedTempFile::new_in(&temporary).at("create a file in", &temporary)?;
+        let made = self.compress(layer, store, written.as_file_mut())?;
+        let descriptor = Descriptor::new(self.form.oci_media_type(), made.digest, made.size);
+        let file = written.persist(path).map_err(|error| IoError::new("rename", path, &error.error))?;
+        let stated = serde_json::to_vec(&descriptor).expect("a descriptor of texts and numbers prints");
+        sealed::write(&note_of(path), &temporary, &stated)?;
+        rewound(file, path).map(|file| Part { descriptor, file })
+    }
+
+    fn compress(self, layer: &ExportLayer, store: &Store, out: &mut File) -> Result<Compressed, StoreError> {
+        let place = store.blobs().path(&layer.blob.digest);
+        let blob = store.blobs().reader(&layer.blob.digest)?;
+        let mut tar = decompress(blob).map_err(|error| unwrap_error(error, "read", &place))?;
+        let made = compress_layer(&mut tar, out, &self.options()).map_err(|error| failure(error, &place))?;
+        if made.diff_id != layer.diff_id {
+            let what = format!("layer tar of blob {}", layer.blob.digest);
+            return Err(StoreError::DigestMismatch { what, wanted: layer.diff_id.0, got: made.diff_id.0 });
+        }
+        Ok(made)
+    }
+}
+
+/// Returns a derived file that is there and whole.
+fn find(path: &Path, form: Compression) -> Result<Option<Part>, StoreError> {
+    let Some(stated) = sealed::read(&note_of(path))? else { return Ok(None) };
+    let Ok(descriptor) = serde_json::from_slice::<Descriptor>(&stated) else { return Ok(None) };
+    let file = match File::open(path).at("open", path) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        other => other?,
+    };
+    let mut reader = HashReader::new(BufReader::with_capacity(256 << 10, file));
+    io::copy(&mut reader, &mut io::sink()).at("read", path)?;
+    let (file, digest, size) = reader.finish();
+    if (digest, size, form.oci_media_type()) != (descriptor.digest, descriptor.size, descriptor.media_type.as_str()) {
+        return Ok(None);
+    }
+    Ok(Some(Part { descriptor, file: rewound(file.into_inner(), path)? }))
+}
+
+fn rewound(mut file: File, path: &Path) -> Result<File, StoreError> {
+    file.rewind().at("seek", path)?;
+    Ok(file)
+}
+
+fn note_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".json");
+    name.into()
+}
+
+fn failure(error: CompressError, place: &Path) -> StoreError {
+    match error {
+        CompressError::Read(error) => unwrap_error(error, "read", place),
+        CompressError::Write(error) | CompressError::Compress(error) => IoError::new("compress", place, &error).into(),
+        CompressError::Level { .. } => {
+            StoreError::Malformed { place: "compression of layers".to_owned(), why: error.to_string() }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! [`Layout`]: an image as the files of an OCI image layout (image-spec image-layout.md), not yet written.
+
+use super::{ExportLayer, FinishedImage, LayerCompression};
+use crate::descriptor::{Descriptor, media_type};
+use crate::digest::Digest;
+use crate::error::StoreError;
+use crate::image::Index;
+use crate::io_error::IoError;
+use crate::reference::ImageRef;
+use crate::refs::{FULL_NAME, REF_NAME};
+use crate::store::Store;
+use crate::verify::{VerifiedReader, unwrap_error};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+/// Name of the file that says that a directory is an image layout.
+pub(super) const LAYOUT_FILE: &str = "oci-layout";
+/// Its content (image-spec image-layout.md, "oci-layout file").
+pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Name of the file with the manifests' descriptors.
+pub(super) const INDEX_FILE: &str = "index.json";
+const CREATED: &str = "org.opencontainers.image.created";
+const BUFFER: usize = 256 << 10;
+
+/// A layer in the form in which it leaves the store.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// As the manifest states it.
+    pub descriptor: Descriptor,
+    /// The file with its bytes: open, so that gc cannot take it away.
+    pub file: File,
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// In memory: config and manifest.
+    Bytes(Vec<u8>),
+    /// In a file: layers.
+    File(File),
+}
+
+/// A blob of a layout. Reading it checks digest and size.
+#[derive(Debug)]
+pub(super) struct Blob {
+    pub descriptor: Descriptor,
+    source: Source,
+}
+
+/// An image as the files of an image layout.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// The manifest.
+    pub manifest: Descriptor,
+    /// The layers of the manifest, the lowest first.
+    pub layers: Vec<Descriptor>,
+    /// Each blob once, in the order of the digests.
+    pub blobs: BTreeMap<Digest, Blob>,
+    /// What `index.json` says of the image.
+    pub entries: Vec<Descriptor>,
+}
+
+impl Blob {
+    /// Opens the blob for one read.
+    pub fn reader(&self) -> Box<dyn Read + '_> {
+        match &self.source {
+            Source::Bytes(bytes) => Box::new(bytes.as_slice()),
+            Source::File(file) => {
+                Box::new(VerifiedReader::new(BufReader::with_capacity(BUFFER, file), &self.descriptor))
+            }
+        }
+    }
+}
+
+impl Layout {
+    /// Returns the layout of an image; layers are compressed here, if at all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn of(
+        image: &FinishedImage,
+        names: &[ImageRef],
+        compression: LayerCompression,
+        store: &Store,
+    ) -> Result<Self, StoreError> {
+        let parts = image.layers.iter().map(|layer: &ExportLayer| compression.apply(layer, store));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let layers: Vec<Descriptor> = parts.iter().map(|part| part.descriptor.clone()).collect();
+        let bytes = image.manifest(layers.clone());
+        let manifest = Descriptor::of(media_type::OCI_MANIFEST, &bytes);
+        let config = Descriptor::of(media_type::OCI_CONFIG, &image.config_bytes);
+        let small = [(config, image.config_bytes.clone()), (manifest.clone(), bytes)];
+        let small = small.map(|(descriptor, bytes)| Blob { descriptor, source: Source::Bytes(bytes) });
+        let large = parts.into_iter().map(|Part { descriptor, file }| Blob { descriptor, source: Source::File(file) });
+        let blobs = large.chain(small).map(|blob| (blob.descriptor.digest, blob)).collect();
+        Ok(Self { entries: entries(image, &manifest, names), manifest, layers, blobs })
+    }
+
+    /// Writes the layout as a tar, with `more` files at its top: entries sorted by name, of 0:0, modified at 0.
+    ///
+    /// # Errors
+    /// [`StoreError`]; `place` is what messages call `out`.
+    pub fn write_tar(&self, more: &[(&str, Vec<u8>)], out: &mut dyn Write, place: &Path) -> Result<(), StoreError> {
+        let failed = |error| unwrap_error(error, "write", place);
+        let mut tar = tar::Builder::new(BufWriter::with_capacity(BUFFER, out));
+        for directory in ["blobs/", "blobs/sha256/"] {
+            let mut header = header(tar::EntryType::Directory, 0o755, 0);
+            tar.append_data(&mut header, directory, std::io::empty()).map_err(failed)?;
+        }
+        for (digest, blob) in &self.blobs {
+            let mut header = header(tar::EntryType::Regular, 0o644, blob.descriptor.size);
+            tar.append_data(&mut header, blob_path(digest), blob.reader()).map_err(failed)?;
+        }
+        let mut top = vec![(INDEX_FILE, Index::new(self.entries.clone()).print()), (LAYOUT_FILE, LAYOUT.to_vec())];
+        top.extend_from_slice(more);
+        top.sort();
+        for (name, bytes) in top {
+            let mut header = header(tar::EntryType::Regular, 0o644, bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes.as_slice()).map_err(failed)?;
+        }
+        let mut out = tar.into_inner().map_err(failed)?;
+        out.flush().map_err(|error| IoError::new("write", place, &error).into())
+    }
+}
+
+/// Returns the name of a blob in a layout.
+pub(super) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+/// Returns the descriptors of a manifest for `index.json`: one for each name (FEATURES 9-9), or one without a name.
+fn entries(image: &FinishedImage, manifest: &Descriptor, names: &[ImageRef]) -> Vec<Descriptor> {
+    let mut entry = Descriptor { platform: Some(image.platform().normalized()), ..manifest.clone() };
+    entry.annotations.extend(image.config.created.iter().map(|time| (CREATED.to_owned(), time.clone())));
+    let mut seen = Vec::new();
+    let unique = names.iter().filter(|name| {
+        !seen.contains(name) && {
+            seen.push(*name);
+            true
+        }
+    });
+    let mut entries: Vec<Descriptor> = unique.map(|name| named(&entry, name)).collect();
+    if entries.is_empty() {
+        entries.push(entry);
+    }
+    entries
+}
+
+fn named(entry: &Descriptor, name: &ImageRef) -> Descriptor {
+    let mut entry = entry.clone();
+    entry.annotations.insert(FULL_NAME.to_owned(), name.to_string());
+    // A name that is only a digest has no tag to go by.
+    entry.annotations.extend(name.tag.iter().map(|tag| (REF_NAME.to_owned(), tag.clone())));
+    entry
+}
