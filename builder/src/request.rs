@@ -6,7 +6,7 @@
 use crate::graph::ContextKind;
 use crate::plan::op::Network;
 use crate::source::Source;
-use layerfs::compress::Compression;
+pub use layerfs::export::{Destination, LayerCompression};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use std::fmt;
@@ -151,26 +151,6 @@ pub enum Output {
         /// How layers are compressed.
         compression: LayerCompression,
     },
-}
-
-/// Where an archive is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// To this path, by a temporary file beside it.
-    Path(PathBuf),
-    /// To standard output.
-    Stdout,
-}
-
-/// How the layers of an output are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LayerCompression {
-    /// The form.
-    pub form: Compression,
-    /// gzip 0 to 9, zstd 0 to 22; the form's own default if there is none.
-    pub level: Option<u8>,
-    /// Compress layers of base images again, too.
-    pub force: bool,
 }
 
 /// One command to run in an image, its changes thrown away (`lbuild run`).
