@@ -58,6 +58,7 @@ fn image(config: ImageConfig) -> Image {
         config: Descriptor::of("config", &config_bytes),
         layers: Vec::new(),
         annotations: BTreeMap::new(),
+        extra: BTreeMap::default(),
     };
     Image { config, config_bytes, manifest, manifest_bytes: Vec::new() }
 }
