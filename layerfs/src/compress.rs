@@ -1,6 +1,14 @@
 //! [`Compression`]: plain, gzip and zstd, in and out.
 
-use std::io::Read;
+mod compressor;
+mod decode;
+mod encode;
+mod members;
+
+pub use decode::decompress;
+pub use encode::{CompressError, CompressOptions, Compressed, compress_layer};
+
+use crate::descriptor::media_type;
 
 /// How a blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -13,10 +21,57 @@ pub enum Compression {
     Zstd,
 }
 
-/// Returns the plain bytes of `compressed`, whose form is found out from its first bytes.
-///
-/// # Errors
-/// The stream's; unknown forms count as plain.
-pub fn decompress<'a>(_compressed: Box<dyn Read + Send + 'a>) -> std::io::Result<Box<dyn Read + Send + 'a>> {
-    todo!()
+/// How many of a stream's first bytes [`Compression::sniff`] wants to see.
+pub const SNIFF_LENGTH: usize = 4;
+
+impl Compression {
+    /// Returns the form of a stream that begins with `first`; unknown forms count as plain.
+    pub fn sniff(first: &[u8]) -> Self {
+        match first {
+            [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
+            // A frame, or a skippable frame before one (RFC 8878, section 3.1.2).
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::Plain,
+        }
+    }
+
+    /// Returns the form that the media type of a layer states, OCI's, Docker's or one of a layer that is not to be
+    /// distributed; nothing for what is no layer.
+    pub fn of_media_type(media_type: &str) -> Option<Self> {
+        const OCI: &str = "application/vnd.oci.image.layer.";
+        const DOCKER: &str = "application/vnd.docker.image.rootfs.";
+        let kind = if let Some(rest) = media_type.strip_prefix(OCI) {
+            rest.strip_prefix("nondistributable.").unwrap_or(rest).strip_prefix("v1.tar")?
+        } else {
+            let rest = media_type.strip_prefix(DOCKER)?;
+            rest.strip_prefix("foreign.").unwrap_or(rest).strip_prefix("diff.tar")?
+        };
+        match kind {
+            "" => Some(Self::Plain),
+            "+gzip" | ".gzip" => Some(Self::Gzip),
+            "+zstd" | ".zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Returns the media type of such a layer in an OCI manifest.
+    pub fn oci_media_type(self) -> &'static str {
+        match self {
+            Self::Plain => media_type::OCI_LAYER,
+            Self::Gzip => media_type::OCI_LAYER_GZIP,
+            Self::Zstd => media_type::OCI_LAYER_ZSTD,
+        }
+    }
+
+    /// Returns the media type of such a layer in a Docker manifest.
+    pub fn docker_media_type(self) -> &'static str {
+        match self {
+            Self::Plain => media_type::DOCKER_LAYER,
+            Self::Gzip => media_type::DOCKER_LAYER_GZIP,
+            Self::Zstd => media_type::DOCKER_LAYER_ZSTD,
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

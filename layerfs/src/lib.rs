@@ -30,8 +30,9 @@ pub mod layer;
 pub mod directories;
 pub mod stack;
 
-pub mod compress;
 pub mod tar;
+
+pub mod compress;
 
 pub mod diff;
 pub mod mount;

@@ -1,6 +1,8 @@
 //! [`TreePath`]: a path inside a root file system, as a value; it touches no disk.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 /// no empty component, any other bytes. The root is the empty path.
 ///
 /// The order is that of the bytes, so a directory stands before what it holds.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TreePath(Box<[u8]>);
 
 impl TreePath {
@@ -93,6 +95,17 @@ impl TreePath {
         self.strip_prefix(directory).is_some()
     }
 
+    /// Returns where this path stands to those below `directory`: before them, among them (equal), or after them.
+    /// They are one range of any sorted list, but need not follow `directory` at once: `a`, `a-b`, `a/b` are sorted.
+    pub fn cmp_below(&self, directory: &Self) -> Ordering {
+        if directory.is_root() {
+            return if self.is_root() { Ordering::Less } else { Ordering::Equal };
+        }
+        let length = directory.0.len();
+        let (head, tail) = self.0.split_at(self.0.len().min(length));
+        head.cmp(&directory.0).then_with(|| tail.first().map_or(Ordering::Less, |byte| byte.cmp(&b'/')))
+    }
+
     /// Returns what is left of this path below `directory`, or nothing if it is not within it.
     pub fn strip_prefix(&self, directory: &Self) -> Option<Self> {
         if directory.is_root() {
@@ -131,6 +144,45 @@ fn components(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|&b| b == b'/').filter(|part| !part.is_empty())
 }
 
+fn is_normal(bytes: &[u8]) -> bool {
+    bytes.is_empty() || bytes.split(|&b| b == b'/').all(is_plain_name)
+}
+
+impl Serialize for TreePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for TreePath {
+    /// Reads bytes, or a sequence of them (formats like JSON have no bytes); refuses what is not in normal form.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(PathVisitor)
+    }
+}
+
+struct PathVisitor;
+
+impl<'de> Visitor<'de> for PathVisitor {
+    type Value = TreePath;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes of a path in normal form")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<TreePath, E> {
+        if is_normal(bytes) { Ok(TreePath(bytes.into())) } else { Err(E::custom("a path is not in normal form")) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<TreePath, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = sequence.next_element()? {
+            bytes.push(byte);
+        }
+        self.visit_bytes(&bytes)
+    }
+}
+
 impl From<&str> for TreePath {
     fn from(text: &str) -> Self {
         Self::normalize(text.as_bytes())
@@ -166,6 +218,32 @@ mod tests {
         let usr = TreePath::from("usr");
         assert_eq!(TreePath::from("usr/bin").strip_prefix(&usr), Some(TreePath::from("bin")));
         assert_eq!(TreePath::from("usrx").strip_prefix(&usr), None);
+    }
+
+    #[test]
+    fn what_lies_below_is_one_range() {
+        let a = TreePath::from("a");
+        let sorted = ["", "a", "a-b", "a/", "a/b", "a/b/c", "a0", "ab", "b"];
+        let wanted = [Ordering::Less, Ordering::Less, Ordering::Less, Ordering::Less, Ordering::Equal, Ordering::Equal];
+        for (text, wanted) in sorted.iter().zip(wanted.into_iter().chain([Ordering::Greater; 3])) {
+            assert_eq!(TreePath::from(*text).cmp_below(&a), wanted, "{text}");
+        }
+        assert_eq!(TreePath::root().cmp_below(&TreePath::root()), Ordering::Less);
+        assert_eq!(a.cmp_below(&TreePath::root()), Ordering::Equal);
+    }
+
+    #[test]
+    fn serde_keeps_paths_and_refuses_other_forms() {
+        for path in [TreePath::root(), TreePath::from("a/b"), TreePath::normalize(b"\xff/x")] {
+            let bytes = postcard::to_stdvec(&path).unwrap();
+            assert_eq!(postcard::from_bytes::<TreePath>(&bytes).unwrap(), path);
+            let text = serde_json::to_string(&path).unwrap();
+            assert_eq!(serde_json::from_str::<TreePath>(&text).unwrap(), path);
+        }
+        for bytes in [&b"/a"[..], b"a/", b"a//b", b"..", b"a/./b", b"a\0b", b"a/../b"] {
+            let encoded = postcard::to_stdvec(bytes).unwrap();
+            assert!(postcard::from_bytes::<TreePath>(&encoded).is_err(), "{}", bytes.escape_ascii());
+        }
     }
 
     #[test]

@@ -1,9 +1,39 @@
 //! Layers as tar streams: PAX out, any common tar in.
+//!
+//! ```text
+//! out: [x header, records]  header  content, padded to 512   ...   two zero blocks
+//! ```
 
+mod encoding;
+mod header;
+mod layer;
 pub mod reader;
+mod records;
+mod sparse;
 pub mod writer;
 
+pub(crate) use header::Block;
+pub use header::{Entry, EntryKind};
+pub use layer::{OpenContent, write_layer};
+pub use reader::TarReader;
+pub(crate) use reader::padding;
+pub(crate) use records::{Key, Records};
+pub use sparse::Segment;
+pub use writer::TarWriter;
+
 use crate::path::TreePath;
+
+/// Size of a header and of the unit to which content is padded, in bytes.
+pub const BLOCK: usize = 512;
+
+/// Largest PAX header, GNU long name or long link that is written or read, in bytes. Other implementations stop here too.
+pub const MAX_EXTENSION: u64 = 1 << 20;
+
+/// What begins the name of a whiteout (image-spec layer.md, "Whiteouts").
+pub const WHITEOUT_PREFIX: &[u8] = b".wh.";
+
+/// The name of the marker that makes the directory it stands in opaque (image-spec layer.md, "Opaque Whiteout").
+pub const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
 
 /// What can be wrong with a tar stream.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +47,15 @@ pub enum TarError {
         #[source]
         source: std::io::Error,
     },
+    /// Reading a file's content failed.
+    #[error("read content of `{path}`: {source}")]
+    Content {
+        /// Which file.
+        path: TreePath,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file's content ended early or went on past the size in its metadata: it changed while it was read.
     #[error("`{path}` changed while it was read: {wanted} bytes were announced, {got} came")]
     SizeChanged {
@@ -24,8 +63,22 @@ pub enum TarError {
         path: TreePath,
         /// Announced.
         wanted: u64,
-        /// Read.
+        /// Read; one more than announced if there was more to come.
         got: u64,
+    },
+    /// A change that no layer tar can hold.
+    #[error("write `{path}` to layer tar: {why}")]
+    Unwritable {
+        /// Which path.
+        path: TreePath,
+        /// What stands against it.
+        why: &'static str,
+    },
+    /// The stream ends inside an entry.
+    #[error("layer tar ends inside entry {entry}")]
+    Truncated {
+        /// Number of the entry from 1.
+        entry: u64,
     },
     /// The stream breaks the format.
     #[error("layer tar, entry {entry}: {why}")]
@@ -36,3 +89,6 @@ pub enum TarError {
         why: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use super::*;
+use crate::meta::{Kind, Metadata, Timestamp};
+
+fn file(path: &str) -> Change {
+    let metadata = Metadata { kind: Kind::File { size: 3 }, ..Metadata::directory(Timestamp::from_seconds(-5)) };
+    Change { path: path.into(), node: Node::Inode(metadata) }
+}
+
+fn directory(path: &str) -> Change {
+    Change { path: path.into(), node: Node::Inode(Metadata::directory(Timestamp::default())) }
+}
+
+fn hardlink(path: &str, target: &str) -> Change {
+    Change { path: path.into(), node: Node::Hardlink { target: target.into() } }
+}
+
+fn index(changes: Vec<Change>) -> Result<LayerIndex, IndexError> {
+    LayerIndex::new(changes, Vec::new(), Vec::new(), BTreeMap::new())
+}
+
+fn sample() -> LayerIndex {
+    let changes = vec![
+        file("a/b/c"),
+        directory("a"),
+        file("a-b"),
+        directory("a/b"),
+        hardlink("a/x", "a-b"),
+        directory("etc"),
+        file("etc/passwd"),
+        Change { path: "gone".into(), node: Node::Whiteout },
+    ];
+    let accounts = BTreeMap::from([("etc/passwd".into(), b"abc".to_vec())]);
+    LayerIndex::new(changes, vec!["a/b".into()], vec!["etc".into()], accounts).unwrap()
+}
+
+#[test]
+fn paths_are_found_and_ranges_are_whole() {
+    let index = sample();
+    assert_eq!(index.get(&"a-b".into()), Some(&file("a-b")));
+    assert_eq!(index.get(&"b".into()), None);
+    let below =
+        |path: &str| index.changes[index.below(&path.into())].iter().map(|c| c.path.to_string()).collect::<Vec<_>>();
+    assert_eq!(below("a"), ["/a/b", "/a/b/c", "/a/x"]);
+    assert_eq!(below("a-b"), Vec::<String>::new());
+    assert_eq!(below("").len(), index.changes.len());
+}
+
+#[test]
+fn an_index_survives_encode_and_decode() {
+    let index = sample();
+    assert_eq!(LayerIndex::decode(&index.encode()), Ok(index));
+}
+
+#[test]
+fn damage_is_seen() {
+    let good = sample().encode();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        let wanted = if at < MAGIC.len() { IndexError::Version } else { IndexError::Damaged };
+        assert_eq!(LayerIndex::decode(&bad), Err(wanted), "byte {at}");
+        assert!(LayerIndex::decode(&good[..at]).is_err(), "length {at}");
+    }
+}
+
+#[test]
+fn what_breaks_the_promises_is_refused() {
+    assert_eq!(index(vec![file("a"), file("a")]), Err(IndexError::Duplicate("a".into())));
+    assert_eq!(index(vec![file("a/b")]), Err(IndexError::NoDirectory("a/b".into())));
+    assert_eq!(index(vec![file("a"), file("a/b")]), Err(IndexError::NoDirectory("a/b".into())));
+    let broken =
+        |path: &str, target: &str| Err(IndexError::BrokenHardlink { path: path.into(), target: target.into() });
+    assert_eq!(index(vec![hardlink("a", "b")]), broken("a", "b"));
+    assert_eq!(index(vec![hardlink("a", "b"), hardlink("b", "c"), file("c")]), broken("a", "b"));
+    assert_eq!(index(vec![hardlink("a", "b"), directory("b")]), broken("a", "b"));
+    let opaque = LayerIndex::new(vec![file("a")], vec!["a".into()], Vec::new(), BTreeMap::new());
+    assert_eq!(opaque, Err(IndexError::NotADirectory("a".into())));
+    let accounts = BTreeMap::from([("a".into(), Vec::new())]);
+    let other = LayerIndex::new(vec![file("a")], Vec::new(), Vec::new(), accounts);
+    assert_eq!(other, Err(IndexError::Account("a".into())));
+}
