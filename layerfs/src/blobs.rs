@@ -141,7 +141,9 @@ impl DiskBlobs {
         match rustix::fs::openat(CWD, &self.temporary, flags, Mode::from_raw_mode(UNSYNCED)) {
             Ok(file) => Ok(NewBlob { file: file.into(), name: None }),
             // The file system has no O_TMPFILE (overlay before 6.3, NFS): open(2).
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => self.create_named(),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
+                self.create_named()
+            }
             Err(error) => Err(IoError::new("create a file in", &self.temporary, &error.into()).into()),
         }
     }

@@ -126,7 +126,9 @@ impl StoreError {
             Self::NewerStore { .. } => "use the newer lbuild, or name another directory with `--root` or LBUILD_ROOT",
             Self::Unusable { .. } => "name a directory that you may write with `--root` or LBUILD_ROOT",
             Self::SeveralImages { .. } => "add the name after a `:`",
-            Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => "the bytes are damaged: fetch or build them again; `lbuild fsck` checks the store",
+            Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
+                "the bytes are damaged: fetch or build them again; `lbuild fsck` checks the store"
+            }
             _ => return None,
         };
         Some(text.to_owned())

@@ -58,7 +58,9 @@ pub enum ImageError {
         got_size: u64,
     },
     /// Manifest, config and history do not have the same number of layers.
-    #[error("image: {layers} layers in the manifest, {diff_ids} diff IDs and {history} history lines with a layer in the config")]
+    #[error(
+        "image: {layers} layers in the manifest, {diff_ids} diff IDs and {history} history lines with a layer in the config"
+    )]
     LayerCount {
         /// In the manifest.
         layers: usize,

@@ -69,9 +69,8 @@ impl Platform {
             return None;
         }
         let best = wish.runs();
-        best.iter().position(|(architecture, variant)| {
-            *architecture == offered.architecture && *variant == offered.variant
-        })
+        best.iter()
+            .position(|(architecture, variant)| *architecture == offered.architecture && *variant == offered.variant)
     }
 
     /// Returns what a processor of this platform runs, the best first, as architecture and variant.

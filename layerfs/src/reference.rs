@@ -227,10 +227,18 @@ mod tests {
             ("docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c:latest"),
             ("docker.io/library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest"),
             (&format!("a@sha256:{hex}"), &format!("docker.io/library/a@sha256:{hex}"), &format!("a@sha256:{hex}")),
-            (&format!("a:1@sha256:{hex}"), &format!("docker.io/library/a:1@sha256:{hex}"), &format!("a:1@sha256:{hex}")),
+            (
+                &format!("a:1@sha256:{hex}"),
+                &format!("docker.io/library/a:1@sha256:{hex}"),
+                &format!("a:1@sha256:{hex}"),
+            ),
         ] {
             let reference = parsed(given);
-            assert_eq!((reference.to_string(), reference.familiar()), (full.to_owned(), familiar.to_owned()), "{given}");
+            assert_eq!(
+                (reference.to_string(), reference.familiar()),
+                (full.to_owned(), familiar.to_owned()),
+                "{given}"
+            );
         }
     }
 

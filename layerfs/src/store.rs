@@ -121,9 +121,10 @@ impl Store {
         let json: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
         match json.as_ref().and_then(|json| json.get("version")).and_then(serde_json::Value::as_u64) {
             Some(version) => Ok(Some(version)),
-            None => {
-                Err(StoreError::NotAStore { path: self.root.clone(), why: format!("`{VERSION_FILE}` states no version") })
-            }
+            None => Err(StoreError::NotAStore {
+                path: self.root.clone(),
+                why: format!("`{VERSION_FILE}` states no version"),
+            }),
         }
     }
 
@@ -154,9 +155,10 @@ impl Store {
         let begun = names.is_empty() || names.iter().any(|name| name == "leases" || name == "tmp" || name == "layers");
         match names.iter().find(|name| !own(name)) {
             None if begun || !names.iter().any(|name| name == "index.json") => Ok(()),
-            None => {
-                Err(StoreError::NotAStore { path: self.root.clone(), why: "it is an image layout of another tool".into() })
-            }
+            None => Err(StoreError::NotAStore {
+                path: self.root.clone(),
+                why: "it is an image layout of another tool".into(),
+            }),
             Some(name) => Err(StoreError::NotAStore { path: self.root.clone(), why: format!("it has `{name}`") }),
         }
     }

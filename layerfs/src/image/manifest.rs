@@ -108,7 +108,8 @@ impl Index {
     /// that state none (further indexes, mostly), which the caller looks into. Attestations (`unknown/unknown`) and
     /// artifacts are never among them.
     pub fn candidates(&self, platform: &Platform) -> Vec<&Descriptor> {
-        let images = self.manifests.iter().filter(|entry| is_index(&entry.media_type) || is_manifest(&entry.media_type));
+        let images =
+            self.manifests.iter().filter(|entry| is_index(&entry.media_type) || is_manifest(&entry.media_type));
         let mut ranked: Vec<(usize, &Descriptor)> = images
             .filter_map(|entry| match &entry.platform {
                 None => Some((usize::MAX, entry)),

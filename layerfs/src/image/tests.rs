@@ -33,7 +33,8 @@ fn an_image_keeps_its_bytes() {
 
 #[test]
 fn images_that_contradict_themselves_are_refused_6_9() {
-    let edits: [(&str, fn(&mut Value)); 7] = [
+    type Edit = fn(&mut Value);
+    let edits: [(&str, Edit); 7] = [
         ("schemaVersion` is 3", |m| m["schemaVersion"] = json!(3)),
         ("schemaVersion` is missing", |m| m["schemaVersion"] = Value::Null),
         ("schema 1", |m| m["schemaVersion"] = json!(1)),
@@ -134,11 +135,9 @@ fn an_index_gives_the_best_platform_6_8() {
         entry(4, "application/x", Some("linux/arm64")),
         entry(5, media_type::OCI_MANIFEST, Some("linux/amd64")),
     ]);
-    for (wish, wanted) in [
-        ("linux/amd64", vec![1, 5, 3]),
-        ("linux/amd64/v3", vec![2, 1, 5, 3]),
-        ("linux/arm64", vec![3]),
-    ] {
+    for (wish, wanted) in
+        [("linux/amd64", vec![1, 5, 3]), ("linux/amd64/v3", vec![2, 1, 5, 3]), ("linux/arm64", vec![3])]
+    {
         let wish = wish.parse().expect("a platform");
         let found: Vec<Digest> = index.candidates(&wish).iter().map(|entry| entry.digest).collect();
         assert_eq!(found, wanted.iter().map(|&number: &u8| Digest::of([number])).collect::<Vec<_>>(), "{wish}");

@@ -101,7 +101,12 @@ impl Store {
         Ok(fs::remove_dir(&trash).at("remove", &trash)?)
     }
 
-    fn collect_layers(&self, reach: &Reach, remover: &mut Remover<'_>, report: &mut GcReport) -> Result<(), StoreError> {
+    fn collect_layers(
+        &self,
+        reach: &Reach,
+        remover: &mut Remover<'_>,
+        report: &mut GcReport,
+    ) -> Result<(), StoreError> {
         for directories in self.all_directories()? {
             let mut withdrawn = Vec::new();
             for (key, name) in directories.list()? {
@@ -122,13 +127,15 @@ impl Store {
         let now = SystemTime::now();
         for key in self.indexes.list()?.into_iter().filter(|key| !reach.layers.contains(key)) {
             let path = self.indexes.path(&key);
-            let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            let written =
+                fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
             let base = !matches!(key, LayerKey::Execution(_));
             // A time in the future counts as now.
             let young = now.duration_since(written).unwrap_or_default() < age;
             let mut wanted = Reach::default();
             self.add_leased(&mut wanted)?;
-            if !(base && young) && !wanted.layers.contains(&key) {
+            let kept = (base && young) || wanted.layers.contains(&key);
+            if !kept {
                 report.bytes += size_of(&path);
                 report.indexes += u64::from(self.indexes.remove(&key)?);
             }
@@ -151,7 +158,12 @@ impl Store {
     }
 
     /// Deletes what killed builds left. It cannot be told from what a running one is making, so not while one runs.
-    fn collect_leftovers(&self, mounts: bool, remover: &mut Remover<'_>, report: &mut GcReport) -> Result<(), StoreError> {
+    fn collect_leftovers(
+        &self,
+        mounts: bool,
+        remover: &mut Remover<'_>,
+        report: &mut GcReport,
+    ) -> Result<(), StoreError> {
         // Listed before the leases are looked at: a build that begins later makes none of these.
         let mut found = self.leftovers()?;
         if mounts {

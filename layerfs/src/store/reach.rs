@@ -1,7 +1,6 @@
 //! [`Reach`]: what images and records need of a store.
 
 use super::{LONGEST_CONFIG, LONGEST_MANIFEST, Store};
-use crate::blobs::BlobStore;
 use crate::descriptor::{Descriptor, is_index, is_manifest};
 use crate::digest::{ChainId, DiffId, Digest};
 use crate::error::StoreError;
