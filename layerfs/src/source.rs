@@ -1,5 +1,17 @@
 //! [`ImageSource`]: where images come from: the store, a layout, a Docker archive.
 
+mod archive;
+mod choose;
+mod docker;
+mod layout;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use docker::DockerArchiveSource;
+pub use layout::LayoutSource;
+pub use store::StoreSource;
+
 use crate::descriptor::Descriptor;
 use crate::error::StoreError;
 use crate::image::Image;
@@ -10,7 +22,8 @@ use std::io::Read;
 /// Where one image comes from. Contract: bytes that were read to their end have the digest and size of their descriptor,
 /// or reading fails.
 pub trait ImageSource: Debug + Send + Sync {
-    /// Returns manifest and config of the image for `platform`.
+    /// Returns manifest and config of the image for `platform`. Where there is one image and no choice, its platform may
+    /// be another.
     ///
     /// # Errors
     /// [`StoreError`].

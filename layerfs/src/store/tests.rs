@@ -148,6 +148,10 @@ fn gc_deletes_nothing_where_an_image_is_damaged() {
     store.blobs().put(b"unneeded").expect("put");
     assert!(store.gc(&GcOptions::default(), &mut |_| Ok(0)).is_err());
     assert!(store.blobs().size(&Digest::of("unneeded")).expect("size").is_some());
+    let error = store.images().expect_err("damaged").to_string();
+    assert!(error.starts_with("image `named:latest`: "), "{error}");
+    assert_eq!(store.remove(&manifest.digest.hex()[..8]).expect("removed").len(), 1);
+    assert_eq!(collect(&store, &GcOptions::default()).blobs, 4);
 }
 
 #[test]
