@@ -49,7 +49,7 @@ pub enum StepError {
     Copy(#[from] CopyError),
     /// The worker failed.
     #[error(transparent)]
-    Worker(#[from] WorkerError),
+    Worker(WorkerError),
     /// The worker did not start.
     #[error(transparent)]
     WorkerStart(#[from] WorkerStartError),
@@ -73,7 +73,27 @@ pub enum StepError {
     Cancelled,
 }
 
+/// A call that was cancelled is a step that was cancelled, wherever it was noticed.
+impl From<WorkerError> for StepError {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Cancelled => Self::Cancelled,
+            other => Self::Worker(other),
+        }
+    }
+}
+
 impl StepError {
+    /// Returns how a command ended, if it is a command that failed; one that could not be started counts as ended with
+    /// 127 or 126, as a shell would say.
+    pub fn exit(&self) -> Option<Exit> {
+        match self {
+            StepError::Command { exit, .. } => Some(*exit),
+            StepError::Worker(error) => error.exit_status().map(Exit::Status),
+            _ => None,
+        }
+    }
+
     /// Returns the error of a system call.
     pub(crate) fn io(act: &str, path: &str, source: &std::io::Error) -> Self {
         Self::Io(IoError::new(act, path, source))
@@ -180,10 +200,7 @@ impl BuildError {
     /// Returns how the command ended, if a command failed.
     pub fn exit(&self) -> Option<Exit> {
         match self {
-            BuildError::Step { error, .. } => match **error {
-                StepError::Command { exit, .. } => Some(exit),
-                _ => None,
-            },
+            BuildError::Step { error, .. } => error.exit(),
             _ => None,
         }
     }
@@ -212,6 +229,42 @@ impl BuildError {
             },
             BuildError::Output(StepError::LayerGone(execution)) => Some(*execution),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::error::SandboxError;
+
+    /// Of several failures the one that says why is told, wherever the cancelled step stands and whoever noticed.
+    #[test]
+    fn what_was_cancelled_comes_last() {
+        let failure = |start: usize, error: StepError| BuildError::Step {
+            span: Span { start, end: start },
+            name: String::new(),
+            id: StepId::internal(0),
+            error: Box::new(error),
+        };
+        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1) };
+        for cancelled in [StepError::Cancelled, WorkerError::Cancelled.into()] {
+            let mut failures = [failure(1, cancelled), failure(2, why())];
+            failures.sort_by_key(BuildError::rank);
+            assert_eq!(failures[0].exit(), Some(Exit::Status(1)));
+        }
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_started_has_a_shells_status() {
+        let exec = |errno: i32| SandboxError::Exec { program: "/x".into(), errno, message: String::new() };
+        for (error, wanted) in [
+            (exec(libc::ENOENT), Some(Exit::Status(127))),
+            (exec(libc::EACCES), Some(Exit::Status(126))),
+            (SandboxError::NotInPath { program: "x".into() }, Some(Exit::Status(127))),
+            (SandboxError::Lost, None),
+        ] {
+            assert_eq!(StepError::from(WorkerError::from(error)).exit(), wanted);
         }
     }
 }

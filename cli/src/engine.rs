@@ -71,7 +71,7 @@ fn of_command(exit: builder::worker::protocol::Exit) -> Exit {
 /// Runs a command in an image; its output comes as events of one step.
 ///
 /// # Errors
-/// [`Failure`] if it could not be started.
+/// [`Failure`] if it could not be started, with the status that a shell would give.
 pub fn run(
     request: &RunRequest,
     image: &StoredImage,
@@ -79,7 +79,11 @@ pub fn run(
     sink: &dyn ProgressSink,
     cancel: &Cancel,
 ) -> Result<Exit, Failure> {
-    Ok(of_command(builder::run_image(request, &image.image.descriptor(), &open(root)?, sink, cancel)?))
+    let store = open(root)?;
+    match builder::run_image(request, &image.image.descriptor(), &store, sink, cancel) {
+        Ok(exit) => Ok(of_command(exit)),
+        Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
+    }
 }
 
 /// Returns the images of the store, the newest first.

@@ -17,7 +17,9 @@ use crate::io_error::{IoContext, IoError};
 use crate::reference::{DEFAULT_TAG, ImageRef};
 use crate::sealed::{self, Durability};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Annotation with the full name.
@@ -152,10 +154,13 @@ impl RefTable {
 /// Reads the `index.json` of an image layout.
 pub(crate) fn parse_index(path: &Path) -> Result<Index, StoreError> {
     let place = path.display().to_string();
-    if fs::metadata(path).at("stat", path)?.len() > LONGEST_INDEX {
+    // In a foreign layout a pipe may stand in its place.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).at("open", path)?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST_INDEX + 1).read_to_end(&mut bytes).at("read", path)?;
+    if bytes.len() as u64 > LONGEST_INDEX {
         return Err(StoreError::TooLong { what: place, limit: LONGEST_INDEX });
     }
-    let bytes = fs::read(path).at("read", path)?;
     Index::parse(&bytes).map_err(|source| StoreError::Image { place, source })
 }
 
@@ -187,6 +192,7 @@ fn plain(entry: &Descriptor) -> Descriptor {
 mod tests {
     use super::*;
     use crate::descriptor::media_type;
+    use std::fs;
 
     fn table() -> (tempfile::TempDir, RefTable) {
         let directory = tempfile::tempdir().expect("a directory");

@@ -258,7 +258,7 @@ impl Store {
     }
 
     fn summary(&self, manifest: Digest, names: Vec<ImageRef>) -> Result<ImageSummary, StoreError> {
-        let image = self.image(&manifest)?;
+        let image = self.image(&manifest).map_err(|error| damaged(&names, &error))?;
         let layers: u64 = image.manifest.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size));
         let own = (image.manifest_bytes.len() + image.config_bytes.len()) as u64;
         Ok(ImageSummary {
@@ -286,7 +286,9 @@ impl Store {
         let hit = |digest: &Digest| digits.len() >= 4 && digest.hex().starts_with(digits);
         let mut found: Vec<Descriptor> = Vec::new();
         for root in self.refs.roots()? {
-            if hit(&root.digest) || (is_manifest(&root.media_type) && hit(&self.image(&root.digest)?.id())) {
+            // A damaged image has no ID to go by; its name and its manifest's digest still find it, to remove it.
+            let id = || self.image(&root.digest).is_ok_and(|image| hit(&image.id()));
+            if hit(&root.digest) || (is_manifest(&root.media_type) && id()) {
                 found.push(root);
             }
         }
@@ -324,6 +326,12 @@ impl Store {
         let path = self.root.join("gc.lock");
         lock(&path, File::options().create(true).truncate(false).write(true).open(&path))
     }
+}
+
+/// Says which image is damaged, by the name by which it can be removed.
+fn damaged(names: &[ImageRef], error: &StoreError) -> StoreError {
+    let shown: Vec<String> = names.iter().map(ImageRef::familiar).collect();
+    StoreError::Malformed { place: format!("image `{}`", shown.join("`, `")), why: error.to_string() }
 }
 
 fn lock(path: &Path, file: std::io::Result<File>) -> Result<File, IoError> {

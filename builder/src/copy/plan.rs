@@ -222,14 +222,14 @@ impl Planner<'_> {
         if self.upper.is_directory(&path) {
             return Err(CopyError::IsADirectory { path });
         }
-        if let Some(inode) = entry.link.and_then(|link| links.get(&link)) {
+        if let Some(inode) = entry.link.as_deref().and_then(|link| links.get(link)) {
             self.upper.link(path, *inode);
             return Ok(());
         }
         let source = super::select::is_file(&entry.metadata).then_some(ContentSource::Tree(entry.path));
         let metadata = self.dressed(entry.metadata);
         let inode = self.upper.put(path, NewInode { metadata, source, digest: entry.digest });
-        links.extend(entry.link.map(|link| (link, inode)));
+        links.extend(entry.link.map(|link| (*link, inode)));
         Ok(())
     }
 

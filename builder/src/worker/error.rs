@@ -121,7 +121,8 @@ impl Diagnose for WorkerError {
             Self::Layer { help, .. } | Self::IdNotMapped { help, .. } => help.clone(),
             Self::OneId { help, .. } => Some(help.clone()),
             Self::Sandbox(error) => error.help(),
-            Self::Full { .. } => {
+            Self::Io(error) if !error.is_full() => None,
+            Self::Full { .. } | Self::Io(_) => {
                 Some("free space with `lbuild prune`, or put the store elsewhere with `--root`".to_owned())
             }
             _ => None,

@@ -123,12 +123,17 @@ fn dockerfile(args: &BuildArgs) -> Result<(Source, Option<PathBuf>), SettingsErr
 
 fn open(path: &Path, typed: bool) -> Result<(Source, Option<PathBuf>), SettingsError> {
     match std::fs::File::open(path) {
-        Ok(file) => Ok((read(&path.display().to_string(), file)?, Some(path.to_owned()))),
+        Ok(file) => Ok((read(&shown(path), file)?, Some(path.to_owned()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(SettingsError::NoDockerfile { path: path.to_owned(), typed })
         }
         Err(error) => Err(IoError::new("open", path, &error).into()),
     }
+}
+
+/// Returns the name that errors give a file: `Dockerfile`, not `./Dockerfile` (row 3.3-3).
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 fn read(name: &str, from: impl Read) -> Result<Source, SettingsError> {

@@ -33,7 +33,8 @@ fn an_image_keeps_its_bytes() {
 
 #[test]
 fn images_that_contradict_themselves_are_refused_6_9() {
-    let edits: [(&str, fn(&mut Value)); 7] = [
+    type Edit = fn(&mut Value);
+    let edits: [(&str, Edit); 7] = [
         ("schemaVersion` is 3", |m| m["schemaVersion"] = json!(3)),
         ("schemaVersion` is missing", |m| m["schemaVersion"] = Value::Null),
         ("schema 1", |m| m["schemaVersion"] = json!(1)),

@@ -125,19 +125,19 @@ impl Store {
 
     fn collect_indexes(&self, reach: &Reach, age: Duration, report: &mut GcReport) -> Result<(), StoreError> {
         let now = SystemTime::now();
-        for key in self.indexes.list()?.into_iter().filter(|key| !reach.layers.contains(key)) {
-            let path = self.indexes.path(&key);
-            let written =
-                fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-            let base = !matches!(key, LayerKey::Execution(_));
-            // A time in the future counts as now.
-            let young = now.duration_since(written).unwrap_or_default() < age;
-            let mut wanted = Reach::default();
-            self.add_leased(&mut wanted)?;
-            if !(base && young) && !wanted.layers.contains(&key) {
-                report.bytes += size_of(&path);
-                report.indexes += u64::from(self.indexes.remove(&key)?);
-            }
+        let young = |key: &LayerKey| {
+            let written = fs::metadata(self.indexes.path(key)).and_then(|metadata| metadata.modified());
+            // A time in the future counts as now; no time as long ago.
+            now.duration_since(written.unwrap_or(SystemTime::UNIX_EPOCH)).unwrap_or_default() < age
+        };
+        let kept =
+            |key: &LayerKey| reach.layers.contains(key) || (!matches!(key, LayerKey::Execution(_)) && young(key));
+        let unneeded: Vec<LayerKey> = self.indexes.list()?.into_iter().filter(|key| !kept(key)).collect();
+        let mut wanted = Reach::default();
+        self.add_leased(&mut wanted)?;
+        for key in unneeded.iter().filter(|key| !wanted.layers.contains(key)) {
+            report.bytes += size_of(&self.indexes.path(key));
+            report.indexes += u64::from(self.indexes.remove(key)?);
         }
         Ok(())
     }

@@ -148,13 +148,17 @@ fn gc_deletes_nothing_where_an_image_is_damaged() {
     store.blobs().put(b"unneeded").expect("put");
     assert!(store.gc(&GcOptions::default(), &mut |_| Ok(0)).is_err());
     assert!(store.blobs().size(&Digest::of("unneeded")).expect("size").is_some());
+    let error = store.images().expect_err("damaged").to_string();
+    assert!(error.starts_with("image `named:latest`: "), "{error}");
+    assert_eq!(store.remove(&manifest.digest.hex()[..8]).expect("removed").len(), 1);
+    assert_eq!(collect(&store, &GcOptions::default()).blobs, 4);
 }
 
 #[test]
 fn an_index_of_a_base_outlives_its_blobs() {
     let (_directory, store) = store();
     let base = LayerKey::Diff(DiffId(Digest::of("base")));
-    store.indexes().put(&base, &crate::index::LayerIndex::default()).expect("put");
+    store.indexes().put(&base, std::sync::Arc::default()).expect("put");
     collect(&store, &GcOptions { index_age: Duration::from_secs(3600), ..GcOptions::default() });
     assert!(store.indexes().get(&base).expect("get").is_some());
     assert_eq!(collect(&store, &GcOptions::default()).indexes, 1);
