@@ -173,6 +173,7 @@ impl Planner<'_> {
             let metadata = Metadata { mtime, ..metadata };
             self.upper.put(destination.clone(), NewInode { metadata, source: None, digest: None });
         }
+        self.upper.reserve(item.entries.len());
         let mut redirects: BTreeMap<TreePath, TreePath> = BTreeMap::new();
         let mut links = HashMap::new();
         for entry in item.entries {
