@@ -275,7 +275,7 @@ mod tests {
             id: StepId::internal(0),
             error: Box::new(error),
         };
-        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1) };
+        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1), one_id: None };
         for cancelled in [StepError::Cancelled, WorkerError::Cancelled.into()] {
             let mut failures = [failure(1, cancelled), failure(2, why())];
             failures.sort_by_key(BuildError::rank);
