@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn values_and_descriptors_arrive_together() {
         let (one, other) = Channel::pair().expect("a pair");
-        let (mut reader, mut writer) = io::pipe().expect("a pipe");
+        let (reader, mut writer) = io::pipe().expect("a pipe");
         let long = vec![7u8; 3 << 20];
         std::thread::scope(|scope| {
             scope.spawn(|| {

@@ -29,6 +29,8 @@ pub enum StepError {
         command: String,
         /// How it ended.
         exit: Exit,
+        /// Why it had only one id and what to do about it, if it had only one.
+        one_id: Option<String>,
     },
     /// A secret that the step needs was not given.
     #[error("secret `{id}` is required and was not given")]
@@ -120,6 +122,9 @@ impl Diagnose for StepError {
             StepError::WorkerStart(error) => error.diagnose(),
             StepError::SecretMissing { id } => Diagnostic::error(self.to_string())
                 .help(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`")),
+            StepError::Command { one_id: Some(help), .. } => {
+                Diagnostic::error(self.to_string()).help(format!("if it needs ids other than 0: {help}"))
+            }
             StepError::Store(error) => error.diagnose(),
             StepError::Io(error) if error.is_full() => full_disk(self.to_string()),
             _ => Diagnostic::error(self.to_string()),

@@ -57,9 +57,9 @@ impl IndexStore {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn put(&self, key: &LayerKey, index: &LayerIndex) -> Result<(), IoError> {
+    pub fn put(&self, key: &LayerKey, index: Arc<LayerIndex>) -> Result<(), IoError> {
         sealed::write(&self.path(key), &self.temporary, &index.encode())?;
-        self.cached().insert(*key, Arc::new(index.clone()));
+        self.cached().insert(*key, index);
         Ok(())
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let facts = TarFacts { diff_id: DiffId(Digest::of("tar")), size: 1024 };
         assert_eq!(store().get(&key), Ok(None));
         let first = store();
-        first.put(&key, &index).expect("put");
+        first.put(&key, Arc::new(index.clone())).expect("put");
         first.put_tar(&key, facts).expect("put");
         assert_eq!(store().get(&key), Ok(Some(Arc::new(index))));
         assert_eq!((store().tar(&key), store().list()), (Ok(Some(facts)), Ok(vec![key])));

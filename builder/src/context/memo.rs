@@ -11,10 +11,10 @@
 use super::tree::Stamp;
 use layerfs::digest::Digest;
 use layerfs::meta::Timestamp;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Starts every memo; the digit is the version.
 const MAGIC: &[u8; 8] = b"lbmemo1\n";
@@ -36,41 +36,48 @@ pub trait MemoStore {
     fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 }
 
+/// One note: identity, then digest.
+type Note = [u8; ENTRY];
+
 /// Digests of files by their stamps.
 #[derive(Default)]
 pub struct Memo {
     /// The file as it was loaded, checked; empty if there was none.
     old: Vec<u8>,
-    used: Mutex<BTreeMap<[u8; IDENTITY], (Digest, Timestamp)>>,
+    /// How many notes of it were used.
+    hits: AtomicUsize,
+    /// What was learned, each with the later of the file's times.
+    new: Mutex<Vec<(Note, Timestamp)>>,
 }
 
 impl fmt::Debug for Memo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memo").field("entries", &(self.entries().len() / ENTRY)).finish_non_exhaustive()
+        f.debug_struct("Memo").field("entries", &self.notes().len()).finish_non_exhaustive()
     }
 }
 
 impl Memo {
     /// Loads the memo called `name`; one that is missing, damaged or of another version is empty.
     pub fn load(store: &dyn MemoStore, name: &str) -> Self {
-        Self { old: store.load(name).filter(|bytes| is_sound(bytes)).unwrap_or_default(), used: Mutex::default() }
+        Self { old: store.load(name).filter(|bytes| is_sound(bytes)).unwrap_or_default(), ..Self::default() }
     }
 
     /// Returns the digest noted for a stamp.
     pub fn get(&self, stamp: &Stamp) -> Option<Digest> {
-        let (entries, _) = self.entries().as_chunks::<ENTRY>();
-        let at = entries.binary_search_by(|entry| entry[..IDENTITY].cmp(&stamp.identity)).ok()?;
+        let notes = self.notes();
+        let at = notes.binary_search_by(|note| note[..IDENTITY].cmp(&stamp.identity)).ok()?;
+        self.hits.fetch_add(1, Ordering::Relaxed);
         let mut digest = [0; 32];
-        digest.copy_from_slice(&entries[at][IDENTITY..]);
+        digest.copy_from_slice(&notes[at][IDENTITY..]);
         Some(Digest::from_bytes(digest))
     }
 
-    /// Notes a digest, to be kept by the next [`Memo::save`].
+    /// Notes a digest that [`Memo::get`] did not know, to be kept by the next [`Memo::save`].
     pub fn put(&self, stamp: &Stamp, digest: Digest) {
-        // A lock that a panic poisoned costs the note, nothing else.
-        if let Ok(mut used) = self.used.lock() {
-            used.insert(stamp.identity, (digest, stamp.newest));
-        }
+        let mut note = [0; ENTRY];
+        note[..IDENTITY].copy_from_slice(&stamp.identity);
+        note[IDENTITY..].copy_from_slice(digest.as_bytes());
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).push((note, stamp.newest));
     }
 
     /// Saves what was noted and what was known before. `now` is the time at which the first file was looked at, so that
@@ -79,41 +86,30 @@ impl Memo {
     /// # Errors
     /// The operating system's.
     pub fn save(&self, store: &dyn MemoStore, name: &str, now: Timestamp) -> io::Result<()> {
-        let Ok(used) = self.used.lock() else { return Ok(()) };
         let limit = Timestamp { seconds: now.seconds - SETTLED, ..now };
-        let mut entries: BTreeMap<&[u8], &[u8]> = (used.iter().filter(|(_, (_, newest))| *newest < limit))
-            .map(|(identity, (digest, _))| (identity.as_slice(), digest.as_bytes().as_slice()))
-            .collect();
-        let known = self.entries().len() / ENTRY;
+        let new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes: Vec<Note> = new.iter().filter(|(_, newest)| *newest < limit).map(|(note, _)| *note).collect();
+        if notes.is_empty() {
+            return Ok(());
+        }
         // Old notes stay while they are not many more than what this build used: other builds use them.
-        if known <= used.len() * 4 + 10_000 {
-            for entry in self.entries().as_chunks::<ENTRY>().0 {
-                entries.entry(&entry[..IDENTITY]).or_insert(&entry[IDENTITY..]);
-            }
+        let used = self.hits.load(Ordering::Relaxed) + new.len();
+        if self.notes().len() <= used * 4 + 10_000 {
+            notes.extend_from_slice(self.notes());
         }
-        match entries.len() == known && entries.keys().all(|identity| self.knows(identity)) {
-            true => Ok(()),
-            false => store.save(name, &encode(&entries)),
-        }
+        notes.sort_unstable();
+        notes.dedup_by(|later, first| later[..IDENTITY] == first[..IDENTITY]);
+        store.save(name, &encode(&notes))
     }
 
-    fn knows(&self, identity: &[u8]) -> bool {
-        let (entries, _) = self.entries().as_chunks::<ENTRY>();
-        entries.binary_search_by(|entry| entry[..IDENTITY].cmp(identity)).is_ok()
-    }
-
-    fn entries(&self) -> &[u8] {
-        self.old.get(HEADER..).unwrap_or_default()
+    fn notes(&self) -> &[Note] {
+        self.old.get(HEADER..).unwrap_or_default().as_chunks::<ENTRY>().0
     }
 }
 
-fn encode(entries: &BTreeMap<&[u8], &[u8]>) -> Vec<u8> {
+fn encode(notes: &[Note]) -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
-    bytes.reserve_exact(entries.len() * ENTRY);
-    for (identity, digest) in entries {
-        bytes.extend_from_slice(identity);
-        bytes.extend_from_slice(digest);
-    }
+    bytes.extend_from_slice(notes.as_flattened());
     let digest = Digest::of(&bytes[HEADER..]);
     bytes[..MAGIC.len()].copy_from_slice(MAGIC);
     bytes[MAGIC.len()..HEADER].copy_from_slice(digest.as_bytes());

@@ -39,14 +39,16 @@ fn fill_digest(entry: &mut SelectedEntry, tree: &dyn SourceTree, memo: &Memo) ->
     if !is_file(&entry.metadata) || entry.digest.is_some() {
         return Ok(());
     }
-    let known = entry.stamp.as_ref().and_then(|stamp| memo.get(stamp));
-    let digest = match known {
+    let digest = match entry.stamp.as_ref().and_then(|stamp| memo.get(stamp)) {
         Some(digest) => digest,
-        None => hash_file(&entry.path, entry.metadata.size(), tree)?,
+        None => {
+            let digest = hash_file(&entry.path, entry.metadata.size(), tree)?;
+            if let Some(stamp) = &entry.stamp {
+                memo.put(stamp, digest);
+            }
+            digest
+        }
     };
-    if let Some(stamp) = &entry.stamp {
-        memo.put(stamp, digest);
-    }
     entry.digest = Some(digest);
     Ok(())
 }
@@ -88,7 +90,12 @@ fn digest_of(selection: &Selection, owner: Option<&str>) -> Digest {
         frames.number(item.entries.len() as u64);
         let mut links = HashMap::new();
         for (number, entry) in item.entries.iter().enumerate() {
-            frames.entry(&item.root, entry, owner.is_some(), *first_of(&mut links, entry.link, number));
+            frames.entry(
+                &item.root,
+                entry,
+                owner.is_some(),
+                *first_of(&mut links, entry.link.as_deref().copied(), number),
+            );
         }
     }
     frames.0.finish()

@@ -173,6 +173,7 @@ impl Planner<'_> {
             let metadata = Metadata { mtime, ..metadata };
             self.upper.put(destination.clone(), NewInode { metadata, source: None, digest: None });
         }
+        self.upper.reserve(item.entries.len());
         let mut redirects: BTreeMap<TreePath, TreePath> = BTreeMap::new();
         let mut links = HashMap::new();
         for entry in item.entries {
@@ -222,14 +223,14 @@ impl Planner<'_> {
         if self.upper.is_directory(&path) {
             return Err(CopyError::IsADirectory { path });
         }
-        if let Some(inode) = entry.link.and_then(|link| links.get(&link)) {
+        if let Some(inode) = entry.link.as_deref().and_then(|link| links.get(link)) {
             self.upper.link(path, *inode);
             return Ok(());
         }
         let source = super::select::is_file(&entry.metadata).then_some(ContentSource::Tree(entry.path));
         let metadata = self.dressed(entry.metadata);
         let inode = self.upper.put(path, NewInode { metadata, source, digest: entry.digest });
-        links.extend(entry.link.map(|link| (link, inode)));
+        links.extend(entry.link.map(|link| (*link, inode)));
         Ok(())
     }
 

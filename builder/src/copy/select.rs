@@ -36,7 +36,7 @@ pub struct SelectedEntry {
     /// What it is, its owner as in the tree.
     pub metadata: Metadata,
     /// Set if it may be one of several names of an inode.
-    pub link: Option<LinkKey>,
+    pub link: Option<Box<LinkKey>>,
     /// Set if its digest may be remembered.
     pub stamp: Option<Stamp>,
     /// Digest of a regular file's bytes, once they were read.
@@ -46,7 +46,7 @@ pub struct SelectedEntry {
 impl SelectedEntry {
     fn new(path: TreePath, entry: Entry) -> Self {
         let Entry { metadata, link, stamp } = entry;
-        Self { path, metadata, link, stamp, digest: None }
+        Self { path, metadata, link: link.map(Box::new), stamp, digest: None }
     }
 }
 

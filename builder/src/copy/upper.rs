@@ -32,6 +32,11 @@ impl<'a> Upper<'a> {
         Self { below, paths: BTreeMap::new(), inodes: Vec::new() }
     }
 
+    /// Makes room for as many inodes, exactly: a large copy holds its selection beside them.
+    pub fn reserve(&mut self, inodes: usize) {
+        self.inodes.reserve_exact(inodes);
+    }
+
     /// Returns what stands at `path`, no link followed. The root always is a directory, stated or not.
     pub fn at(&self, path: &TreePath) -> Option<&Metadata> {
         match self.paths.get(path) {

@@ -21,6 +21,7 @@ use layerfs::meta::{Kind, Timestamp};
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The tree that a mount shows.
 pub(super) enum TreeOf {
@@ -112,7 +113,7 @@ impl Session<'_> {
         let (_, digest, size) = writer.finish();
         self.shelf.hold_blob(digest)?;
         self.store.blobs().commit(blob, &digest, size)?;
-        self.store.indexes().put(&key, &index)?;
+        self.store.indexes().put(&key, Arc::new(index))?;
         self.shelf.put_tar(&key, DiffId(digest), size)
     }
 

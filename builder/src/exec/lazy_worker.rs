@@ -36,6 +36,11 @@ impl<'a> LazyWorker<'a> {
         Ok(worker)
     }
 
+    /// Returns why the worker has only one id and what to do about it, if it has only one.
+    pub fn one_id_help(&self) -> Option<String> {
+        self.map.one_id_help()
+    }
+
     /// Returns what ends the build.
     pub fn cancel(&self) -> &'a Cancel {
         self.cancel

@@ -52,7 +52,7 @@ impl StepRun<'_> {
         }
         match exit {
             Exit::Status(0) => Ok(()),
-            _ => Err(StepError::Command { command, exit }),
+            _ => Err(StepError::Command { command, exit, one_id: self.session.worker.one_id_help() }),
         }
     }
 

@@ -3,10 +3,10 @@
 use crate::bases::Bases;
 use crate::error::StepError;
 use crate::exec::lazy_worker::LazyWorker;
-use crate::worker::Worker;
+use crate::worker::{Worker, WorkerError};
 use layerfs::blobs::BlobStore;
 use layerfs::descriptor::{Descriptor, media_type};
-use layerfs::digest::{ChainId, DiffId, Digest};
+use layerfs::digest::{ChainId, DiffId, Digest, HashReader};
 use layerfs::directories::LayerDirectories;
 use layerfs::export::ExportLayer;
 use layerfs::flight::Flight;
@@ -194,13 +194,19 @@ impl<'a> Shelf<'a> {
         }
         self.import(blob)?;
         let file = self.store.blobs().open(&blob.digest)?;
-        let unpacked = index_tar(&mut *layerfs::compress::decompress(Box::new(file)).map_err(StepError::stream)?)?;
+        let mut plain = HashReader::new(layerfs::compress::decompress(Box::new(file)).map_err(StepError::stream)?);
+        let unpacked = index_tar(&mut plain)?;
+        let got = DiffId(plain.finish().1);
+        if got != diff_id {
+            // What a manifest states of a blob must not stand for another image's layer.
+            return Err(WorkerError::DiffIdMismatch { wanted: diff_id, got }.into());
+        }
         let alone = unpacked.borrowed.is_empty();
         let no_file = |_: usize, _: &layerfs::path::TreePath| unreachable!("an index needs no bytes of files");
-        let index = complete(unpacked, None, tree, &no_file)?;
+        let index = Arc::new(complete(unpacked, None, tree, &no_file)?);
         let key = if alone { LayerKey::Diff(diff_id) } else { chain };
-        self.store.indexes().put(&key, &index)?;
-        Ok(Arc::new(index))
+        self.store.indexes().put(&key, Arc::clone(&index))?;
+        Ok(index)
     }
 
     fn built_index(&self, execution: ExecutionId) -> Result<Arc<LayerIndex>, StepError> {
@@ -209,9 +215,9 @@ impl<'a> Shelf<'a> {
             return Ok(index);
         }
         let tar = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(execution))?;
-        let index = index_tar(&mut self.store.blobs().open(&tar.diff_id.0)?)?.index;
-        self.store.indexes().put(&key, &index)?;
-        Ok(Arc::new(index))
+        let index = Arc::new(index_tar(&mut self.store.blobs().open(&tar.diff_id.0)?)?.index);
+        self.store.indexes().put(&key, Arc::clone(&index))?;
+        Ok(index)
     }
 
     /// Returns the layers of a stack as an output takes them, their blobs in the store: base layers as they came, built

@@ -5,7 +5,7 @@ use layerfs::io_error::{IoContext, IoError};
 use layerfs::path::TreePath;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -179,23 +179,18 @@ fn link_target(found: &OwnedFd) -> rustix::io::Result<Option<Vec<u8>>> {
     Ok(Some(rustix::fs::readlinkat(found, "", Vec::new())?.into_bytes()))
 }
 
-type Time = (i64, i64);
-
-fn modified(stat: &Stat) -> Time {
-    (stat.st_mtime, stat.st_mtime_nsec as i64)
-}
-
 /// Mount points that were made in the root file system itself, and what is needed to leave no trace of them (rows
 /// 1.7-4, 7-20).
 #[derive(Debug, Default)]
 pub(super) struct Stubs {
     made: Vec<TreePath>,
-    /// Directories in which something was made: their times before and after.
-    parents: BTreeMap<TreePath, (Time, Time)>,
+    /// Directories in which something was made.
+    parents: BTreeSet<TreePath>,
 }
 
 impl Stubs {
-    /// Makes a mount point at `target` if it is missing.
+    /// Makes a mount point at `target` if it is missing. The directory that it is made in gets its time back at once, so
+    /// that the command sees the image's, and a later one is the command's own.
     pub(super) fn make(&mut self, root: &Root, target: &TreePath, stub: Stub) -> Result<(), IoError> {
         let place = root.resolve(target)?;
         if place.missing.is_empty() {
@@ -204,35 +199,40 @@ impl Stubs {
         let parent = place.existing;
         let before = modified(&root.stat(&parent).at("stat", parent.to_string())?);
         self.made.extend(root.make_stub(target, stub == Stub::Directory)?);
-        let after = modified(&root.stat(&parent).at("stat", parent.to_string())?);
-        self.parents.entry(parent).and_modify(|times| times.1 = after).or_insert((before, after));
+        set_modified(root, &parent, before).at("set time of", parent.to_string())?;
+        self.parents.insert(parent);
         Ok(())
     }
 
-    /// Takes away what is still empty. A directory that only the stubs changed gets its time back.
+    /// Takes away what is still empty; directories keep the times that they have.
     pub(super) fn remove(self, root: &Root) -> Result<(), IoError> {
-        let mut times = Vec::new();
-        for (parent, (before, after)) in &self.parents {
-            if let Ok(stat) = root.stat(parent) {
-                let now = modified(&stat);
-                times.push((parent, if now == *after { *before } else { now }));
-            }
-        }
+        let times: Vec<_> = self
+            .parents
+            .iter()
+            .filter_map(|parent| root.stat(parent).ok().map(|stat| (parent, modified(&stat))))
+            .collect();
         for path in self.made.iter().rev() {
             remove_if_empty(root, path)?;
         }
-        for (parent, (seconds, nanoseconds)) in times {
-            let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT as _ };
-            let modified = Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
-            let times = Timestamps { last_access: omit, last_modification: modified };
-            match rustix::fs::utimensat(root, shown(parent), &times, AtFlags::SYMLINK_NOFOLLOW) {
-                // The directory was a stub itself, or the command removed it.
+        for (parent, time) in times {
+            match set_modified(root, parent, time) {
+                // The directory was a stub itself.
                 Err(Errno::NOENT) => {}
                 other => other.at("set time of", parent.to_string())?,
             }
         }
         Ok(())
     }
+}
+
+fn modified(stat: &Stat) -> Timespec {
+    Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ }
+}
+
+fn set_modified(root: &Root, path: &TreePath, time: Timespec) -> rustix::io::Result<()> {
+    let omit = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT as _ };
+    let times = Timestamps { last_access: omit, last_modification: time };
+    rustix::fs::utimensat(root, shown(path), &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 fn remove_if_empty(root: &Root, path: &TreePath) -> Result<(), IoError> {
@@ -288,6 +288,7 @@ mod tests {
         stubs.make(&root, &TreePath::from("etc/resolv.conf"), Stub::File).expect("made");
         stubs.make(&root, &TreePath::from("run/secrets/x"), Stub::File).expect("made");
         assert!(directory.path().join("run/secrets/x").is_file());
+        assert_eq!(etc.metadata().expect("stat").mtime(), 0, "the command sees the image's time");
         stubs.remove(&root).expect("removed");
         let left: Vec<_> = walk(directory.path());
         assert_eq!(left, ["etc"]);

@@ -74,7 +74,8 @@ impl Worker {
                 channel.finish_sending();
             }
             match channel.receive::<Reply>() {
-                Ok((Reply::Failed(error), _)) => return Err(if cancelled { WorkerError::Cancelled } else { error }),
+                Ok((Reply::Failed(_), _)) if cancelled => return Err(WorkerError::Cancelled),
+                Ok((Reply::Failed(error), _)) => return Err(error.with_one_id(self.id_map.one_id_help())),
                 Ok((reply, _)) if is_last(&reply) => return Ok(reply),
                 Ok((reply, descriptors)) => on_reply(reply, descriptors),
                 Err(ChannelError::Closed) if cancelled => return Err(WorkerError::Cancelled),

@@ -37,6 +37,14 @@ pub enum WorkerError {
         /// What to do about it.
         help: Option<String>,
     },
+    /// What needs several ids failed where there is one.
+    #[error("{error}")]
+    OneId {
+        /// What failed.
+        error: Box<WorkerError>,
+        /// Why there is one, and what to do about it.
+        help: String,
+    },
     /// The disk or the quota is full.
     #[error("no space left to write `{}`", .path.display())]
     Full {
@@ -88,6 +96,16 @@ impl WorkerError {
         }
     }
 
+    /// Returns the error with the cure for there being only one id, if that is what is behind it.
+    pub(super) fn with_one_id(self, help: Option<String>) -> Self {
+        match (self, help) {
+            (error @ (Self::IdNotMapped { .. } | Self::Sandbox(SandboxError::IdNotMapped { .. })), Some(help)) => {
+                Self::OneId { error: Box::new(error), help }
+            }
+            (error, _) => error,
+        }
+    }
+
     /// Reports whether a layer's directory or index is missing, so that making it anew may help.
     pub fn missing_layer(&self) -> Option<LayerKey> {
         match self {
@@ -101,6 +119,7 @@ impl Diagnose for WorkerError {
     fn diagnose(&self) -> Diagnostic {
         let help = match self {
             Self::Layer { help, .. } | Self::IdNotMapped { help, .. } => help.clone(),
+            Self::OneId { help, .. } => Some(help.clone()),
             Self::Sandbox(error) => error.help(),
             Self::Io(error) if !error.is_full() => None,
             Self::Full { .. } | Self::Io(_) => {

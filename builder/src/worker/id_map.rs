@@ -31,6 +31,8 @@ pub enum SingleReason {
         file: PathBuf,
         /// The user, by name where it is known.
         user: String,
+        /// First of 65,536 ids that no line of either file has.
+        free: u32,
     },
     /// newuidmap or newgidmap is not installed.
     NoTool {
@@ -48,8 +50,9 @@ impl SingleReason {
     /// Returns what to do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::NoRanges { user, .. } => {
-                format!("as root: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`")
+            Self::NoRanges { user, free, .. } => {
+                let last = free.saturating_add(65_535);
+                format!("as root: `usermod --add-subuids {free}-{last} --add-subgids {free}-{last} {user}`")
             }
             Self::NoTool { .. } => {
                 "install it: `apt-get install uidmap` (Debian, Ubuntu), `dnf install shadow-utils` (Fedora), \
@@ -64,7 +67,7 @@ impl SingleReason {
 impl std::fmt::Display for SingleReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NoRanges { file, user } => write!(f, "`{}` has no range for `{user}`", file.display()),
+            Self::NoRanges { file, user, .. } => write!(f, "`{}` has no range for `{user}`", file.display()),
             Self::NoTool { tool } => write!(f, "`{tool}` is not installed"),
             Self::PowerlessTool { tool } => {
                 write!(f, "`{}` has neither the setuid bit nor a file capability", tool.display())
@@ -194,7 +197,7 @@ impl IdMap {
     fn of_ranges(caller: &Caller) -> Result<Self, SingleReason> {
         let no_ranges = |file: &str| {
             let user = caller.name.clone().unwrap_or_else(|| caller.uid.to_string());
-            SingleReason::NoRanges { file: file.into(), user }
+            SingleReason::NoRanges { file: file.into(), user, free: first_free(&[&caller.subuid, &caller.subgid]) }
         };
         let users = ranges_of(&caller.subuid, caller);
         let groups = ranges_of(&caller.subgid, caller);
@@ -221,6 +224,14 @@ impl IdMap {
     /// Reports whether only the caller's own id is mapped.
     pub fn is_single(&self) -> bool {
         matches!(self.tier, Tier::Single(_))
+    }
+
+    /// Returns why there is only one id and what to do about it, if there is only one.
+    pub fn one_id_help(&self) -> Option<String> {
+        match &self.tier {
+            Tier::Single(reason) => Some(format!("{reason}; {}", reason.help())),
+            Tier::Ranges { .. } | Tier::Root => None,
+        }
     }
 
     /// Reports whether the group `gid` is mapped.
@@ -296,6 +307,15 @@ fn ranges_of(file: &str, caller: &Caller) -> Vec<(u32, u32)> {
     ranges
 }
 
+/// Returns the first id above all ranges of subuid(5) files, and at least where useradd(8) begins.
+fn first_free(files: &[&str]) -> u32 {
+    let ends = files.iter().flat_map(|file| file.lines()).filter_map(|line| {
+        let mut numbers = line.trim().split(':').skip(1).map(str::parse::<u32>);
+        numbers.next()?.ok()?.checked_add(numbers.next()?.ok()?)
+    });
+    ends.fold(100_000, u32::max)
+}
+
 /// Returns the map of a user namespace to one in which every id is itself, from a /proc/PID/uid_map.
 fn identity(map: &str) -> Vec<Extent> {
     let line = |line: &str| {
@@ -348,8 +368,12 @@ mod tests {
     #[test]
     fn without_ranges_there_is_one_id_and_a_reason() {
         let map = IdMap::detect(&caller("bob:1:2\n"));
-        let reason = SingleReason::NoRanges { file: "/etc/subuid".into(), user: "ann".to_owned() };
+        let reason = SingleReason::NoRanges { file: "/etc/subuid".into(), user: "ann".to_owned(), free: 100_000 };
         assert_eq!((printed(&map.users), map.tier), ("0 1001 1\n".to_owned(), Tier::Single(reason)));
+        let taken = IdMap::detect(&caller("bob:100000:65536\neve:x:1\n"));
+        let wanted = "`/etc/subuid` has no range for `ann`; as root: `usermod --add-subuids 165536-231071 --add-subgids 165536-231071 ann`";
+        assert_eq!(taken.one_id_help().as_deref(), Some(wanted));
+        assert_eq!(IdMap::detect(&caller("ann:1:2\n")).one_id_help(), None);
         let mut no_tool = caller("ann:100000:65536\n");
         no_tool.newgidmap = Err(SingleReason::NoTool { tool: "newgidmap" });
         assert_eq!(IdMap::detect(&no_tool).tier, Tier::Single(SingleReason::NoTool { tool: "newgidmap" }));

@@ -114,9 +114,9 @@ impl Layers {
     }
 
     /// Makes the directory `name` the layer `key`.
-    pub(super) fn publish(&self, name: &str, key: &LayerKey, index: &LayerIndex) -> Result<(), WorkerError> {
+    pub(super) fn publish(&self, name: &str, key: &LayerKey, index: LayerIndex) -> Result<(), WorkerError> {
         // The index first: a layer that is found has one.
-        self.indexes.put(key, index)?;
+        self.indexes.put(key, Arc::new(index))?;
         let counts = self.directories.publish(name, key)?;
         if counts != name {
             self.remove(name)?;
@@ -185,7 +185,7 @@ impl Layers {
                 leaning = Some((draft, unpacked));
                 return Ok(Alone::No);
             }
-            self.keep(draft, &LayerKey::Diff(diff_id), &unpacked.index)?;
+            self.keep(draft, &LayerKey::Diff(diff_id), unpacked.index)?;
             Ok::<_, WorkerError>(Alone::Yes)
         })?;
         let key = LayerKey::Diff(diff_id);
@@ -212,7 +212,7 @@ impl Layers {
             return self.finish(call, draft, unpacked, chain, below);
         }
         let key = LayerKey::Diff(diff_id);
-        self.keep(draft, &key, &unpacked.index)?;
+        self.keep(draft, &key, unpacked.index)?;
         Ok(key)
     }
 
@@ -234,7 +234,7 @@ impl Layers {
         let open = opener(self.directories.root().to_owned(), names);
         let index = complete(unpacked, Some(&directory), &stack, &open)?;
         let key = LayerKey::Chain(chain);
-        self.keep(draft, &key, &index)?;
+        self.keep(draft, &key, index)?;
         Ok(key)
     }
 
@@ -255,7 +255,7 @@ impl Layers {
         }
     }
 
-    fn keep(&self, mut draft: Draft<'_>, key: &LayerKey, index: &LayerIndex) -> Result<(), WorkerError> {
+    fn keep(&self, mut draft: Draft<'_>, key: &LayerKey, index: LayerIndex) -> Result<(), WorkerError> {
         self.publish(&draft.name, key, index)?;
         draft.kept = true;
         Ok(())
@@ -290,7 +290,7 @@ impl Layers {
         if !directories.is_empty() || !links.is_empty() {
             return Err(WorkerError::NotSelfContained(key));
         }
-        self.keep(draft, &key, &index)
+        self.keep(draft, &key, index)
     }
 
     /// Writes a layer as a plain tar.
@@ -359,6 +359,8 @@ fn difference(directory: &RootDir, path: &TreePath, wanted: &Metadata) -> Result
         Err(error) if error.is_not_found() => Some(format!("`{path}` is missing")),
         Err(error) => return Err(error.into()),
         Ok(found) if found == *wanted => None,
+        // Linux has no mode of a symbolic link; a tar may state any.
+        Ok(found) if found.is_symlink() && found == (Metadata { mode: found.mode, ..wanted.clone() }) => None,
         Ok(found) => Some(format!("`{path}` {}", what_differs(&found, wanted))),
     })
 }

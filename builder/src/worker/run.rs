@@ -100,7 +100,7 @@ impl Runner {
             call.check()?;
             let name = layers.fresh_name();
             let index = mounter.commit(prepared.root, &prepared.below, &layers.root().join(&name))?;
-            layers.publish(&name, &key, &index)?;
+            layers.publish(&name, &key, index)?;
         }
         Ok(exit)
     }
