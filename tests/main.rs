@@ -14,5 +14,6 @@ mod lab;
 mod outputs;
 mod parallel;
 mod reference;
+mod sandbox_docker;
 mod sandbox_run;
 mod survive;

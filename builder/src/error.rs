@@ -16,7 +16,7 @@ use crate::worker::protocol::Exit;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
-use layerfs::layer::ExecutionId;
+use layerfs::layer::{ExecutionId, LayerKey};
 use layerfs::unpack::LayerError;
 
 /// What can go wrong with one step.
@@ -73,11 +73,13 @@ pub enum StepError {
     Cancelled,
 }
 
-/// A call that was cancelled is a step that was cancelled, wherever it was noticed.
+/// A call that was cancelled is a step that was cancelled, wherever it was noticed; a layer that was built here and that
+/// the worker misses is made again by running its step.
 impl From<WorkerError> for StepError {
     fn from(error: WorkerError) -> Self {
         match error {
             WorkerError::Cancelled => Self::Cancelled,
+            WorkerError::NoLayer(LayerKey::Execution(execution)) => Self::LayerGone(execution),
             other => Self::Worker(other),
         }
     }
@@ -243,7 +245,7 @@ mod tests {
             id: StepId::internal(0),
             error: Box::new(error),
         };
-        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1) };
+        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1), one_id: None };
         for cancelled in [StepError::Cancelled, WorkerError::Cancelled.into()] {
             let mut failures = [failure(1, cancelled), failure(2, why())];
             failures.sort_by_key(BuildError::rank);
