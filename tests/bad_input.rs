@@ -61,7 +61,10 @@ fn cycles_name_both_places() {
 fn missing_stages_are_named() {
     let lab = Lab::with("FROM busybox AS build\nFROM busybox AS final\n");
     lab.build(&["--target", "finall"]).ends(125).says("finall").says("final");
-    refused("FROM busybox\nCOPY --from=nowhere /a /b\n", 2, "nowhere");
+    refused("FROM busybox\nCOPY --from=nowhere /a /b\n", 2, "`nowhere` is no stage, no build context and no image");
+    refused("FROM busybox AS build\nFROM busybox\nCOPY --from=biuld /a /b\n", 3, "help: did you mean `build`?");
+    refused("FROM busybxo\nRUN true\n", 1, "help: did you mean `busybox`?");
+    refused("FROM busybox\nCOPY --from=7 /a /b\n", 2, "invalid stage index 7");
 }
 
 #[test]
