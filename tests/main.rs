@@ -16,3 +16,4 @@ mod parallel;
 mod reference;
 mod sandbox_run;
 mod survive;
+mod tree;
