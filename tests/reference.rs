@@ -2,7 +2,6 @@
 
 use crate::harness::{Identity, Lab, identity, output};
 use crate::tree::{Field, Tree, with_ids_ok};
-use std::path::Path;
 
 const ODD: &str = include_str!("../testdata/reference/odd.Dockerfile");
 
@@ -21,15 +20,6 @@ fn odd() -> Lab {
     let owner = ["--owner=21:21", "--group=22:22", "--format=posix", "--mtime=@77.25"];
     output("tar", &[&owner[..], &["-C", &at("packed"), "-czf", &at("archive.tar.gz"), "."]].concat());
     lab
-}
-
-/// Unpacks `image` of the layout with umoci and looks at what came out.
-fn umoci(lab: &Lab, layout: &Path, image: &str) -> Tree {
-    let bundle = lab.home().join("bundle").to_string_lossy().into_owned();
-    with_ids_ok("umoci", &["unpack", "--image", &format!("{}:{image}", layout.display()), &bundle]);
-    let tree = Tree::at(&lab.home().join("bundle/rootfs"));
-    with_ids_ok("rm", &["-rf", &bundle]);
-    tree.without_mounts()
 }
 
 #[test]
@@ -53,8 +43,8 @@ fn subid_umoci_unpacks_the_same_tree_as_lbuild() {
         .without_field(Field::Group, |path, _| path.starts_with("t/names/fifo"))
         // umoci reads with Go's archive/tar, to which a PAX record without a value is none.
         .without_xattr("user.none");
-    let theirs =
-        umoci(&lab, &lab.store(), "x:latest").without_field(Field::Group, |path, _| path.starts_with("t/names/fifo"));
+    let theirs = Tree::umoci(&lab, &lab.store(), "x:latest")
+        .without_field(Field::Group, |path, _| path.starts_with("t/names/fifo"));
     ours.equals(&theirs, "lbuild and umoci");
     let inside = "stat -c %h /t/names/fifo /t/names/fifo2";
     lab.lbuild(&["run", "--entrypoint", "/bin/sh", "x", "-c", inside]).ok().prints("2\n2\n");

@@ -79,6 +79,16 @@ impl Tree {
         tree
     }
 
+    /// Unpacks an image of a layout with umoci and looks at what came out.
+    #[track_caller]
+    pub fn umoci(lab: &Lab, layout: &Path, image: &str) -> Self {
+        let bundle = lab.home().join("bundle").to_string_lossy().into_owned();
+        with_ids_ok("umoci", &["unpack", "--image", &format!("{}:{image}", layout.display()), &bundle]);
+        let tree = Self::at(&lab.home().join("bundle/rootfs"));
+        with_ids_ok("rm", &["-rf", &bundle]);
+        tree.without(&MOUNTED)
+    }
+
     /// Leaves out paths and what is below them.
     #[must_use]
     pub fn without(mut self, tops: &[&str]) -> Self {
@@ -86,12 +96,6 @@ impl Tree {
             |path: &str, top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.0.retain(|path, _| !tops.iter().any(|top| below(path.trim_matches(['\'', '"']), top)));
         self
-    }
-
-    /// Leaves out what the sandbox mounts over.
-    #[must_use]
-    pub fn without_mounts(self) -> Self {
-        self.without(&MOUNTED)
     }
 
     /// Leaves out a field wherever `at` says so.
