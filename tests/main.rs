@@ -17,3 +17,4 @@ mod reference;
 mod sandbox_docker;
 mod sandbox_run;
 mod survive;
+mod tree;
