@@ -14,5 +14,7 @@ mod lab;
 mod outputs;
 mod parallel;
 mod reference;
+mod sandbox_docker;
 mod sandbox_run;
 mod survive;
+mod tree;

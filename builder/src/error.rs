@@ -16,7 +16,7 @@ use crate::worker::protocol::Exit;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
-use layerfs::layer::ExecutionId;
+use layerfs::layer::{ExecutionId, LayerKey};
 use layerfs::unpack::LayerError;
 
 /// What can go wrong with one step.
@@ -84,11 +84,13 @@ pub enum StepError {
     Cancelled,
 }
 
-/// A call that was cancelled is a step that was cancelled, wherever it was noticed.
+/// A call that was cancelled is a step that was cancelled, wherever it was noticed; a layer that was built here and that
+/// the worker misses is made again by running its step.
 impl From<WorkerError> for StepError {
     fn from(error: WorkerError) -> Self {
         match error {
             WorkerError::Cancelled => Self::Cancelled,
+            WorkerError::NoLayer(LayerKey::Execution(execution)) => Self::LayerGone(execution),
             other => Self::Worker(other),
         }
     }

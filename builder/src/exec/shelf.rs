@@ -64,9 +64,14 @@ impl<'a> Shelf<'a> {
             Layer::Base { .. } => Ok(true),
             Layer::Built { execution, .. } => {
                 let key = LayerKey::Execution(*execution);
-                Ok(self.directories.find(&key)?.is_some() || self.tar_in_store(&key)?.is_some())
+                Ok(self.is_unpacked(&key)? || self.tar_in_store(&key)?.is_some())
             }
         }
+    }
+
+    /// Reports whether a layer has a directory and, by its name alone, an index: without one it cannot be mounted.
+    fn is_unpacked(&self, key: &LayerKey) -> Result<bool, StepError> {
+        Ok(self.directories.find(key)?.is_some() && self.store.indexes().path(key).exists())
     }
 
     /// Returns diff ID and size of a built layer whose tar is in the store.
@@ -125,10 +130,15 @@ impl<'a> Shelf<'a> {
             Layer::Built { execution, .. } => {
                 let key = LayerKey::Execution(*execution);
                 self.hold(Held::Layer(key))?;
-                if self.directories.find(&key)?.is_some() {
+                if self.is_unpacked(&key)? {
                     return Ok(key);
                 }
                 self.unpacks.get_or_try(key, || {
+                    if self.directories.find(&key)?.is_some() {
+                        // Only the index was lost.
+                        self.built_index(*execution)?;
+                        return Ok(key);
+                    }
                     let tar = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(*execution))?;
                     let file = self.store.blobs().open(&tar.diff_id.0)?;
                     self.worker.get()?.unpack_as(file.as_fd(), key, self.worker.cancel())?;
