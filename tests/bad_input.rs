@@ -1,6 +1,6 @@
 //! Bad input: an error with place and cure, exit status 125, nothing half-written.
 
-use crate::harness::{Lab, base, binary, output};
+use crate::harness::{Lab, base, binary, fed};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -193,60 +193,98 @@ fn userns_corrupt_layers_are_refused() {
     lab.fsck();
 }
 
+/// Returns a shell with mounts of its own, that may mount, for `script`; its arguments come after it.
+fn with_mounts(lab: &Lab, script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "sh", "-ec", script, "sh"]).arg(binary());
+    command.current_dir(lab.path("")).env("BUILDKIT_PROGRESS", "plain").env("HOME", lab.home());
+    command
+}
+
+fn busybox() -> String {
+    format!("--build-context=busybox=oci-layout://{}", base("busybox").display())
+}
+
 #[test]
 fn an_unwritable_store_is_named() {
-    if nix::unistd::geteuid().is_root() {
-        return;
-    }
     let lab = Lab::with("FROM scratch\nCOPY Dockerfile /\n");
-    let closed = lab.home().join("closed");
-    fs::create_dir(&closed).expect("a directory");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("a mode");
-    let root = closed.join("store").to_string_lossy().into_owned();
-    lab.build(&["-t", "x", "--root", &root]).ends(125).says(&root).says("Permission denied");
-}
-
-/// The cures for machines without user namespaces and without newuidmap.
-#[test]
-fn userns_machines_that_refuse_are_explained() {
-    let lab = Lab::with("FROM busybox\nRUN true\n");
-    lab.id(&["-t", "warm", "--target", "0"]);
-    if nix::unistd::geteuid().is_root() {
-        // Root of a user namespace that may make no further ones: what an AppArmor or sysctl restriction looks like.
-        let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "sh", "-c", script, "sh"]).arg(binary());
-        command.args([
-            "build",
-            "--no-cache",
-            &format!("--build-context=busybox=oci-layout://{}", base("busybox").display()),
-            ".",
-        ]);
-        command
-            .current_dir(lab.path(""))
-            .env("LBUILD_ROOT", lab.home().join("other"))
-            .env("BUILDKIT_PROGRESS", "plain");
-        let output = command.output().expect("unshare");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(125), "{told}");
-        assert!(told.contains("max_user_namespaces"), "{told}");
+    let mut roots = vec!["/proc/no-store".to_owned(), lab.path("Dockerfile").to_string_lossy().into_owned()];
+    if !nix::unistd::geteuid().is_root() {
+        let closed = lab.home().join("closed");
+        fs::create_dir(&closed).expect("a directory");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("a mode");
+        roots.push(closed.join("store").to_string_lossy().into_owned());
+    }
+    for root in roots {
+        lab.build(&["-t", "x", "--root", &root])
+            .ends(125)
+            .says(&format!("store `{root}` cannot be used"))
+            .says("help: name a directory that you may write with `--root` or LBUILD_ROOT");
     }
 }
 
+/// Root of a user namespace that may make no further ones: what a sysctl or AppArmor restriction looks like.
 #[test]
-fn a_full_disk_is_named_and_leaves_a_clean_store() {
+fn userns_a_machine_without_user_namespaces_is_explained() {
+    let lab = Lab::with("FROM busybox\nRUN true\n");
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", script, "sh"]).arg(binary());
+    command.args(["build", "-t", "x", &busybox(), "."]).current_dir(lab.path(""));
+    command.env("LBUILD_ROOT", lab.store()).env("BUILDKIT_PROGRESS", "plain");
+    fed(command, "").ends(125).says("Dockerfile:2:").says("help: as root: `sysctl -w user.max_user_namespaces=");
+    lab.lbuild(&["images", "-q"]).ok().prints("");
+    lab.fsck();
+}
+
+/// As a user with ranges whose newuidmap is not setuid: the command fails, and the cure is the tool's, not a range.
+#[test]
+fn userns_a_user_without_newuidmap_is_told() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let lab = Lab::with("FROM scratch\nCOPY big /\n");
-    lab.file("big", vec![7u8; 8 << 20]);
-    let disk = lab.home().join("disk").to_string_lossy().into_owned();
-    fs::create_dir(&disk).expect("a directory");
-    output("mount", &["-t", "tmpfs", "-o", "size=4m", "lbuild-test", &disk]);
-    let root = format!("{disk}/store");
-    let run = lab.build(&["-t", "x", "--root", &root]);
-    let checked = lab.lbuild(&["--root", &root, "fsck"]);
-    output("umount", &[&disk]);
-    run.ends(125).says("No space left on device");
-    checked.ok().prints("clean\n");
+    let lab = Lab::with("FROM busybox\nRUN touch /f && chown 1000:1000 /f\n");
+    let script = r#"
+        mount -t tmpfs -o mode=0755 lbuild-test /srv
+        mkdir /srv/base /srv/lab
+        touch /srv/lbuild /srv/newuidmap
+        mount --bind "$1" /srv/lbuild
+        mount --bind "$2" /srv/base
+        mount --bind "$3" /srv/lab
+        echo nobody:600000:65536 > /srv/ranges
+        mount --bind /srv/ranges /etc/subuid
+        mount --bind /srv/ranges /etc/subgid
+        mount --bind /srv/newuidmap /usr/bin/newuidmap
+        chown -R 65534:65534 /srv/lab
+        cd /srv/lab/context
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups \
+            /srv/lbuild build --root /srv/lab/store --build-context busybox=oci-layout:///srv/base -t x .
+    "#;
+    let mut command = with_mounts(&lab, script);
+    command.arg(base("busybox")).arg(lab.home());
+    fed(command, "").ends(1).says("neither the setuid bit nor a file capability").says("chmod u+s /usr/bin/newuidmap");
+}
+
+#[test]
+fn userns_a_full_disk_is_named_and_leaves_a_clean_store() {
+    for dockerfile in ["FROM scratch\nCOPY big /\n", "FROM busybox\nCOPY big /\nRUN cp /big /more\n"] {
+        let lab = Lab::with(dockerfile);
+        lab.file("big", vec![7u8; 8 << 20]);
+        fs::create_dir(lab.home().join("disk")).expect("a directory");
+        let script = r#"
+            mount -t tmpfs -o size=4m lbuild-test "$2/disk"
+            status=0
+            "$1" build --root "$2/disk/store" "$3" -t x . || status=$?
+            "$1" --root "$2/disk/store" fsck
+            "$1" --root "$2/disk/store" images -q
+            exit $status
+        "#;
+        let mut command = with_mounts(&lab, script);
+        command.arg(lab.home()).arg(busybox());
+        let run = fed(command, "");
+        run.ends(125).prints("clean\n").says("Dockerfile:2:").says("No space left on device").says("free some space");
+    }
 }

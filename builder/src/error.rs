@@ -15,7 +15,7 @@ use crate::worker::WorkerStartError;
 use crate::worker::protocol::Exit;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
-use layerfs::io_error::IoError;
+use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
 use layerfs::layer::{ExecutionId, LayerKey};
 use layerfs::unpack::LayerError;
 
@@ -126,7 +126,8 @@ impl Diagnose for StepError {
                 Diagnostic::error(self.to_string()).help(format!("if it needs ids other than 0: {help}"))
             }
             StepError::Store(error) => error.diagnose(),
-            StepError::Io(error) if error.is_full() => full_disk(self.to_string()),
+            StepError::Io(error) if error.is_full() => Diagnostic::error(self.to_string()).help(CURE_OF_FULL_DISK),
+            StepError::Layer(error) => with_cure(self.to_string(), error.cure()),
             _ => Diagnostic::error(self.to_string()),
         }
     }
@@ -134,17 +135,12 @@ impl Diagnose for StepError {
 
 impl Diagnose for StoreError {
     fn diagnose(&self) -> Diagnostic {
-        let diagnostic = Diagnostic::error(self.to_string());
-        match self.help() {
-            Some(help) => diagnostic.help(help),
-            None => diagnostic,
-        }
+        with_cure(self.to_string(), self.help())
     }
 }
 
-fn full_disk(message: String) -> Diagnostic {
-    Diagnostic::error(message)
-        .help("free some space, `lbuild prune` does; or put the store elsewhere with `--root DIR`")
+fn with_cure(message: String, cure: Option<String>) -> Diagnostic {
+    Diagnostic { help: cure, ..Diagnostic::error(message) }
 }
 
 /// What can go wrong with a build.
