@@ -16,4 +16,5 @@ mod parallel;
 mod reference;
 mod sandbox_docker;
 mod sandbox_run;
+mod sandbox_view;
 mod survive;
