@@ -1,6 +1,6 @@
 //! Bad input: an error with place and cure, exit status 125, nothing half-written.
 
-use crate::harness::{Lab, base, binary, output};
+use crate::harness::{Lab, base, binary, fed};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -61,7 +61,10 @@ fn cycles_name_both_places() {
 fn missing_stages_are_named() {
     let lab = Lab::with("FROM busybox AS build\nFROM busybox AS final\n");
     lab.build(&["--target", "finall"]).ends(125).says("finall").says("final");
-    refused("FROM busybox\nCOPY --from=nowhere /a /b\n", 2, "nowhere");
+    refused("FROM busybox\nCOPY --from=nowhere /a /b\n", 2, "`nowhere` is no stage, no build context and no image");
+    refused("FROM busybox AS build\nFROM busybox\nCOPY --from=biuld /a /b\n", 3, "help: did you mean `build`?");
+    refused("FROM busybxo\nRUN true\n", 1, "help: did you mean `busybox`?");
+    refused("FROM busybox\nCOPY --from=7 /a /b\n", 2, "invalid stage index 7");
 }
 
 #[test]
@@ -144,25 +147,51 @@ fn entry(name: &str, kind: u8, link: &str, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+const ON_HOSTILE: &str =
+    "FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n";
+
+const TRUNCATED: &str = "layer tar ends inside entry 1";
+
+/// A layer, and why it is refused; nothing for one that only tries to leave the root.
 #[test]
 fn userns_hostile_layers_stay_inside() {
-    for (what, entries) in [
-        ("a path with ..", vec![entry("../../escaped", b'0', "", b"x")]),
-        ("a link out of the root", vec![entry("out", b'2', "/tmp", b""), entry("out/escaped", b'0', "", b"x")]),
-        ("a hard link out of the root", vec![entry("hard", b'1', "../../../etc/passwd", b"")]),
-        ("a whiteout of the root", vec![entry(".wh..", b'0', "", b"")]),
-        ("a whiteout of the parent", vec![entry(".wh...", b'0', "", b"")]),
+    let file = |name: &str| entry(name, b'0', "", b"x");
+    for (entries, refusal) in [
+        (vec![file("../../lbuild-escaped")], Some("`../../lbuild-escaped` climbs with `..`")),
+        (vec![file("/lbuild-escaped")], None),
+        (vec![entry("out", b'2', "/tmp", b""), file("out/lbuild-escaped")], None),
+        (vec![entry("out", b'2', "../../../../tmp", b""), file("out/lbuild-escaped")], None),
+        (vec![entry("hard", b'1', "../../../etc/passwd", b"")], Some("climbs with `..`")),
+        (vec![entry("hard", b'1', "/etc/passwd", b"")], Some("which is no file of this layer")),
+        (vec![file(".wh..")], Some("a whiteout of `.` or `..`")),
+        (vec![file(".wh...")], Some("a whiteout of `.` or `..`")),
+        (vec![file(".")], Some("`/` is a directory")),
+        (vec![file("f"), file("f/x")], Some("`/f` is no directory in this layer")),
+        (vec![file("f"), file("f"), file(".wh.f")], None),
+        (vec![entry("a", b'2', "b", b""), entry("b", b'2', "a", b""), file("a/x")], Some("symbolic links")),
+        (vec![vec![b'x'; 512]], Some("the checksum of the header is wrong")),
+        (vec![entry("f", b'0', "", &[0; 600])[..1024].to_vec()], Some(TRUNCATED)),
     ] {
-        let lab = Lab::with(
-            "FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n",
-        );
-        let bytes: Vec<u8> = entries.concat().into_iter().chain([0; 1024]).collect();
-        let run = lab.build(&["-t", "x", &layout(&lab, &bytes, None)]);
-        assert!(run.status == 0 || run.status == 125, "{what}: {run:?}");
-        for outside in ["/tmp/escaped", "/escaped"] {
-            assert!(!std::path::Path::new(outside).exists(), "{what}");
+        let lab = Lab::with(ON_HOSTILE);
+        let mut bytes = entries.concat();
+        if refusal != Some(TRUNCATED) {
+            bytes.extend([0; 1024]);
         }
-        assert!(!lab.home().join("escaped").exists(), "{what}");
+        let run = lab.build(&["-t", "x", &layout(&lab, &bytes, None)]);
+        match refusal {
+            None => {
+                run.ok();
+            }
+            Some(why) => {
+                run.ends(125).says(why).says("Dockerfile:2:").says("help: the image is damaged");
+                run.says("layer sha256:").says("of image `hostile`: ");
+                lab.lbuild(&["images", "-q"]).ok().prints("");
+            }
+        }
+        for outside in ["/tmp/lbuild-escaped", "/lbuild-escaped"] {
+            assert!(!std::path::Path::new(outside).exists(), "{entries:?}");
+        }
+        assert!(!lab.home().join("lbuild-escaped").exists(), "{entries:?}");
         lab.fsck();
     }
 }
@@ -170,14 +199,12 @@ fn userns_hostile_layers_stay_inside() {
 #[test]
 fn userns_corrupt_layers_are_refused() {
     let zeros = format!("sha256:{}", "0".repeat(64));
-    let lab =
-        Lab::with("FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n");
+    let lab = Lab::with(ON_HOSTILE);
     let context = layout(&lab, &[entry("f", b'0', "", b"x"), vec![0; 1024]].concat(), Some(&zeros));
     lab.build(&["-t", "x", &context]).ends(125).says(&zeros);
     lab.fsck();
 
-    let lab =
-        Lab::with("FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n");
+    let lab = Lab::with(ON_HOSTILE);
     let context = layout(&lab, &[entry("f", b'0', "", b"x"), vec![0; 1024]].concat(), None);
     let blobs = lab.home().join("hostile/blobs/sha256");
     let layer =
@@ -193,60 +220,98 @@ fn userns_corrupt_layers_are_refused() {
     lab.fsck();
 }
 
+/// Returns a shell with mounts of its own, that may mount, for `script`; its arguments come after it.
+fn with_mounts(lab: &Lab, script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "sh", "-ec", script, "sh"]).arg(binary());
+    command.current_dir(lab.path("")).env("BUILDKIT_PROGRESS", "plain").env("HOME", lab.home());
+    command
+}
+
+fn busybox() -> String {
+    format!("--build-context=busybox=oci-layout://{}", base("busybox").display())
+}
+
 #[test]
 fn an_unwritable_store_is_named() {
-    if nix::unistd::geteuid().is_root() {
-        return;
-    }
     let lab = Lab::with("FROM scratch\nCOPY Dockerfile /\n");
-    let closed = lab.home().join("closed");
-    fs::create_dir(&closed).expect("a directory");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("a mode");
-    let root = closed.join("store").to_string_lossy().into_owned();
-    lab.build(&["-t", "x", "--root", &root]).ends(125).says(&root).says("Permission denied");
-}
-
-/// The cures for machines without user namespaces and without newuidmap.
-#[test]
-fn userns_machines_that_refuse_are_explained() {
-    let lab = Lab::with("FROM busybox\nRUN true\n");
-    lab.id(&["-t", "warm", "--target", "0"]);
-    if nix::unistd::geteuid().is_root() {
-        // Root of a user namespace that may make no further ones: what an AppArmor or sysctl restriction looks like.
-        let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "sh", "-c", script, "sh"]).arg(binary());
-        command.args([
-            "build",
-            "--no-cache",
-            &format!("--build-context=busybox=oci-layout://{}", base("busybox").display()),
-            ".",
-        ]);
-        command
-            .current_dir(lab.path(""))
-            .env("LBUILD_ROOT", lab.home().join("other"))
-            .env("BUILDKIT_PROGRESS", "plain");
-        let output = command.output().expect("unshare");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(125), "{told}");
-        assert!(told.contains("max_user_namespaces"), "{told}");
+    let mut roots = vec!["/proc/no-store".to_owned(), lab.path("Dockerfile").to_string_lossy().into_owned()];
+    if !nix::unistd::geteuid().is_root() {
+        let closed = lab.home().join("closed");
+        fs::create_dir(&closed).expect("a directory");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("a mode");
+        roots.push(closed.join("store").to_string_lossy().into_owned());
+    }
+    for root in roots {
+        lab.build(&["-t", "x", "--root", &root])
+            .ends(125)
+            .says(&format!("store `{root}` cannot be used"))
+            .says("help: name a directory that you may write with `--root` or LBUILD_ROOT");
     }
 }
 
+/// Root of a user namespace that may make no further ones: what a sysctl or AppArmor restriction looks like.
 #[test]
-fn a_full_disk_is_named_and_leaves_a_clean_store() {
+fn userns_a_machine_without_user_namespaces_is_explained() {
+    let lab = Lab::with("FROM busybox\nRUN true\n");
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", script, "sh"]).arg(binary());
+    command.args(["build", "-t", "x", &busybox(), "."]).current_dir(lab.path(""));
+    command.env("LBUILD_ROOT", lab.store()).env("BUILDKIT_PROGRESS", "plain");
+    fed(command, "").ends(125).says("Dockerfile:2:").says("help: as root: `sysctl -w user.max_user_namespaces=");
+    lab.lbuild(&["images", "-q"]).ok().prints("");
+    lab.fsck();
+}
+
+/// As a user with ranges whose newuidmap is not setuid: the command fails, and the cure is the tool's, not a range.
+#[test]
+fn userns_a_user_without_newuidmap_is_told() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let lab = Lab::with("FROM scratch\nCOPY big /\n");
-    lab.file("big", vec![7u8; 8 << 20]);
-    let disk = lab.home().join("disk").to_string_lossy().into_owned();
-    fs::create_dir(&disk).expect("a directory");
-    output("mount", &["-t", "tmpfs", "-o", "size=4m", "lbuild-test", &disk]);
-    let root = format!("{disk}/store");
-    let run = lab.build(&["-t", "x", "--root", &root]);
-    let checked = lab.lbuild(&["--root", &root, "fsck"]);
-    output("umount", &[&disk]);
-    run.ends(125).says("No space left on device");
-    checked.ok().prints("clean\n");
+    let lab = Lab::with("FROM busybox\nRUN touch /f && chown 1000:1000 /f\n");
+    let script = r#"
+        mount -t tmpfs -o mode=0755 lbuild-test /srv
+        mkdir /srv/base /srv/lab
+        touch /srv/lbuild /srv/newuidmap
+        mount --bind "$1" /srv/lbuild
+        mount --bind "$2" /srv/base
+        mount --bind "$3" /srv/lab
+        echo nobody:600000:65536 > /srv/ranges
+        mount --bind /srv/ranges /etc/subuid
+        mount --bind /srv/ranges /etc/subgid
+        mount --bind /srv/newuidmap /usr/bin/newuidmap
+        chown -R 65534:65534 /srv/lab
+        cd /srv/lab/context
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups \
+            /srv/lbuild build --root /srv/lab/store --build-context busybox=oci-layout:///srv/base -t x .
+    "#;
+    let mut command = with_mounts(&lab, script);
+    command.arg(base("busybox")).arg(lab.home());
+    fed(command, "").ends(1).says("neither the setuid bit nor a file capability").says("chmod u+s /usr/bin/newuidmap");
+}
+
+#[test]
+fn userns_a_full_disk_is_named_and_leaves_a_clean_store() {
+    for dockerfile in ["FROM scratch\nCOPY big /\n", "FROM busybox\nCOPY big /\nRUN cp /big /more\n"] {
+        let lab = Lab::with(dockerfile);
+        lab.file("big", vec![7u8; 8 << 20]);
+        fs::create_dir(lab.home().join("disk")).expect("a directory");
+        let script = r#"
+            mount -t tmpfs -o size=4m lbuild-test "$2/disk"
+            status=0
+            "$1" build --root "$2/disk/store" "$3" -t x . || status=$?
+            "$1" --root "$2/disk/store" fsck
+            "$1" --root "$2/disk/store" images -q
+            exit $status
+        "#;
+        let mut command = with_mounts(&lab, script);
+        command.arg(lab.home()).arg(busybox());
+        let run = fed(command, "");
+        run.ends(125).prints("clean\n").says("Dockerfile:2:").says("No space left on device").says("free some space");
+    }
 }

@@ -16,6 +16,7 @@ mod lab;
 mod outputs;
 mod parallel;
 mod reference;
+mod sandbox_docker;
 mod sandbox_run;
 mod survive;
 mod tree;

@@ -15,8 +15,8 @@ use crate::worker::WorkerStartError;
 use crate::worker::protocol::Exit;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
-use layerfs::io_error::IoError;
-use layerfs::layer::ExecutionId;
+use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
+use layerfs::layer::{ExecutionId, LayerKey};
 use layerfs::unpack::LayerError;
 
 /// What can go wrong with one step.
@@ -59,6 +59,17 @@ pub enum StepError {
     /// A layer is wrong.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// A layer of an image that the build starts from is wrong, or cannot be made here.
+    #[error("layer {layer} of image `{image}`: {error}")]
+    BaseLayer {
+        /// Which image, as the Dockerfile has it.
+        image: String,
+        /// Which blob.
+        layer: Digest,
+        /// What is wrong.
+        #[source]
+        error: Box<StepError>,
+    },
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -73,11 +84,13 @@ pub enum StepError {
     Cancelled,
 }
 
-/// A call that was cancelled is a step that was cancelled, wherever it was noticed.
+/// A call that was cancelled is a step that was cancelled, wherever it was noticed; a layer that was built here and that
+/// the worker misses is made again by running its step.
 impl From<WorkerError> for StepError {
     fn from(error: WorkerError) -> Self {
         match error {
             WorkerError::Cancelled => Self::Cancelled,
+            WorkerError::NoLayer(LayerKey::Execution(execution)) => Self::LayerGone(execution),
             other => Self::Worker(other),
         }
     }
@@ -97,6 +110,19 @@ impl StepError {
     /// Returns the error of a system call.
     pub(crate) fn io(act: &str, path: &str, source: &std::io::Error) -> Self {
         Self::Io(IoError::new(act, path, source))
+    }
+
+    /// Returns the error with the name of the image and the layer that it is about, if it is about a layer.
+    pub(crate) fn of_base_layer(self, image: &str, layer: Digest) -> Self {
+        use WorkerError::{DiffIdMismatch, IdNotMapped, OneId};
+        match self {
+            StepError::Layer(LayerError::Io(_) | LayerError::Full { .. }) => self,
+            StepError::Layer(_)
+            | StepError::Worker(
+                WorkerError::Layer { .. } | DiffIdMismatch { .. } | IdNotMapped { .. } | OneId { .. },
+            ) => StepError::BaseLayer { image: image.to_owned(), layer, error: Box::new(self) },
+            other => other,
+        }
     }
 
     /// Returns the error of a stream that could not be read.
@@ -124,7 +150,12 @@ impl Diagnose for StepError {
                 Diagnostic::error(self.to_string()).help(format!("if it needs ids other than 0: {help}"))
             }
             StepError::Store(error) => error.diagnose(),
-            StepError::Io(error) if error.is_full() => full_disk(self.to_string()),
+            StepError::Io(error) if error.is_full() => Diagnostic::error(self.to_string()).help(CURE_OF_FULL_DISK),
+            StepError::Layer(error) => with_cure(self.to_string(), error.cure()),
+            StepError::BaseLayer { error, .. } => {
+                let cure = error.diagnose().help;
+                with_cure(self.to_string(), cure.or_else(|| Some(CURE_OF_BAD_LAYER.to_owned())))
+            }
             _ => Diagnostic::error(self.to_string()),
         }
     }
@@ -132,17 +163,16 @@ impl Diagnose for StepError {
 
 impl Diagnose for StoreError {
     fn diagnose(&self) -> Diagnostic {
-        let diagnostic = Diagnostic::error(self.to_string());
-        match self.help() {
-            Some(help) => diagnostic.help(help),
-            None => diagnostic,
-        }
+        with_cure(self.to_string(), self.help())
     }
 }
 
-fn full_disk(message: String) -> Diagnostic {
-    Diagnostic::error(message)
-        .help("free some space, `lbuild prune` does; or put the store elsewhere with `--root DIR`")
+/// What to do about an image whose layers are wrong.
+const CURE_OF_BAD_LAYER: &str =
+    "the image is damaged, or made to do harm: get it anew from where you trust it to be good";
+
+fn with_cure(message: String, cure: Option<String>) -> Diagnostic {
+    Diagnostic { help: cure, ..Diagnostic::error(message) }
 }
 
 /// What can go wrong with a build.
@@ -247,7 +277,7 @@ mod tests {
             id: StepId::internal(0),
             error: Box::new(error),
         };
-        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1) };
+        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1), one_id: None };
         for cancelled in [StepError::Cancelled, WorkerError::Cancelled.into()] {
             let mut failures = [failure(1, cancelled), failure(2, why())];
             failures.sort_by_key(BuildError::rank);

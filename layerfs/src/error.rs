@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::image::ImageError;
-use crate::io_error::IoError;
+use crate::io_error::{CURE_OF_FULL_DISK, IoError};
 use std::path::PathBuf;
 
 /// What can go wrong with the store, a source or an output.
@@ -120,7 +120,7 @@ impl StoreError {
     /// Returns what can be done about it.
     pub fn help(&self) -> Option<String> {
         let text = match self {
-            Self::Io(error) if error.is_full() => "free some space, for instance with `lbuild prune`",
+            Self::Io(error) if error.is_full() => CURE_OF_FULL_DISK,
             Self::Image { source, .. } => source.help()?,
             Self::NotAStore { .. } => "name an empty or new directory with `--root` or LBUILD_ROOT",
             Self::NewerStore { .. } => "use the newer lbuild, or name another directory with `--root` or LBUILD_ROOT",

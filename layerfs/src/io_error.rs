@@ -5,6 +5,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What to do about a full disk or quota.
+pub const CURE_OF_FULL_DISK: &str =
+    "free some space, for instance with `lbuild prune`, or put the store elsewhere with `--root`";
+
 /// An operating system error with the act and the path, as a value that can cross a pipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoError {
@@ -21,9 +25,8 @@ pub struct IoError {
 impl IoError {
     /// Returns the error of `act` on `path`.
     pub fn new(act: impl Into<String>, path: impl AsRef<Path>, source: &io::Error) -> Self {
-        let text = source.to_string();
-        let message = text.split(" (os error").next().unwrap_or(&text).to_owned();
-        Self { act: act.into(), path: path.as_ref().to_owned(), errno: source.raw_os_error(), message }
+        let (path, message) = (path.as_ref().to_owned(), plain_text(source));
+        Self { act: act.into(), path, errno: source.raw_os_error(), message }
     }
 
     /// Reports whether the file or directory was not there.
@@ -33,8 +36,19 @@ impl IoError {
 
     /// Reports whether the disk or the quota was full.
     pub fn is_full(&self) -> bool {
-        matches!(self.errno, Some(libc::ENOSPC | libc::EDQUOT))
+        means_full(self.errno)
     }
+}
+
+/// Returns the text of an error without its number.
+pub(crate) fn plain_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// Reports whether an error number says that the disk or the quota was full.
+pub(crate) fn means_full(errno: Option<i32>) -> bool {
+    matches!(errno, Some(libc::ENOSPC | libc::EDQUOT))
 }
 
 impl fmt::Display for IoError {

@@ -131,10 +131,13 @@ impl RefTable {
         parse_index(&self.file)
     }
 
-    /// Replaces the entries under the lock; an unchanged table is not written.
+    /// Replaces the entries under the lock; an unchanged table is not written. A table that was lost starts anew.
     fn change(&self, edit: impl FnOnce(&mut Vec<Descriptor>)) -> Result<(), StoreError> {
         let _locked = self.locked()?;
-        let before = self.read()?;
+        let before = match self.read() {
+            Err(StoreError::Io(error)) if error.is_not_found() => Index::new(Vec::new()),
+            other => other?,
+        };
         let mut after = before.clone();
         edit(&mut after.manifests);
         after.manifests.sort_by_key(|entry| (name_of(entry), entry.annotations.get(REF_NAME).cloned(), entry.digest));
@@ -207,6 +210,17 @@ mod tests {
 
     fn manifest(text: &str) -> Descriptor {
         Descriptor::of(media_type::OCI_MANIFEST, text.as_bytes())
+    }
+
+    /// Nothing is deleted for want of a name, but an image can be named again.
+    #[test]
+    fn a_lost_table_starts_anew_with_the_next_name() {
+        let (_directory, table) = table();
+        table.set(&[name("a")], &manifest("1")).expect("set");
+        fs::remove_file(&table.file).expect("removed");
+        assert!(matches!(table.roots(), Err(StoreError::Io(error)) if error.is_not_found()));
+        table.set(&[name("b")], &manifest("2")).expect("set");
+        assert_eq!(table.list().expect("listed"), [(name("b"), manifest("2"))]);
     }
 
     #[test]

@@ -20,10 +20,13 @@ const LONGEST: u64 = 2 << 30;
 /// Returns the bytes of a self-verifying file called `name` with `content`.
 pub fn seal(name: &str, content: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + content.len());
-    bytes.extend_from_slice(digest(name, content).to_string().as_bytes());
-    bytes.push(b'\n');
+    bytes.extend_from_slice(header(name, content).as_bytes());
     bytes.extend_from_slice(content);
     bytes
+}
+
+fn header(name: &str, content: &[u8]) -> String {
+    format!("{}\n", digest(name, content))
 }
 
 /// Returns the content of a self-verifying file called `name`, or nothing if it is damaged or another's.
@@ -65,7 +68,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, IoError> {
 /// # Errors
 /// The operating system's.
 pub fn write(path: &Path, temporary: &Path, content: &[u8]) -> Result<(), IoError> {
-    replace(path, temporary, &seal(&name_of(path), content), Durability::Cache)
+    let header = header(&name_of(path), content);
+    replace_parts(path, temporary, &[header.as_bytes(), content], Durability::Cache)
 }
 
 fn name_of(path: &Path) -> String {
@@ -86,8 +90,12 @@ pub enum Durability {
 /// # Errors
 /// The operating system's.
 pub fn replace(path: &Path, temporary: &Path, bytes: &[u8], durability: Durability) -> Result<(), IoError> {
+    replace_parts(path, temporary, &[bytes], durability)
+}
+
+fn replace_parts(path: &Path, temporary: &Path, parts: &[&[u8]], durability: Durability) -> Result<(), IoError> {
     let written = temporary.join(temporary_name());
-    let result = write_new(&written, bytes, durability).and_then(|()| rename(&written, path));
+    let result = write_new(&written, parts, durability).and_then(|()| rename(&written, path));
     if result.is_err() {
         // The error that led here matters more; gc deletes what is left.
         fs::remove_file(&written).ok();
@@ -107,9 +115,11 @@ pub fn temporary_name() -> String {
     format!("{}-{time:x}-{number}", std::process::id())
 }
 
-fn write_new(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), IoError> {
+fn write_new(path: &Path, parts: &[&[u8]], durability: Durability) -> Result<(), IoError> {
     let mut file = File::create_new(path).at("create", path)?;
-    file.write_all(bytes).at("write", path)?;
+    for part in parts {
+        file.write_all(part).at("write", path)?;
+    }
     if durability == Durability::Durable {
         file.sync_all().at("fsync", path)?;
     }

@@ -52,6 +52,8 @@ const LAYOUT_FILE: &str = "oci-layout";
 pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const DIRECTORIES: [&str; 10] =
     ["blobs", "blobs/sha256", "layers", "index", "cache", "derived", "sparse", "mounts", "tmp", "leases"];
+/// Files that only locks are taken on; `steps.lock` is of who runs steps.
+const LOCKS: [&str; 3] = ["index.lock", "gc.lock", "steps.lock"];
 
 /// An OCI image layout with what lbuild keeps beside it. Clones are the same store.
 #[derive(Debug, Clone)]
@@ -149,7 +151,9 @@ impl Store {
 
     /// Refuses a directory that holds anything that a store being made does not.
     fn refuse_foreign(&self) -> Result<(), StoreError> {
-        let own = |name: &str| DIRECTORIES.contains(&name) || matches!(name, "index.json" | "index.lock" | LAYOUT_FILE);
+        let own = |name: &str| {
+            DIRECTORIES.contains(&name) || LOCKS.contains(&name) || matches!(name, "index.json" | LAYOUT_FILE)
+        };
         let names = sealed::names(&self.root)?;
         // All of an image layout and nothing of a store: another tool's.
         let begun = names.is_empty() || names.iter().any(|name| name == "leases" || name == "tmp" || name == "layers");

@@ -1,4 +1,4 @@
-/* Makes about sixty system calls with harmless or refused arguments and prints one line for each:
+/* Makes about a hundred and fifty system calls with harmless or refused arguments and prints one line for each:
  * name=0 if it went well, else name= and the symbolic or numeric errno. Run inside a RUN and inside another runtime with
  * Docker's profile and capabilities, the lines are to be equal. Build: cc -static -o probe probe.c */
 #define _GNU_SOURCE
@@ -42,8 +42,44 @@ static long clone_with(unsigned long flags) {
     return child;
 }
 
+#ifdef __x86_64__
+/* A call of a 32-bit program. */
+static long call32(long number, long first, long second) {
+    long result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "0"(number), "b"(first), "c"(second), "d"(0L), "S"(0L), "D"(0L)
+                     : "memory", "r8", "r9", "r10", "r11");
+    if (result < 0 && result > -4096) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
+}
+#endif
+
 int main(void) {
-    char buffer[4096];
+    char buffer[4096], name[64];
+    static const unsigned long namespaces[] = {
+        0x80, CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET,
+    };
+    static const unsigned long personalities[] = {
+        0, 4, 8, 0x20000, 0x20008, 0x40000, 0x80000, 0x100000, 0x400000, 0xfffffffe, 0xffffffff, 0x100000000, 0x100000008,
+    };
+    for (unsigned at = 0; at < sizeof namespaces / sizeof *namespaces; at++) {
+        snprintf(name, sizeof name, "clone flag %#lx", namespaces[at]);
+        /* CLONE_SIGHAND without CLONE_VM: what the filter lets through is refused by the kernel. */
+        PROBE(name, syscall(SYS_clone, namespaces[at] | CLONE_SIGHAND, 0, 0, 0, 0));
+        snprintf(name, sizeof name, "unshare flag %#lx", namespaces[at]);
+        PROBE(name, syscall(SYS_unshare, namespaces[at]));
+    }
+    for (unsigned at = 0; at < sizeof personalities / sizeof *personalities; at++) {
+        snprintf(name, sizeof name, "personality %#lx", personalities[at]);
+        PROBE(name, syscall(SYS_personality, personalities[at]));
+    }
+    for (int family = 0; family <= 48; family++) {
+        snprintf(name, sizeof name, "socket family %d", family);
+        /* A type that no family has. */
+        PROBE(name, syscall(SYS_socket, family, 15, 0));
+    }
     PROBE("mount", syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, 0));
     PROBE("umount2", syscall(SYS_umount2, "/proc", 2));
     PROBE("pivot_root", syscall(SYS_pivot_root, "/tmp", "/tmp"));
@@ -131,6 +167,20 @@ int main(void) {
     PROBE("arch_prctl", syscall(SYS_arch_prctl, 0x1003, buffer));
     PROBE("uselib", syscall(SYS_uselib, "/x"));
     PROBE("x32 getpid", syscall(0x40000000 | SYS_getpid));
+    PROBE("32-bit getpid", call32(20, 0, 0));
+    PROBE("32-bit mount", call32(21, 0, 0));
+    PROBE("32-bit ptrace", call32(26, 17, 0));
+    PROBE("32-bit iopl", call32(110, 3, 0));
+    PROBE("32-bit clone user", call32(120, CLONE_NEWUSER | CLONE_SIGHAND, 0));
+    PROBE("32-bit clone", call32(120, CLONE_SIGHAND, 0));
+    PROBE("32-bit personality", call32(136, 4, 0));
+    PROBE("32-bit personality query", call32(136, -1, 0));
+    PROBE("32-bit keyctl", call32(288, 0, 0));
+    PROBE("32-bit unshare", call32(310, CLONE_NEWNS, 0));
+    PROBE("32-bit socket inet", call32(359, AF_INET, 15));
+    PROBE("32-bit socket alg", call32(359, 38, 15));
+    PROBE("32-bit clone3", call32(435, 0, 0));
+    PROBE("32-bit unknown 9999", call32(9999, 0, 0));
 #endif
     return 0;
 }

@@ -87,7 +87,7 @@ impl Memo {
     /// The operating system's.
     pub fn save(&self, store: &dyn MemoStore, name: &str, now: Timestamp) -> io::Result<()> {
         let limit = Timestamp { seconds: now.seconds - SETTLED, ..now };
-        let new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
         let mut notes: Vec<Note> = new.iter().filter(|(_, newest)| *newest < limit).map(|(note, _)| *note).collect();
         if notes.is_empty() {
             return Ok(());
@@ -97,9 +97,11 @@ impl Memo {
         if self.notes().len() <= used * 4 + 10_000 {
             notes.extend_from_slice(self.notes());
         }
+        // What was learned is in the notes now; a large context's is large.
+        drop(new);
         notes.sort_unstable();
         notes.dedup_by(|later, first| later[..IDENTITY] == first[..IDENTITY]);
-        store.save(name, &encode(&notes))
+        store.save(name, &encode(notes))
     }
 
     fn notes(&self) -> &[Note] {
@@ -107,12 +109,11 @@ impl Memo {
     }
 }
 
-fn encode(notes: &[Note]) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER];
+fn encode(notes: Vec<Note>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + notes.len() * ENTRY);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(Digest::of(notes.as_flattened()).as_bytes());
     bytes.extend_from_slice(notes.as_flattened());
-    let digest = Digest::of(&bytes[HEADER..]);
-    bytes[..MAGIC.len()].copy_from_slice(MAGIC);
-    bytes[MAGIC.len()..HEADER].copy_from_slice(digest.as_bytes());
     bytes
 }
 

@@ -4,7 +4,7 @@ use super::mode::ModeError;
 use super::owner::OwnerError;
 use crate::context::tree::{Exclusion, TreeError};
 use crate::diagnostic::{Diagnose, Diagnostic};
-use layerfs::io_error::IoError;
+use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
 use layerfs::path::TreePath;
 use layerfs::stack::StackError;
 use layerfs::tar::TarError;
@@ -109,6 +109,8 @@ impl CopyError {
             Self::Changed { .. } => "build again once nothing writes to the context".to_owned(),
             Self::Archive { .. } => "repair the archive, or use COPY, which does not unpack".to_owned(),
             Self::Owner(error) => error.cure(),
+            Self::Io(error) if error.is_full() => CURE_OF_FULL_DISK.to_owned(),
+            Self::Tar(error) if error.is_full() => CURE_OF_FULL_DISK.to_owned(),
             Self::Mode(_) => "give octal digits (`0755`) or chmod(1) symbols (`u=rwX,go=rX`)".to_owned(),
             _ => return None,
         })

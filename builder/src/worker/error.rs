@@ -4,7 +4,7 @@ use crate::channel::ChannelError;
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::sandbox::error::SandboxError;
 use layerfs::digest::DiffId;
-use layerfs::io_error::IoError;
+use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
 use layerfs::unpack::LayerError;
@@ -121,10 +121,8 @@ impl Diagnose for WorkerError {
             Self::Layer { help, .. } | Self::IdNotMapped { help, .. } => help.clone(),
             Self::OneId { help, .. } => Some(help.clone()),
             Self::Sandbox(error) => error.help(),
-            Self::Io(error) if !error.is_full() => None,
-            Self::Full { .. } | Self::Io(_) => {
-                Some("free space with `lbuild prune`, or put the store elsewhere with `--root`".to_owned())
-            }
+            Self::Full { .. } => Some(CURE_OF_FULL_DISK.to_owned()),
+            Self::Io(error) if error.is_full() => Some(CURE_OF_FULL_DISK.to_owned()),
             _ => None,
         };
         Diagnostic { help, ..Diagnostic::error(self.to_string()) }

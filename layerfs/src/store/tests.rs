@@ -91,6 +91,18 @@ fn what_is_no_store_is_refused() {
 }
 
 #[test]
+fn a_store_that_lost_its_version_is_made_whole_with_all_it_holds() {
+    let (directory, store) = store();
+    let one = put_image(&store, "one", b"1");
+    for name in LOCKS {
+        fs::write(store.root().join(name), b"").expect("written");
+    }
+    fs::remove_file(store.root().join(VERSION_FILE)).expect("removed");
+    assert_eq!(Store::open(store.root()).expect("a store").find("one").expect("found"), one);
+    drop(directory);
+}
+
+#[test]
 fn images_are_listed_found_and_removed_3_5_7() {
     let (_directory, store) = store();
     let one = put_image(&store, "one", b"1");

@@ -21,6 +21,7 @@ pub(crate) use records::{Key, Records};
 pub use sparse::Segment;
 pub use writer::TarWriter;
 
+use crate::io_error::{means_full, plain_text};
 use crate::path::TreePath;
 
 /// Size of a header and of the unit to which content is padded, in bytes.
@@ -39,7 +40,7 @@ pub const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
     /// Reading or writing the stream failed.
-    #[error("{act} layer tar: {source}")]
+    #[error("{act} layer tar: {}", plain_text(source))]
     Stream {
         /// `read` or `write`.
         act: &'static str,
@@ -48,7 +49,7 @@ pub enum TarError {
         source: std::io::Error,
     },
     /// Reading a file's content failed.
-    #[error("read content of `{path}`: {source}")]
+    #[error("read content of `{path}`: {}", plain_text(source))]
     Content {
         /// Which file.
         path: TreePath,
@@ -88,6 +89,13 @@ pub enum TarError {
         /// What is wrong.
         why: String,
     },
+}
+
+impl TarError {
+    /// Reports whether the disk or the quota was full.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Stream { source, .. } if means_full(source.raw_os_error()))
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! [`LayerError`]: what can go wrong with a layer on disk.
 
-use crate::io_error::IoError;
+use crate::io_error::{CURE_OF_FULL_DISK, IoError};
 use crate::meta::Metadata;
 use crate::meta::disk::CHANGE_OWNER;
 use crate::path::TreePath;
@@ -119,7 +119,9 @@ impl LayerError {
                  /etc/subgid, as root: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`"
                     .to_owned(),
             ),
-            Self::Full { .. } => Some("free space with `lbuild prune`, or put the store elsewhere with `--root`".to_owned()),
+            Self::Full { .. } => Some(CURE_OF_FULL_DISK.to_owned()),
+            Self::Io(error) if error.is_full() => Some(CURE_OF_FULL_DISK.to_owned()),
+            Self::Tar(error) if error.is_full() => Some(CURE_OF_FULL_DISK.to_owned()),
             Self::NoExec { .. } => Some("put the store on a file system without `noexec` with `--root`".to_owned()),
             Self::LongOptions { .. } => Some("put the store under a shorter path with `--root`".to_owned()),
             _ => None,

@@ -26,6 +26,8 @@ struct Section {
     /// `AUDIT_ARCH_*` of linux/audit.h.
     audit: u32,
     table: Table,
+    /// Whether arguments have 64 bits.
+    wide: bool,
     conditional: Conditional,
 }
 
@@ -34,11 +36,13 @@ const SECTIONS: &[Section] = &[
     Section {
         audit: 0xc000_003e,
         table: Table::X86_64,
+        wide: true,
         conditional: Conditional { clone: 56, clone3: 435, socket: 41, personality: 135 },
     },
     Section {
         audit: 0x4000_0003,
         table: Table::I386,
+        wide: false,
         conditional: Conditional { clone: 120, clone3: 435, socket: 359, personality: 136 },
     },
 ];
@@ -47,6 +51,7 @@ const SECTIONS: &[Section] = &[
 const SECTIONS: &[Section] = &[Section {
     audit: 0xc000_00b7,
     table: Table::Aarch64,
+    wide: true,
     conditional: Conditional { clone: 220, clone3: 435, socket: 198, personality: 92 },
 }];
 
@@ -85,11 +90,12 @@ fn rules(section: &Section) -> Vec<Rule> {
     let mut actions: Vec<(u32, Action)> =
         allowed(section.table).into_iter().map(|number| (number, Action::Allow)).collect();
     let families = (0..64).filter(|family| SOCKET_FAMILIES >> family & 1 == 1).collect();
+    let one_of = |values| Action::IfOneOf { values, wide: section.wide };
     actions.extend([
         (section.conditional.clone, Action::UnlessFlags(CLONE_NAMESPACES)),
         (section.conditional.clone3, Action::Errno(libc::ENOSYS)),
-        (section.conditional.socket, Action::IfOneOf(families)),
-        (section.conditional.personality, Action::IfOneOf(PERSONALITIES.to_vec())),
+        (section.conditional.socket, one_of(families)),
+        (section.conditional.personality, one_of(PERSONALITIES.to_vec())),
     ]);
     actions.sort_by_key(|(number, _)| *number);
     ranges(&actions)

@@ -11,8 +11,13 @@ pub(super) enum Action {
     Errno(i32),
     /// It is let through unless its first argument has one of these bits; else EPERM.
     UnlessFlags(u32),
-    /// It is let through if its first argument, all 64 bits of it, is one of these; else EPERM.
-    IfOneOf(Vec<u32>),
+    /// It is let through if its first argument is one of these; else EPERM.
+    IfOneOf {
+        /// What it may be.
+        values: Vec<u32>,
+        /// Whether all 64 bits of it count; of a 32-bit call the kernel takes the lower half.
+        wide: bool,
+    },
 }
 
 /// What happens from a number on, up to the next rule.
@@ -104,16 +109,19 @@ fn outcome(action: &Action) -> Vec<Instruction> {
             code.extend(outcome(&Action::Allow));
             code
         }
-        Action::IfOneOf(values) => one_of(values),
+        Action::IfOneOf { values, wide } => one_of(values, *wide),
     }
 }
 
-fn one_of(values: &[u32]) -> Vec<Instruction> {
+fn one_of(values: &[u32], wide: bool) -> Vec<Instruction> {
     let mut low = vec![statement(LOAD, ARGUMENT_LOW)];
     for value in values {
         low.extend(guarded(JUMP_IF_EQUAL, *value, outcome(&Action::Allow)));
     }
     low.extend(outcome(&Action::Errno(libc::EPERM)));
+    if !wide {
+        return low;
+    }
     let mut code = vec![statement(LOAD, ARGUMENT_HIGH)];
     code.extend(guarded(JUMP_IF_EQUAL, 0, low));
     code.extend(outcome(&Action::Errno(libc::EPERM)));

@@ -67,6 +67,7 @@ fn the_profile_answers_as_dockers_does() {
         ("i386 mount", I386, 21, 0, EPERM),
         ("i386 clone, a user namespace", I386, 120, 0x1000_0000, EPERM),
         ("i386 socket AF_VSOCK", I386, 359, 40, EPERM),
+        ("i386 personality, query with high bits", I386, 136, u64::MAX, None),
         ("i386 clone3", I386, 435, 0, ENOSYS),
         ("another architecture", 0xc000_00b7, 63, 0, ENOSYS),
     ];
