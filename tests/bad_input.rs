@@ -61,7 +61,10 @@ fn cycles_name_both_places() {
 fn missing_stages_are_named() {
     let lab = Lab::with("FROM busybox AS build\nFROM busybox AS final\n");
     lab.build(&["--target", "finall"]).ends(125).says("finall").says("final");
-    refused("FROM busybox\nCOPY --from=nowhere /a /b\n", 2, "nowhere");
+    refused("FROM busybox\nCOPY --from=nowhere /a /b\n", 2, "`nowhere` is no stage, no build context and no image");
+    refused("FROM busybox AS build\nFROM busybox\nCOPY --from=biuld /a /b\n", 3, "help: did you mean `build`?");
+    refused("FROM busybxo\nRUN true\n", 1, "help: did you mean `busybox`?");
+    refused("FROM busybox\nCOPY --from=7 /a /b\n", 2, "invalid stage index 7");
 }
 
 #[test]
@@ -144,25 +147,51 @@ fn entry(name: &str, kind: u8, link: &str, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+const ON_HOSTILE: &str =
+    "FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n";
+
+const TRUNCATED: &str = "layer tar ends inside entry 1";
+
+/// A layer, and why it is refused; nothing for one that only tries to leave the root.
 #[test]
 fn userns_hostile_layers_stay_inside() {
-    for (what, entries) in [
-        ("a path with ..", vec![entry("../../escaped", b'0', "", b"x")]),
-        ("a link out of the root", vec![entry("out", b'2', "/tmp", b""), entry("out/escaped", b'0', "", b"x")]),
-        ("a hard link out of the root", vec![entry("hard", b'1', "../../../etc/passwd", b"")]),
-        ("a whiteout of the root", vec![entry(".wh..", b'0', "", b"")]),
-        ("a whiteout of the parent", vec![entry(".wh...", b'0', "", b"")]),
+    let file = |name: &str| entry(name, b'0', "", b"x");
+    for (entries, refusal) in [
+        (vec![file("../../lbuild-escaped")], Some("`../../lbuild-escaped` climbs with `..`")),
+        (vec![file("/lbuild-escaped")], None),
+        (vec![entry("out", b'2', "/tmp", b""), file("out/lbuild-escaped")], None),
+        (vec![entry("out", b'2', "../../../../tmp", b""), file("out/lbuild-escaped")], None),
+        (vec![entry("hard", b'1', "../../../etc/passwd", b"")], Some("climbs with `..`")),
+        (vec![entry("hard", b'1', "/etc/passwd", b"")], Some("which is no file of this layer")),
+        (vec![file(".wh..")], Some("a whiteout of `.` or `..`")),
+        (vec![file(".wh...")], Some("a whiteout of `.` or `..`")),
+        (vec![file(".")], Some("`/` is a directory")),
+        (vec![file("f"), file("f/x")], Some("`/f` is no directory in this layer")),
+        (vec![file("f"), file("f"), file(".wh.f")], None),
+        (vec![entry("a", b'2', "b", b""), entry("b", b'2', "a", b""), file("a/x")], Some("symbolic links")),
+        (vec![vec![b'x'; 512]], Some("the checksum of the header is wrong")),
+        (vec![entry("f", b'0', "", &[0; 600])[..1024].to_vec()], Some(TRUNCATED)),
     ] {
-        let lab = Lab::with(
-            "FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n",
-        );
-        let bytes: Vec<u8> = entries.concat().into_iter().chain([0; 1024]).collect();
-        let run = lab.build(&["-t", "x", &layout(&lab, &bytes, None)]);
-        assert!(run.status == 0 || run.status == 125, "{what}: {run:?}");
-        for outside in ["/tmp/escaped", "/escaped"] {
-            assert!(!std::path::Path::new(outside).exists(), "{what}");
+        let lab = Lab::with(ON_HOSTILE);
+        let mut bytes = entries.concat();
+        if refusal != Some(TRUNCATED) {
+            bytes.extend([0; 1024]);
         }
-        assert!(!lab.home().join("escaped").exists(), "{what}");
+        let run = lab.build(&["-t", "x", &layout(&lab, &bytes, None)]);
+        match refusal {
+            None => {
+                run.ok();
+            }
+            Some(why) => {
+                run.ends(125).says(why).says("Dockerfile:2:").says("help: the image is damaged");
+                run.says("layer sha256:").says("of image `hostile`: ");
+                lab.lbuild(&["images", "-q"]).ok().prints("");
+            }
+        }
+        for outside in ["/tmp/lbuild-escaped", "/lbuild-escaped"] {
+            assert!(!std::path::Path::new(outside).exists(), "{entries:?}");
+        }
+        assert!(!lab.home().join("lbuild-escaped").exists(), "{entries:?}");
         lab.fsck();
     }
 }
@@ -170,14 +199,12 @@ fn userns_hostile_layers_stay_inside() {
 #[test]
 fn userns_corrupt_layers_are_refused() {
     let zeros = format!("sha256:{}", "0".repeat(64));
-    let lab =
-        Lab::with("FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n");
+    let lab = Lab::with(ON_HOSTILE);
     let context = layout(&lab, &[entry("f", b'0', "", b"x"), vec![0; 1024]].concat(), Some(&zeros));
     lab.build(&["-t", "x", &context]).ends(125).says(&zeros);
     lab.fsck();
 
-    let lab =
-        Lab::with("FROM hostile\nCOPY --from=busybox /bin/busybox /bin/busybox\nRUN [\"/bin/busybox\", \"true\"]\n");
+    let lab = Lab::with(ON_HOSTILE);
     let context = layout(&lab, &[entry("f", b'0', "", b"x"), vec![0; 1024]].concat(), None);
     let blobs = lab.home().join("hostile/blobs/sha256");
     let layer =

@@ -1,6 +1,7 @@
 //! The lab, and a real build.
 
 use crate::harness::{Identity, Lab, Server, base, fed, has_ranges, identity, output, repository};
+use crate::tree::{Field, Tree};
 
 /// Unpacks a part of the busybox root into `alpine_root`, as the caller.
 fn alpine_root(lab: &Lab) {
@@ -61,6 +62,9 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
 COPY hello.c /src/
 RUN gcc -static -O2 -o /hello /src/hello.c
+# Only the file's capability lets this user send a ping in a network of its own.
+RUN --network=none setpriv --reuid=_apt --regid=nogroup --clear-groups ping -c 1 127.0.0.1 && \
+    test "$(stat -c %U:%G:%a /etc/shadow)" = root:shadow:640 && test "$(stat -c %U /var/cache/apt/archives/partial)" = _apt
 
 FROM busybox
 COPY --from=build /hello /bin/hello
@@ -94,6 +98,14 @@ fn subid_a_real_build_works() {
     assert_eq!(lines.get(1), Some(&"_apt"), "{told}");
     assert!(told.contains("/usr/bin/ping cap_net_raw=ep"), "{told}");
     assert_eq!(lines.last(), Some(&"0"), "the cache mount left nothing in the layer");
+    let tree = Tree::umoci(&lab, &lab.store(), "stage:latest");
+    let field = |path, field| tree.field(path, field);
+    assert_eq!((field("etc/shadow", Field::Owner), field("etc/shadow", Field::Mode)), ("0:42", "0640"));
+    assert_eq!(field("var/cache/apt/archives/partial", Field::Owner), "42:0");
+    // VFS_CAP_REVISION_2, effective, CAP_NET_RAW (linux/capability.h).
+    let capability = r"b'\x01\x00\x00\x02\x00 \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00'";
+    assert_eq!(field("usr/bin/ping", Field::Xattrs), format!("{{b'security.capability': {capability}}}"));
+    assert_eq!(field("var/cache/apt/archives/lock", Field::Kind), "file");
     lab.fsck();
 }
 

@@ -18,3 +18,4 @@ mod sandbox_docker;
 mod sandbox_run;
 mod sandbox_view;
 mod survive;
+mod tree;

@@ -1,75 +1,69 @@
 //! Other tools agree with what lbuild writes.
 
-use crate::harness::{Identity, Lab, identity, output, succeeds};
-use std::fs;
+use crate::harness::{Identity, Lab, identity, output};
+use crate::tree::{Field, Tree, with_ids_ok};
 
-const IMAGE: &str = "\
-FROM debian
-RUN mkdir /t && echo x > /t/f && ln /t/f /t/hard && ln -s f /t/soft && chmod 4755 /t/f && touch -d @1.5 /t/old && truncate -s 1M /t/sparse
-RUN chown 12:34 /t/old && setfattr -n user.k -v v /t/f 2>/dev/null; rm -r /usr/share/doc && mkdir /usr/share/doc && echo new > /usr/share/doc/new
-COPY --chown=5:6 data /data
-RUN rm /data/a && mv /data/b /data/c
-ENTRYPOINT [\"/bin/echo\", \"hello\"]
-";
+const ODD: &str = include_str!("../testdata/reference/odd.Dockerfile");
 
-fn lab() -> Lab {
-    let lab = Lab::with(IMAGE);
-    lab.file("data/a", "a").file("data/b", "b").file("data/d/e", "e");
+/// Returns a lab that builds the odd image, once it is asked to.
+fn odd() -> Lab {
+    let lab = Lab::with(ODD);
+    lab.file("data/a", "a").file("data/b", "b").file("data/d/e", "e").file("data/d/f/g", "g").file("packed/x/y", "y");
+    let at = |name: &str| lab.path(name).to_string_lossy().into_owned();
+    output("ln", &[&at("data/a"), &at("data/d/other-a")]);
+    output("ln", &["-s", "../a", &at("data/d/soft")]);
+    output("touch", &["-d", "@1600000000.123456789", &at("data/a")]);
+    output("touch", &["-d", "@1600000001.5", &at("data/d/f")]);
+    output("setfattr", &["-n", "user.from", "-v", "context", &at("data/b")]);
+    output("ln", &[&at("packed/x/y"), &at("packed/x/z")]);
+    output("chmod", &["2750", &at("packed/x")]);
+    let owner = ["--owner=21:21", "--group=22:22", "--format=posix", "--mtime=@77.25"];
+    output("tar", &[&owner[..], &["-C", &at("packed"), "-czf", &at("archive.tar.gz"), "."]].concat());
     lab
 }
 
-/// Lists a tree: kind, mode, owner, size, mtime with its fraction, link count and target of each path.
-fn listing(root: &str) -> String {
-    let script = "find . -mindepth 1 ! -type d -printf '%P %y %m %U:%G %s %T@ %n %l\\n' -o -type d -printf '%P %y %m %U:%G %T@\\n' | LC_ALL=C sort; find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum; getfattr -R -d -m - . 2>/dev/null";
-    output("sh", &["-c", &format!("cd '{root}' && {script}")])
+#[test]
+fn subid_umoci_unpacks_the_same_tree_as_lbuild() {
+    if identity() == Identity::OneId {
+        return;
+    }
+    let lab = odd();
+    lab.build(&["-t", "x"]).ok();
+    let own = Tree::inside(&lab, "x");
+    // The tree is what was built, so that two wrong trees do not agree in silence.
+    assert!(own.len() > 3000, "{}", own.len());
+    assert_eq!(own.field("t/times/1234567890.123456789", Field::Mtime), "1234567890123456789");
+    assert_eq!(own.field("t/names/deep/a", Field::Group), "b't/names/a'");
+    assert_eq!(own.field("t/modes/7777", Field::Mode), "7777");
+    assert_eq!(own.field("t/owners/l", Field::Owner), "33:44");
+    assert!(own.field("t/odd/capable", Field::Xattrs).contains("security.capability"));
+    assert_eq!(own.field("w/kinds/dir", Field::Kind), "file");
+    let ours = own
+        // GNU tar, which `inside` asks, takes two names of a fifo for two fifos.
+        .without_field(Field::Group, |path, _| path.starts_with("t/names/fifo"))
+        // umoci reads with Go's archive/tar, to which a PAX record without a value is none.
+        .without_xattr("user.none");
+    let theirs = Tree::umoci(&lab, &lab.store(), "x:latest")
+        .without_field(Field::Group, |path, _| path.starts_with("t/names/fifo"));
+    ours.equals(&theirs, "lbuild and umoci");
+    let inside = "stat -c %h /t/names/fifo /t/names/fifo2";
+    lab.lbuild(&["run", "--entrypoint", "/bin/sh", "x", "-c", inside]).ok().prints("2\n2\n");
+    lab.fsck();
 }
 
 #[test]
-fn subid_umoci_unpacks_the_same_tree() {
-    // Only root can look at what both made, owners included.
-    if identity() != Identity::Root {
+fn subid_an_image_unpacked_again_is_the_same_tree() {
+    if identity() == Identity::OneId {
         return;
     }
-    let lab = lab();
-    lab.build(&["-t", "x"]).ok();
-    let bundle = lab.home().join("bundle").to_string_lossy().into_owned();
-    output("umoci", &["unpack", "--image", &format!("{}:x:latest", layout(&lab)), &bundle]);
-    let script = "cd / && tar --one-file-system --numeric-owner --xattrs --xattrs-include='*' --format=pax --exclude=./proc/* --exclude=./sys/* --exclude=./dev/* -cf - .";
-    let own = lab.home().join("own").to_string_lossy().into_owned();
-    fs::create_dir(&own).expect("a directory");
-    let archive = lab.home().join("own.tar");
-    let written = lab
-        .command(&["run", "--entrypoint", "/bin/sh", "x", "-c", script])
-        .stdout(fs::File::create(&archive).expect("a file"))
-        .status();
-    assert!(written.expect("runs").success());
-    output(
-        "tar",
-        &["-C", &own, "--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf", &archive.to_string_lossy()],
-    );
-    let theirs = listing(&format!("{bundle}/rootfs"));
-    let ours = listing(&own);
-    let only = |of: &str, other: &str| -> Vec<String> {
-        let known: std::collections::HashSet<&str> = other.lines().collect();
-        // What the sandbox mounts over is the sandbox's: its own test looks at it.
-        of.lines().filter(|line| !known.contains(line) && !mounted(line)).map(str::to_owned).collect()
-    };
-    assert_eq!((only(&ours, &theirs), only(&theirs, &ours)), (Vec::new(), Vec::new()));
-}
-
-fn mounted(line: &str) -> bool {
-    let path = line.rsplit("  ./").next().unwrap_or(line);
-    ["dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname"].iter().any(|top| path.starts_with(top))
-}
-
-/// Copies the image `x` into a plain layout with short tags, which umoci wants.
-fn layout(lab: &Lab) -> String {
-    let to = lab.home().join("layout").to_string_lossy().into_owned();
-    lab.build(&["-t", "x", "-o", &format!("type=oci,tar=false,dest={to}")]).ok();
-    let from = format!("oci:{to}");
-    let list = output("skopeo", &["inspect", "--raw", &from]);
-    assert!(list.contains("layers"), "{list}");
-    to
+    let lab = odd();
+    let there = lab.home().join("layout");
+    let to = format!("type=oci,tar=false,compression=gzip,dest={}", there.display());
+    lab.build(&["-t", "x", "-o", &to, "-o", "type=image"]).ok();
+    let own = Tree::inside(&lab, "x");
+    let again = Lab::with("FROM odd\n");
+    again.build(&["-t", "y", "--build-context", &format!("odd=oci-layout://{}", there.display())]).ok();
+    own.equals(&Tree::inside(&again, "y"), "a RUN's directories and layers unpacked");
 }
 
 #[test]
@@ -77,46 +71,138 @@ fn subid_skopeo_takes_the_store_and_the_archives() {
     if identity() == Identity::OneId {
         return;
     }
-    let lab = lab();
-    lab.build(&["-t", "x"]).ok();
-    lab.build(&["-t", "x", "-o", "type=oci,dest=a.tar,compression=gzip", "-o", "type=docker,dest=d.tar"]).ok();
-    let path = |name: &str| lab.path(name).to_string_lossy().into_owned();
-    let copies = [
-        format!("oci:{}:x:latest", lab.store().display()),
-        format!("oci-archive:{}", path("a.tar")),
-        format!("docker-archive:{}", path("d.tar")),
-    ];
-    for (number, from) in copies.iter().enumerate() {
-        let to = format!("dir:{}", lab.home().join(format!("copy{number}")).display());
-        output("skopeo", &["--insecure-policy", "copy", "--quiet", from, &to]);
+    let lab =
+        Lab::with("FROM busybox\nRUN mkdir /d && echo x > /d/f && chown 7:8 /d/f\nCOPY f /g\nCMD [\"/bin/true\"]\n");
+    lab.file("f", "f");
+    let mut sources = vec![format!("oci:{}:x:latest", lab.store().display())];
+    let mut outputs = Vec::new();
+    for compression in ["uncompressed", "gzip", "zstd"] {
+        for (kind, transport) in [("oci", "oci-archive"), ("docker", "docker-archive")] {
+            let name = format!("{kind}-{compression}.tar");
+            sources.push(format!("{transport}:{}", lab.path(&name).display()));
+            outputs.push(format!("type={kind},dest={name},compression={compression}"));
+        }
+    }
+    outputs.push("type=oci,tar=false,dest=layout".to_owned());
+    sources.push(format!("oci:{}:latest", lab.path("layout").display()));
+    outputs.push("type=image".to_owned());
+    let outputs: Vec<&str> = outputs.iter().flat_map(|output| ["-o", output]).collect();
+    let id = lab.id(&[&["-t", "x"], &outputs[..]].concat());
+    for (number, from) in sources.iter().enumerate() {
+        let to = lab.home().join(format!("copy{number}"));
+        output("skopeo", &["--insecure-policy", "copy", "--quiet", from, &format!("dir:{}", to.display())]);
+        // Every blob is there, and is what its name says.
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(to.join("manifest.json")).expect("a manifest")).expect("JSON");
+        let layers = manifest["layers"].as_array().expect("layers");
+        assert_eq!(layers.len(), 3, "{from}");
+        let config = &manifest["config"];
+        for blob in layers.iter().chain([config]) {
+            let digest = blob["digest"].as_str().expect("a digest").trim_start_matches("sha256:");
+            let file = to.join(digest).to_string_lossy().into_owned();
+            assert!(output("sha256sum", &[&file]).starts_with(digest), "{from}: {digest}");
+        }
+        // skopeo makes a Docker config of a Docker archive's; the OCI forms keep the image ID.
+        assert_eq!(config["digest"], id.as_str(), "{from}");
     }
 }
 
+/// Replaces what is mounted on /sys/fs/cgroup, since crun refuses both versions of cgroups beside each other.
+const UNIFIED: &str = "umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
+
+/// Podman and Buildah with a storage of their own.
+struct Containers {
+    root: Vec<String>,
+    home: tempfile::TempDir,
+}
+
+impl Containers {
+    fn new() -> Self {
+        // Podman takes no run root longer than 50 characters.
+        let home = tempfile::Builder::new().prefix("lb.").tempdir_in("/tmp").expect("a temporary directory");
+        let at = |name: &str| home.path().join(name).to_string_lossy().into_owned();
+        let root = ["--root", &at("storage"), "--runroot", &at("run"), "--storage-driver", "vfs"];
+        Self { root: root.map(str::to_owned).to_vec(), home }
+    }
+
+    fn ok(&self, before: &[&str], program: &str, arguments: &[&str]) -> String {
+        let root = self.root.iter().map(String::as_str);
+        let all: Vec<&str> =
+            before.iter().copied().chain([program]).chain(root).chain(arguments.iter().copied()).collect();
+        output(all[0], &all[1..])
+    }
+
+    fn podman(&self, before: &[&str], arguments: &[&str]) -> String {
+        let how = ["--cgroup-manager", "cgroupfs", "--events-backend", "file"];
+        self.ok(before, "podman", &[&how[..], arguments].concat())
+    }
+
+    /// Runs an image's own command, with limits that a container may have here, too.
+    fn run(&self, runtime: &str, image: &str) -> String {
+        let limits = ["--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+        let how = [&["--runtime", runtime, "run", "--rm"], &limits[..]].concat();
+        if runtime == "crun" {
+            let before = ["unshare", "--mount", "--cgroup", "sh", "-c", UNIFIED, "sh"];
+            self.podman(&before, &[&how[..], &["--cgroups=disabled", image]].concat())
+        } else {
+            self.podman(&[], &[&how[..], &[image]].concat())
+        }
+    }
+}
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        with_ids_ok("rm", &["-rf", &self.home.path().join("storage").to_string_lossy()]);
+    }
+}
+
+const RUNNABLE: &str = "\
+FROM busybox
+RUN echo built > /f && chown 5:6 /f && mkdir /d && chmod 1777 /d
+RUN rm -r /d && mkdir /d && rm /bin/vi
+ENV GREETING=\"from the image\"
+WORKDIR /work
+USER 65534:65534
+ENTRYPOINT [\"/bin/sh\", \"-c\", \"cat /f; id -u; pwd; echo $GREETING; ls -A /d; test -e /bin/vi || echo gone; echo $0\"]
+CMD [\"argument\"]
+";
+
 #[test]
-fn subid_podman_and_buildah_take_the_image() {
-    if identity() != Identity::Root {
+fn subid_podman_runs_the_image_and_buildah_builds_from_it() {
+    if identity() == Identity::OneId {
         return;
     }
-    let lab = Lab::with("FROM busybox\nRUN echo built > /f\nENTRYPOINT [\"/bin/cat\"]\nCMD [\"/f\"]\n");
-    lab.build(&["-t", "x", "-o", "type=oci,dest=a.tar"]).ok();
-    let storage = lab.home().join("storage").to_string_lossy().into_owned();
-    let run = lab.home().join("run").to_string_lossy().into_owned();
-    let archive = format!("oci-archive:{}", lab.path("a.tar").display());
-    let podman = ["--root", &storage, "--runroot", &run, "--storage-driver", "vfs"];
-    output("podman", &[&podman[..], &["pull", "-q", &archive]].concat());
-    let id = output("podman", &[&podman[..], &["images", "-q"]].concat());
-    for runtime in ["crun", "runc"] {
-        let flags = ["--runtime", runtime, "--cgroup-manager", "cgroupfs", "--events-backend", "file"];
-        let how = ["run", "--rm", "--network", "none", "--cgroups", "disabled", id.trim()];
-        if runtime == "runc" && !succeeds("podman", &[&podman[..], &flags, &how].concat()) {
-            // runc refuses `--cgroups disabled`; crun shows what is to be shown.
-            continue;
+    let lab = Lab::with(RUNNABLE);
+    lab.build(&["-t", "x", "-o", "type=oci,dest=a.tar", "-o", "type=docker,dest=d.tar", "-o", "type=image"]).ok();
+    let told = "built\n65534\n/work\nfrom the image\ngone\nargument\n";
+    lab.lbuild(&["run", "x"]).ok().prints(told);
+    let containers = Containers::new();
+    let path = |name: &str| lab.path(name).to_string_lossy().into_owned();
+    containers.podman(&[], &["load", "-q", "-i", &path("d.tar")]);
+    let archive = format!("oci-archive:{}", path("a.tar"));
+    let pulled = containers.podman(&[], &["pull", "-q", &archive]);
+    // crun needs a file system of cgroups that only root may mount here.
+    let runtimes: &[&str] = if identity() == Identity::Root { &["crun", "runc"] } else { &["runc"] };
+    for runtime in runtimes {
+        for image in ["docker.io/library/x:latest", pulled.trim()] {
+            assert_eq!(containers.run(runtime, image), told, "{runtime} {image}");
         }
-        assert_eq!(output("podman", &[&podman[..], &flags, &how].concat()), "built\n", "{runtime}");
     }
-    lab.file("Again", format!("FROM {archive}\nRUN cat /f > /g\n"));
-    let (file, context) =
-        (lab.path("Again").to_string_lossy().into_owned(), lab.path("").to_string_lossy().into_owned());
-    let built = ["build", "--isolation", "chroot", "--network", "host", "-q", "-f", &file, &context];
-    output("buildah", &[&podman[..], &built].concat());
+    for (number, from) in [archive.as_str(), "docker.io/library/x:latest"].iter().enumerate() {
+        let file = path(&format!("Again{number}"));
+        std::fs::write(
+            &file,
+            format!("FROM {from}\nUSER 0\nRUN cat /f > /g && stat -c %u:%g /f >> /g && chown 9:9 /g\n"),
+        )
+        .expect("a file");
+        let how = ["build", "--isolation", "chroot", "--network", "host", "-q", "-t", "again", "-f", &file, &path("")];
+        containers.ok(&[], "buildah", &how);
+        let back = lab.home().join(format!("back{number}")).to_string_lossy().into_owned();
+        containers.ok(&[], "buildah", &["push", "-q", "again", &format!("oci:{back}:latest")]);
+        // And back: what Buildah made of our image is a base of ours.
+        let third = Lab::with("FROM again\nRUN stat -c %u:%g /g > /h\n");
+        third.build(&["-t", "y", "--build-context", &format!("again=oci-layout://{back}")]).ok();
+        let script = "cat /g /h; ls -A /d; stat -c %u:%g /f";
+        third.lbuild(&["run", "--entrypoint", "/bin/sh", "y", "-c", script]).ok().prints("built\n5:6\n9:9\n5:6\n");
+    }
 }

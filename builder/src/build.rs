@@ -6,7 +6,7 @@ use crate::cache::{CacheBackend, LocalCache};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
-use crate::exec::{Contexts, LazyWorker, Parts, Session, Settings, Shelf, State};
+use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::output;
 use crate::plan::{Plan, PlanBase, PlanOptions};
@@ -157,7 +157,7 @@ impl Attempt<'_> {
             now,
             random,
         };
-        let session = Session::new(Parts {
+        let session = Session::new(Build {
             plan: self.plan,
             bases: self.bases,
             settings: &settings,

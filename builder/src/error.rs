@@ -59,6 +59,17 @@ pub enum StepError {
     /// A layer is wrong.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// A layer of an image that the build starts from is wrong, or cannot be made here.
+    #[error("layer {layer} of image `{image}`: {error}")]
+    BaseLayer {
+        /// Which image, as the Dockerfile has it.
+        image: String,
+        /// Which blob.
+        layer: Digest,
+        /// What is wrong.
+        #[source]
+        error: Box<StepError>,
+    },
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -101,6 +112,19 @@ impl StepError {
         Self::Io(IoError::new(act, path, source))
     }
 
+    /// Returns the error with the name of the image and the layer that it is about, if it is about a layer.
+    pub(crate) fn of_base_layer(self, image: &str, layer: Digest) -> Self {
+        use WorkerError::{DiffIdMismatch, IdNotMapped, OneId};
+        match self {
+            StepError::Layer(LayerError::Io(_) | LayerError::Full { .. }) => self,
+            StepError::Layer(_)
+            | StepError::Worker(
+                WorkerError::Layer { .. } | DiffIdMismatch { .. } | IdNotMapped { .. } | OneId { .. },
+            ) => StepError::BaseLayer { image: image.to_owned(), layer, error: Box::new(self) },
+            other => other,
+        }
+    }
+
     /// Returns the error of a stream that could not be read.
     pub(crate) fn stream(source: std::io::Error) -> Self {
         Self::Layer(layerfs::tar::TarError::Stream { act: "read", source }.into())
@@ -128,6 +152,10 @@ impl Diagnose for StepError {
             StepError::Store(error) => error.diagnose(),
             StepError::Io(error) if error.is_full() => Diagnostic::error(self.to_string()).help(CURE_OF_FULL_DISK),
             StepError::Layer(error) => with_cure(self.to_string(), error.cure()),
+            StepError::BaseLayer { error, .. } => {
+                let cure = error.diagnose().help;
+                with_cure(self.to_string(), cure.or_else(|| Some(CURE_OF_BAD_LAYER.to_owned())))
+            }
             _ => Diagnostic::error(self.to_string()),
         }
     }
@@ -138,6 +166,10 @@ impl Diagnose for StoreError {
         with_cure(self.to_string(), self.help())
     }
 }
+
+/// What to do about an image whose layers are wrong.
+const CURE_OF_BAD_LAYER: &str =
+    "the image is damaged, or made to do harm: get it anew from where you trust it to be good";
 
 fn with_cure(message: String, cure: Option<String>) -> Diagnostic {
     Diagnostic { help: cure, ..Diagnostic::error(message) }
@@ -245,7 +277,7 @@ mod tests {
             id: StepId::internal(0),
             error: Box::new(error),
         };
-        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1) };
+        let why = || StepError::Command { command: "false".into(), exit: Exit::Status(1), one_id: None };
         for cancelled in [StepError::Cancelled, WorkerError::Cancelled.into()] {
             let mut failures = [failure(1, cancelled), failure(2, why())];
             failures.sort_by_key(BuildError::rank);

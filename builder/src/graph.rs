@@ -98,6 +98,8 @@ pub struct NeededImage {
     pub name: String,
     /// The named context that stands in its place, if there is one.
     pub named_context: Option<String>,
+    /// A stage or a named context that may have been meant.
+    pub similar: Option<String>,
     /// The first place that names it.
     pub span: Span,
     /// The platform it is asked for.

@@ -24,10 +24,12 @@ pub enum BaseError {
         error: ReferenceError,
     },
     /// Nobody has it.
-    #[error("image `{name}` is not in the store")]
+    #[error("`{name}` is no stage, no build context and no image in the store")]
     Unknown {
         /// The name, as the Dockerfile has it.
         name: String,
+        /// A stage or a build context that may have been meant.
+        similar: Option<String>,
         /// Where it stands.
         span: Span,
     },
@@ -51,7 +53,10 @@ impl Diagnose for BaseError {
         let diagnostic = Diagnostic::error(self.to_string());
         match self {
             BaseError::Name { span, .. } | BaseError::Source { span, .. } => diagnostic.at(*span, ""),
-            BaseError::Unknown { span, name } => diagnostic.at(*span, "").help(format!(
+            BaseError::Unknown { span, similar: Some(similar), .. } => {
+                diagnostic.at(*span, "").help(format!("did you mean `{similar}`?"))
+            }
+            BaseError::Unknown { span, name, .. } => diagnostic.at(*span, "").help(format!(
                 "build it with `lbuild -t {name} …`, or say where it is with \
                  `--build-context {name}=oci-layout://DIR` or `--build-context {name}=docker-archive:FILE`; \
                  pulling from registries is not built yet"
@@ -109,6 +114,9 @@ fn in_store(needed: &NeededImage, reference: &ImageRef, store: &Store) -> Result
     })?;
     match found {
         Some(manifest) => Ok(Arc::new(StoreSource::new(store.clone(), manifest))),
-        None => Err(BaseError::Unknown { name: needed.name.clone(), span: needed.span }),
+        None => {
+            let NeededImage { name, similar, span, .. } = needed.clone();
+            Err(BaseError::Unknown { name, similar, span })
+        }
     }
 }

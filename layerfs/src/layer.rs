@@ -68,6 +68,7 @@ impl LayerKey {
 
 /// One layer of a stack, as records and plans name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "a stack has few layers, and a box would be in every use")]
 pub enum Layer {
     /// A layer of a base image: its diff ID, and the blob that the image's manifest states for it.
     Base {

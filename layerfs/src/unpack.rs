@@ -4,7 +4,7 @@
 //! tar entries -> LayerReader (names, duplicates, links: decided in a Table) -> Sink (a directory, or nowhere)
 //! ```
 //! A layer is unpacked alone, so that layers unpack beside one another; what one leans on below it is filled in by
-//! [`complete`]. A name is refused if it climbs with `..`; a leading `/` means nothing, as in a chroot.
+//! [`complete()`]. A name is refused if it climbs with `..`; a leading `/` means nothing, as in a chroot.
 
 mod complete;
 mod disk;
@@ -40,7 +40,7 @@ pub struct Unpacked {
 pub struct Borrowed {
     /// Directories that the tar only implies, whose metadata is that of the layers below (or 0755 0:0).
     pub directories: Vec<TreePath>,
-    /// Hardlinks to files of layers below: the new name, and the target. Until [`complete`] has copied the file, the
+    /// Hardlinks to files of layers below: the new name, and the target. Until [`complete()`] has copied the file, the
     /// index has a [`crate::change::Node::Hardlink`] there whose target the layer does not have.
     pub links: Vec<(TreePath, TreePath)>,
 }
@@ -60,7 +60,7 @@ pub fn unpack(tar: &mut dyn Read, destination: &RootDir) -> Result<Unpacked, Lay
     unpack_within(tar, destination, UnpackLimits::default())
 }
 
-/// Unpacks as [`unpack`] does, with limits of the caller's.
+/// Unpacks as [`unpack()`] does, with limits of the caller's.
 ///
 /// # Errors
 /// [`LayerError`]; `destination` is then to be deleted.
@@ -68,7 +68,7 @@ pub fn unpack_within(tar: &mut dyn Read, destination: &RootDir, limits: UnpackLi
     read(tar, &mut disk::Disk::new(destination), limits)
 }
 
-/// Reads a plain tar for its headers (and account files) only, as [`unpack`] would index it.
+/// Reads a plain tar for its headers (and account files) only, as [`unpack()`] would index it.
 ///
 /// # Errors
 /// [`LayerError`], but for what only a disk can refuse.

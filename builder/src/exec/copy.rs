@@ -42,7 +42,7 @@ impl StepRun<'_> {
             Some(selection) => selection,
             None => session.select(&op.from, &op.sources, op.chown.as_deref())?.0,
         };
-        let below = session.shelf.indexes(&self.state.stack)?;
+        let below = session.build.shelf.indexes(&self.state.stack)?;
         let target = self.target(op, &below)?;
         session.with_tree(&op.from, |tree| {
             let archives = match op.unpack_archives {
@@ -62,13 +62,13 @@ impl StepRun<'_> {
             owner: op.chown.as_deref().map(|owner| owner_in(owner, below)).transpose()?,
             mode: op.chmod.as_deref().map(ModeRule::parse).transpose().map_err(CopyError::from)?,
             epoch: self.session.epoch(),
-            now: (self.session.settings.now)(),
+            now: (self.session.build.settings.now)(),
         })
     }
 
     /// Makes the working directory; the layer, which may be empty, is then kept under `key`.
     pub(super) fn workdir(&self, op: &WorkdirOp, key: LayerKey) -> Result<(), StepError> {
-        let below = self.session.shelf.indexes(&self.state.stack)?;
+        let below = self.session.build.shelf.indexes(&self.state.stack)?;
         let owner = if op.user.is_empty() { Owner { uid: 0, gid: 0 } } else { owner_in(&op.user, &below)? };
         let plan = plan_workdir(&op.path, owner, self.session.epoch(), &below)?;
         self.session.write_blob(plan, &EmptyTree, key)
@@ -93,7 +93,7 @@ fn archives(
         if item.directory.is_some() || !matches!(file.metadata.kind, Kind::File { .. }) {
             continue;
         }
-        if let Some(archive) = read_archive(tree, &item.root, file.digest, &session.store.temporary())? {
+        if let Some(archive) = read_archive(tree, &item.root, file.digest, &session.build.store.temporary())? {
             archives.insert(number, archive);
         }
     }
@@ -103,18 +103,18 @@ fn archives(
 impl Session<'_> {
     /// Returns SOURCE_DATE_EPOCH.
     fn epoch(&self) -> Option<Timestamp> {
-        self.plan.source_date_epoch.map(Timestamp::from_seconds)
+        self.build.plan.source_date_epoch.map(Timestamp::from_seconds)
     }
 
     /// Writes a planned layer as a blob of the store, with its index and diff ID under `key`.
     fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
-        let mut blob = self.store.blobs().create()?;
+        let mut blob = self.build.store.blobs().create()?;
         let (writer, index) = write_layer(plan, tree, HashWriter::new(blob.file()))?;
         let (_, digest, size) = writer.finish();
-        self.shelf.hold_blob(digest)?;
-        self.store.blobs().commit(blob, &digest, size)?;
-        self.store.indexes().put(&key, Arc::new(index))?;
-        self.shelf.put_tar(&key, DiffId(digest), size)
+        self.build.shelf.hold_blob(digest)?;
+        self.build.store.blobs().commit(blob, &digest, size)?;
+        self.build.store.indexes().put(&key, Arc::new(index))?;
+        self.build.shelf.put_tar(&key, DiffId(digest), size)
     }
 
     /// Returns the tree that a mount of `source` in `from` shows.
@@ -140,14 +140,14 @@ impl Session<'_> {
         let mut short = [0; 16];
         short.copy_from_slice(&name.0.0.as_bytes()[..16]);
         let key = LayerKey::Execution(ExecutionId(short));
-        self.shelf.unpack_once(key, |worker| {
-            let (epoch, now) = (self.epoch(), (self.settings.now)());
+        self.build.shelf.unpack_once(key, |worker| {
+            let (epoch, now) = (self.epoch(), (self.build.settings.now)());
             let target = Target { destination: source, is_directory: false, owner: None, mode: None, epoch, now };
             let plan = plan(selection, &[], BTreeMap::new(), &target, &Stack::default())?;
             let (reader, writer) = std::io::pipe().at("create", "pipe")?;
             std::thread::scope(|scope| {
-                let writing = scope.spawn(|| write_layer(plan, self.contexts.tree(from), writer).map(drop));
-                let unpacked = worker.unpack_as(std::os::fd::AsFd::as_fd(&reader), key, self.cancel);
+                let writing = scope.spawn(|| write_layer(plan, self.build.contexts.tree(from), writer).map(drop));
+                let unpacked = worker.unpack_as(std::os::fd::AsFd::as_fd(&reader), key, self.build.cancel);
                 drop(reader);
                 let written = writing.join().expect("writing a layer does not panic");
                 unpacked?;

@@ -21,8 +21,8 @@ impl Session<'_> {
     /// # Errors
     /// What reading its sources failed with.
     pub(super) fn step_key(&self, stage: usize, at: usize, parent: CacheKey) -> Result<StepKey, StepError> {
-        let epoch = self.plan.source_date_epoch;
-        let (key, components) = match &self.plan.stages[stage].steps[at].op {
+        let epoch = self.build.plan.source_date_epoch;
+        let (key, components) = match &self.build.plan.stages[stage].steps[at].op {
             Op::Run(run) => self.run_key(run, parent)?,
             Op::Copy(copy) => key::copy_key(parent, copy, self.copy_digest(stage, at, copy)?, epoch),
             Op::Workdir(workdir) => key::workdir_key(parent, workdir, epoch),
@@ -37,7 +37,11 @@ impl Session<'_> {
                 bind_digests.push(self.mount_digest(from, source)?);
             }
         }
-        let inputs = RunInputs { tier: self.settings.tier, platform: &self.plan.platform, bind_digests: &bind_digests };
+        let inputs = RunInputs {
+            tier: self.build.settings.tier,
+            platform: &self.build.plan.platform,
+            bind_digests: &bind_digests,
+        };
         Ok(key::run_key(parent, run, &inputs))
     }
 
@@ -54,7 +58,7 @@ impl Session<'_> {
 
     /// Returns the digest of a choice of an image's files: its layers and the choice say all, nothing is read.
     pub(super) fn image_digest(&self, number: usize, sources: &[String]) -> Digest {
-        let diff_ids = &self.bases.images[number].image.config.rootfs.diff_ids;
+        let diff_ids = &self.build.bases.images[number].image.config.rootfs.diff_ids;
         let builder = KeyBuilder::new("lbuild image content v1");
         let builder = builder.list("layer", diff_ids.iter().map(ToString::to_string));
         builder.list("source", sources.iter()).finish().0.0
@@ -73,11 +77,11 @@ impl Session<'_> {
             None => KeyBuilder::new("lbuild base content v1").part("base", state.key.to_string()),
         };
         let name = builder.list("source", sources.iter()).finish().0.0;
-        if let Some(known) = self.cache.memo_get(&name)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
+        if let Some(known) = self.build.cache.memo_get(&name)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
             return Ok(Digest::from_bytes(known));
         }
         let digest = read()?;
-        self.cache.memo_put(&name, digest.as_bytes())?;
+        self.build.cache.memo_put(&name, digest.as_bytes())?;
         Ok(digest)
     }
 
@@ -127,7 +131,7 @@ impl Session<'_> {
     ) -> Result<(Selection, Digest), StepError> {
         self.with_tree(from, |tree| {
             let mut selection = select(sources, tree)?;
-            let digest = content_digest(&mut selection, owner, tree, self.contexts.memo(from))?;
+            let digest = content_digest(&mut selection, owner, tree, self.build.contexts.memo(from))?;
             Ok((selection, digest))
         })
     }
@@ -139,10 +143,10 @@ impl Session<'_> {
         read: impl FnOnce(&dyn SourceTree) -> Result<T, StepError>,
     ) -> Result<T, StepError> {
         if !matches!(from, From::Stage(_) | From::Image(_)) {
-            return read(self.contexts.tree(from));
+            return read(self.build.contexts.tree(from));
         }
         let layers = self.layers_of(from);
-        let stack = self.shelf.indexes(&layers)?;
+        let stack = self.build.shelf.indexes(&layers)?;
         let opener = LayerFiles { session: self, layers: &layers, keys: OnceLock::new(), failure: Mutex::new(None) };
         let open = |layer: usize, path: &TreePath| opener.open(layer, path);
         let result = read(&StackTree::new(&stack, &open));
@@ -185,7 +189,7 @@ struct LayerFiles<'a> {
 
 impl LayerFiles<'_> {
     fn open(&self, layer: usize, path: &TreePath) -> io::Result<File> {
-        let keys = self.keys.get_or_init(|| match self.session.shelf.directories(self.layers) {
+        let keys = self.keys.get_or_init(|| match self.session.build.shelf.directories(self.layers) {
             Ok(keys) => Some(keys),
             Err(error) => {
                 self.fail(error);
@@ -201,8 +205,8 @@ impl LayerFiles<'_> {
     }
 
     fn ask(&self, key: LayerKey, path: &TreePath) -> Result<File, StepError> {
-        let worker = self.session.worker.get()?;
-        let mut files = worker.open_files(vec![(key, path.clone())], self.session.cancel)?;
+        let worker = self.session.build.worker.get()?;
+        let mut files = worker.open_files(vec![(key, path.clone())], self.session.build.cancel)?;
         Ok(files.pop().expect("a file was asked for"))
     }
 

@@ -21,6 +21,6 @@ mod step;
 
 pub use contexts::Contexts;
 pub use lazy_worker::LazyWorker;
-pub use session::{Parts, Session, Settings};
+pub use session::{Build, Session, Settings};
 pub use shelf::Shelf;
 pub use state::State;

@@ -26,7 +26,7 @@ impl StepRun<'_> {
             mounts.extend(self.mount(mount, &mut secrets, &mut environment)?);
         }
         let spec = RunSpec {
-            stack: self.session.shelf.directories(&self.state.stack)?,
+            stack: self.session.build.shelf.directories(&self.state.stack)?,
             arguments: op.arguments.clone(),
             environment,
             working_directory: op.working_directory.clone(),
@@ -44,15 +44,15 @@ impl StepRun<'_> {
         let step = self.id;
         let command = spec.arguments.join(" ");
         let mut output =
-            |stream, bytes: &[u8]| self.session.sink.event(Event::Output { step, stream, bytes: bytes.to_vec() });
+            |stream, bytes: &[u8]| self.session.build.sink.event(Event::Output { step, stream, bytes: bytes.to_vec() });
         let descriptors: Vec<_> = secrets.files.iter().map(AsFd::as_fd).collect();
-        let exit = self.session.worker.get()?.run(spec, &descriptors, &mut output, self.session.cancel)?;
-        if self.session.cancel.is_cancelled() {
+        let exit = self.session.build.worker.get()?.run(spec, &descriptors, &mut output, self.session.build.cancel)?;
+        if self.session.build.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
         match exit {
             Exit::Status(0) => Ok(()),
-            _ => Err(StepError::Command { command, exit, one_id: self.session.worker.one_id_help() }),
+            _ => Err(StepError::Command { command, exit, one_id: self.session.build.worker.one_id_help() }),
         }
     }
 
@@ -98,7 +98,7 @@ impl StepRun<'_> {
     /// Returns the layers of a tree that a mount shows, with directories, and the path in it.
     fn tree(&self, from: &From, source: &TreePath) -> Result<(Vec<LayerKey>, TreePath), StepError> {
         match self.session.tree_of(from, source)? {
-            TreeOf::Stack(stack) => Ok((self.session.shelf.directories(&stack)?, source.clone())),
+            TreeOf::Stack(stack) => Ok((self.session.build.shelf.directories(&stack)?, source.clone())),
             TreeOf::Copied(key) => Ok((vec![key], source.clone())),
             TreeOf::Empty => Ok((Vec::new(), source.clone())),
         }
@@ -106,7 +106,7 @@ impl StepRun<'_> {
 
     /// Returns the bytes of a secret; they live in this process until the mount is handed over.
     fn secret(&self, id: &str, required: bool) -> Result<Option<Vec<u8>>, StepError> {
-        let Some(secret) = self.session.settings.secrets.iter().find(|secret| secret.id == id) else {
+        let Some(secret) = self.session.build.settings.secrets.iter().find(|secret| secret.id == id) else {
             return if required { Err(StepError::SecretMissing { id: id.to_owned() }) } else { Ok(None) };
         };
         let value = match &secret.source {

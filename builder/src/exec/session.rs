@@ -38,8 +38,8 @@ pub struct Settings<'a> {
     pub random: fn() -> ExecutionId,
 }
 
-/// One build under way.
-pub struct Session<'a> {
+/// What a build works on and with.
+pub struct Build<'a> {
     /// What to do.
     pub plan: &'a Plan,
     /// The images it starts from.
@@ -60,6 +60,12 @@ pub struct Session<'a> {
     pub sink: &'a dyn ProgressSink,
     /// What ends it.
     pub cancel: &'a Cancel,
+}
+
+/// One build under way.
+pub struct Session<'a> {
+    /// What it works on and with.
+    pub build: Build<'a>,
     pins: Mutex<Pins>,
     runs: Flight<CacheKey, Record>,
     pub(super) selections: Flight<(usize, usize), Arc<Selected>>,
@@ -68,43 +74,17 @@ pub struct Session<'a> {
     slots: Slots,
 }
 
-/// The parts that a session is made of.
-#[allow(missing_docs, reason = "see the fields of Session")]
-#[allow(missing_debug_implementations, reason = "a bundle of references for one call")]
-pub struct Parts<'a> {
-    pub plan: &'a Plan,
-    pub bases: &'a Bases,
-    pub settings: &'a Settings<'a>,
-    pub contexts: &'a Contexts,
-    pub store: &'a Store,
-    pub shelf: &'a Shelf<'a>,
-    pub worker: &'a LazyWorker<'a>,
-    pub cache: &'a dyn CacheBackend,
-    pub sink: &'a dyn ProgressSink,
-    pub cancel: &'a Cancel,
-}
-
 impl<'a> Session<'a> {
     /// Returns a session that has done nothing yet.
-    pub fn new(parts: Parts<'a>) -> Self {
-        let Parts { plan, bases, settings, contexts, store, shelf, worker, cache, sink, cancel } = parts;
+    pub fn new(build: Build<'a>) -> Self {
         Self {
-            plan,
-            bases,
-            settings,
-            contexts,
-            store,
-            shelf,
-            worker,
-            cache,
-            sink,
-            cancel,
             pins: Mutex::default(),
             runs: Flight::default(),
             selections: Flight::default(),
-            cells: plan.stages.iter().map(|_| StageCell::default()).collect(),
-            image_stages: image_stages(plan),
-            slots: Slots::new(settings.jobs),
+            cells: build.plan.stages.iter().map(|_| StageCell::default()).collect(),
+            image_stages: image_stages(build.plan),
+            slots: Slots::new(build.settings.jobs),
+            build,
         }
     }
 
@@ -116,7 +96,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The earliest failure in the order of the Dockerfile.
     pub fn run(&self) -> Result<State, BuildError> {
-        for stage in 0..self.plan.stages.len() {
+        for stage in 0..self.build.plan.stages.len() {
             if let Some(state) = self.probe(stage)? {
                 self.cells[stage].set(Some(state));
             }
@@ -134,7 +114,7 @@ impl<'a> Session<'a> {
         failures.sort_by_key(BuildError::rank);
         match failures.into_iter().next() {
             Some(error) => Err(error),
-            None => Ok(self.cells[self.plan.target].peek().expect("a build without failure ends every stage")),
+            None => Ok(self.cells[self.build.plan.target].peek().expect("a build without failure ends every stage")),
         }
     }
 
@@ -157,7 +137,7 @@ impl<'a> Session<'a> {
 
     /// Ends the other stages after a failure.
     fn cancel_others(&self) {
-        self.cancel.cancel();
+        self.build.cancel.cancel();
     }
 
     /// Returns the record of `key` that this build may use: the pinned one, or one in the cache that agrees with the
@@ -169,12 +149,12 @@ impl<'a> Session<'a> {
         if let Some(record) = self.lock_pins().get(key) {
             return Ok(Some(record.clone()));
         }
-        if self.settings.no_cache {
+        if self.build.settings.no_cache {
             return Ok(None);
         }
-        let Some(record) = self.cache.get(key)? else { return Ok(None) };
+        let Some(record) = self.build.cache.get(key)? else { return Ok(None) };
         for layer in &record.stack {
-            if !self.shelf.is_available(layer)? {
+            if !self.build.shelf.is_available(layer)? {
                 return Ok(None);
             }
         }
@@ -193,18 +173,18 @@ impl<'a> Session<'a> {
     ) -> Result<(Record, bool), StepError> {
         let mut ran = false;
         let record = self.runs.get_or_try(key, || {
-            let turn = self.cache.lock(&key, &|| self.cancel.is_cancelled())?;
+            let turn = self.build.cache.lock(&key, &|| self.build.cancel.is_cancelled())?;
             let _turn = turn.ok_or(StepError::Cancelled)?;
             if let Some(record) = self.usable_record(&key)? {
                 return Ok(record);
             }
-            if self.settings.no_cache {
+            if self.build.settings.no_cache {
                 self.strike(&key)?;
             }
             let _slot = self.slots.take();
             let record = execute()?;
             ran = true;
-            self.cache.put(&record)?;
+            self.build.cache.put(&record)?;
             assert!(self.lock_pins().take(&record), "a key that was not pinned has no other execution");
             Ok::<_, StepError>(record)
         })?;
@@ -213,8 +193,8 @@ impl<'a> Session<'a> {
 
     /// Strikes the record of `key` and all that descend from it.
     fn strike(&self, key: &CacheKey) -> Result<(), StepError> {
-        if let Some(old) = self.cache.get(key)? {
-            self.cache.strike(&[old.execution])?;
+        if let Some(old) = self.build.cache.get(key)? {
+            self.build.cache.strike(&[old.execution])?;
         }
         Ok(())
     }

@@ -28,7 +28,8 @@ pub struct Shelf<'a> {
     store: &'a Store,
     directories: LayerDirectories,
     worker: &'a LazyWorker<'a>,
-    sources: HashMap<Digest, Arc<dyn ImageSource>>,
+    /// Who has the layers of bases, and the image's name, by blob.
+    sources: HashMap<Digest, (Arc<dyn ImageSource>, String)>,
     imports: Flight<Digest, ()>,
     unpacks: Flight<LayerKey, LayerKey>,
     tars: Flight<ExecutionId, TarFacts>,
@@ -47,7 +48,7 @@ impl<'a> Shelf<'a> {
         let mut sources = HashMap::new();
         for base in &bases.images {
             for layer in &base.image.manifest.layers {
-                sources.insert(layer.digest, Arc::clone(&base.source));
+                sources.insert(layer.digest, (Arc::clone(&base.source), base.name.clone()));
             }
         }
         let (imports, unpacks, tars) = Default::default();
@@ -91,7 +92,7 @@ impl<'a> Shelf<'a> {
             if self.store.blobs().size(&blob.digest)? == Some(blob.size) {
                 return Ok(());
             }
-            let source = self.sources.get(&blob.digest).ok_or(StepError::BlobGone(blob.digest))?;
+            let (source, _) = self.sources.get(&blob.digest).ok_or(StepError::BlobGone(blob.digest))?;
             Ok(self.store.blobs().import(&mut source.open(blob)?, blob)?)
         })
     }
@@ -119,18 +120,14 @@ impl<'a> Shelf<'a> {
                 if let Some(key) = self.base_directory(below, *diff_id)? {
                     return Ok(key);
                 }
-                self.unpacks.get_or_try(LayerKey::Chain(chain_of(below, *diff_id)), || {
+                let chain = chain_of(below, *diff_id);
+                let unpack = || {
                     self.import(blob)?;
                     let file = self.store.blobs().open(&blob.digest)?;
-                    let chain = chain_of(below, *diff_id);
-                    Ok(self.worker.get()?.unpack(
-                        file.as_fd(),
-                        *diff_id,
-                        chain,
-                        below.to_vec(),
-                        self.worker.cancel(),
-                    )?)
-                })
+                    let worker = self.worker.get()?;
+                    Ok(worker.unpack(file.as_fd(), *diff_id, chain, below.to_vec(), self.worker.cancel())?)
+                };
+                self.unpacks.get_or_try(LayerKey::Chain(chain), unpack).map_err(|error| self.named(blob, error))
             }
             Layer::Built { execution, .. } => {
                 let key = LayerKey::Execution(*execution);
@@ -150,6 +147,14 @@ impl<'a> Shelf<'a> {
                     Ok(key)
                 })
             }
+        }
+    }
+
+    /// Returns an error of a base's layer with the names of both.
+    fn named(&self, blob: &Descriptor, error: StepError) -> StepError {
+        match self.sources.get(&blob.digest) {
+            Some((_, image)) => error.of_base_layer(image, blob.digest),
+            None => error,
         }
     }
 
@@ -173,7 +178,9 @@ impl<'a> Shelf<'a> {
         let mut tree = Stack::default();
         for (at, layer) in stack.iter().enumerate() {
             let index = match layer {
-                Layer::Base { diff_id, blob } => self.base_index(blob, *diff_id, &below[..at], &tree)?,
+                Layer::Base { diff_id, blob } => {
+                    self.base_index(blob, *diff_id, &below[..at], &tree).map_err(|error| self.named(blob, error))?
+                }
                 Layer::Built { execution, .. } => self.built_index(*execution)?,
             };
             tree.push(index);

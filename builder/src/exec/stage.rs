@@ -27,7 +27,7 @@ impl Session<'_> {
     /// What working out its keys failed with.
     pub(super) fn probe(&self, stage: usize) -> Result<Option<State>, BuildError> {
         let Some(mut state) = self.base_state(stage, |cell| cell.peek()) else { return Ok(None) };
-        let count = self.plan.stages[stage].steps.len();
+        let count = self.build.plan.stages[stage].steps.len();
         let (keys, next) = self.keys_from(stage, 0, state.key)?;
         if next < count {
             return Ok(None);
@@ -50,7 +50,7 @@ impl Session<'_> {
         scope: &'scope Scope<'scope, '_>,
     ) -> Result<Option<State>, BuildError> {
         let Some(mut state) = self.base_state(stage, |cell| cell.wait()) else { return Ok(None) };
-        let steps = &self.plan.stages[stage].steps;
+        let steps = &self.build.plan.stages[stage].steps;
         let mut at = 0;
         while at < steps.len() {
             self.check_cancelled(stage, at)?;
@@ -77,20 +77,20 @@ impl Session<'_> {
 
     /// Returns where a stage begins; nothing if the stage it starts from has no end (yet).
     fn base_state(&self, stage: usize, end: impl Fn(&crate::exec::state::StageCell) -> Option<State>) -> Option<State> {
-        match self.plan.stages[stage].base {
-            PlanBase::Scratch => Some(State::base(key::scratch_key(&self.plan.platform).0, Vec::new())),
+        match self.build.plan.stages[stage].base {
+            PlanBase::Scratch => Some(State::base(key::scratch_key(&self.build.plan.platform).0, Vec::new())),
             PlanBase::Stage(below) => end(&self.cells[below]),
             PlanBase::Image(number) => {
-                let base = &self.bases.images[number];
+                let base = &self.build.bases.images[number];
                 let diff_ids = &base.image.config.rootfs.diff_ids;
-                Some(State::base(key::base_key(diff_ids, &self.plan.platform).0, self.base_layers(number)))
+                Some(State::base(key::base_key(diff_ids, &self.build.plan.platform).0, self.base_layers(number)))
             }
         }
     }
 
     /// Returns the layers of an image of this build.
     pub(super) fn base_layers(&self, number: usize) -> Vec<Layer> {
-        let image = &self.bases.images[number].image;
+        let image = &self.build.bases.images[number].image;
         let pairs = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
         pairs.map(|(diff_id, blob)| Layer::Base { diff_id: *diff_id, blob: blob.clone() }).collect()
     }
@@ -98,7 +98,7 @@ impl Session<'_> {
     /// Returns the keys of the steps from `start` on, as far as they can be known while some stages have not ended, and
     /// the number of the first step whose key is not known.
     fn keys_from(&self, stage: usize, start: usize, parent: CacheKey) -> Result<(Vec<StepKey>, usize), BuildError> {
-        let steps = &self.plan.stages[stage].steps;
+        let steps = &self.build.plan.stages[stage].steps;
         let (mut keys, mut key) = (Vec::new(), parent);
         for (at, step) in steps.iter().enumerate().skip(start) {
             if !stages_read(&step.op).all(|source| self.cells[source].peek().is_some()) {
@@ -123,15 +123,15 @@ impl Session<'_> {
     }
 
     fn run_step(&self, stage: usize, at: usize, key: &StepKey, state: &State) -> Result<Record, BuildError> {
-        let step = &self.plan.stages[stage].steps[at];
+        let step = &self.build.plan.stages[stage].steps[at];
         let id = self.step_id(stage, at);
         let began = Instant::now();
         let run = StepRun { session: self, stage, at, id, state, key };
         let result = self.record_or_run(key.key, || {
-            self.sink.event(Event::StepStarted { step: id, name: step.name.clone() });
+            self.build.sink.event(Event::StepStarted { step: id, name: step.name.clone() });
             run.execute()
         });
-        let finish = |outcome| self.sink.event(Event::StepFinished { step: id, took: began.elapsed(), outcome });
+        let finish = |outcome| self.build.sink.event(Event::StepFinished { step: id, took: began.elapsed(), outcome });
         match result {
             Ok((record, true)) => {
                 finish(Outcome::Done);
@@ -142,7 +142,7 @@ impl Session<'_> {
                 Ok(record)
             }
             Err(error) => {
-                let cancelled = matches!(error, StepError::Cancelled) || self.cancel.is_cancelled();
+                let cancelled = matches!(error, StepError::Cancelled) || self.build.cancel.is_cancelled();
                 finish(if cancelled { Outcome::Cancelled } else { Outcome::Failed(error.to_string()) });
                 Err(self.failure(stage, at, error))
             }
@@ -154,7 +154,7 @@ impl Session<'_> {
         if let (true, Some(layer @ Layer::Built { .. })) = (self.is_in_image(stage), state.stack.last()) {
             let layer = layer.clone();
             scope.spawn(move || {
-                if self.shelf.blob(&layer).is_err() {
+                if self.build.shelf.blob(&layer).is_err() {
                     // Whoever needs the blob at the end asks again, and gets the error with its place.
                 }
             });
@@ -167,22 +167,22 @@ impl Session<'_> {
     }
 
     fn check_cancelled(&self, stage: usize, at: usize) -> Result<(), BuildError> {
-        if self.cancel.is_cancelled() { Err(self.failure(stage, at, StepError::Cancelled)) } else { Ok(()) }
+        if self.build.cancel.is_cancelled() { Err(self.failure(stage, at, StepError::Cancelled)) } else { Ok(()) }
     }
 
     /// Returns an error of a step with its place.
     pub(super) fn failure(&self, stage: usize, at: usize, error: StepError) -> BuildError {
-        let Step { span, name, .. } = &self.plan.stages[stage].steps[at];
+        let Step { span, name, .. } = &self.build.plan.stages[stage].steps[at];
         BuildError::Step { span: *span, name: name.clone(), id: self.step_id(stage, at), error: Box::new(error) }
     }
 
     fn step_id(&self, stage: usize, at: usize) -> StepId {
-        StepId { stage: self.plan.stages[stage].number, step: at }
+        StepId { stage: self.build.plan.stages[stage].number, step: at }
     }
 
     fn report_cached(&self, stage: usize, at: usize) {
-        let name = self.plan.stages[stage].steps[at].name.clone();
-        self.sink.event(Event::StepCached { step: self.step_id(stage, at), name });
+        let name = self.build.plan.stages[stage].steps[at].name.clone();
+        self.build.sink.event(Event::StepCached { step: self.step_id(stage, at), name });
     }
 }
 

@@ -31,17 +31,17 @@ impl StepRun<'_> {
     /// # Errors
     /// Whatever the step fails with.
     pub fn execute(&self) -> Result<Record, StepError> {
-        let execution = (self.session.settings.random)();
+        let execution = (self.session.build.settings.random)();
         let key = LayerKey::Execution(execution);
         // Before it is published, or a prune takes half of it away.
-        self.session.shelf.hold_layer(key)?;
-        match &self.session.plan.stages[self.stage].steps[self.at].op {
+        self.session.build.shelf.hold_layer(key)?;
+        match &self.session.build.plan.stages[self.stage].steps[self.at].op {
             Op::Run(run) => self.run(run, key)?,
             Op::Copy(copy) => self.copy(copy, key)?,
             Op::Workdir(workdir) => self.workdir(workdir, key)?,
         }
         let mut stack = self.state.stack.clone();
-        stack.push(Layer::Built { execution, created: (self.session.settings.now)() });
+        stack.push(Layer::Built { execution, created: (self.session.build.settings.now)() });
         Ok(Record {
             version: RECORD_VERSION,
             key: self.key.key,

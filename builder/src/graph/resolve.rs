@@ -156,8 +156,16 @@ impl<'a> Resolver<'a> {
             return Place::Scratch;
         }
         self.context(name, span, platform).unwrap_or_else(|| {
-            Place::Image(NeededImage { name: name.to_owned(), named_context: None, span, platform: platform.clone() })
+            let (similar, platform) = (self.similar(name), platform.clone());
+            Place::Image(NeededImage { name: name.to_owned(), named_context: None, similar, span, platform })
         })
+    }
+
+    /// Returns the stage or named context that may have been meant by the name of an image.
+    fn similar(&self, name: &str) -> Option<String> {
+        let stages = self.numbers.keys().map(AsRef::as_ref);
+        let contexts = self.contexts.keys().map(AsRef::as_ref);
+        nearest(name, stages.chain(contexts).filter(|known| *known != name)).map(str::to_owned)
     }
 
     /// Returns the named context that stands for `name`; one for the platform (`name::linux/arm64`) goes first.
@@ -169,7 +177,8 @@ impl<'a> Resolver<'a> {
             ContextKind::Directory => Place::Directory(context.to_owned()),
             ContextKind::Image => {
                 let named_context = Some(context.to_owned());
-                Place::Image(NeededImage { name, named_context, span, platform: platform.clone() })
+                let platform = platform.clone();
+                Place::Image(NeededImage { name, named_context, similar: None, span, platform })
             }
         })
     }

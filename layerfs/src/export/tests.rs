@@ -172,7 +172,7 @@ fn an_oci_archive_has_each_blob_once_and_the_same_bytes_again_4_19_9_9() {
     let (manifest, bytes) = export("1.tar");
     assert_eq!(export("2.tar"), (manifest.clone(), bytes.clone()));
     let entries = entries(&bytes);
-    let mut digests = vec![manifest.digest, image.id(), image.layers[0].blob.digest, image.layers[1].blob.digest];
+    let mut digests = [manifest.digest, image.id(), image.layers[0].blob.digest, image.layers[1].blob.digest];
     digests.sort();
     let blobs = digests.iter().map(layout::blob_path);
     let wanted: Vec<String> = ["blobs/".to_owned(), "blobs/sha256/".to_owned()]

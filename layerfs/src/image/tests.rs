@@ -150,3 +150,23 @@ fn a_diff_id_is_a_digest_in_json() {
     let text = format!("\"{}\"", Digest::of("a"));
     assert_eq!(serde_json::from_str::<DiffId>(&text).expect("a diff ID"), DiffId(Digest::of("a")));
 }
+
+#[test]
+fn an_independent_reader_takes_our_manifests_and_indexes() {
+    let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+    let layers = vec![
+        Descriptor::of(media_type::OCI_LAYER, b"1"),
+        Descriptor::of(media_type::OCI_LAYER_GZIP, b"2"),
+        Descriptor::of(media_type::OCI_LAYER_ZSTD, b"3"),
+    ];
+    let manifest = Manifest::new(config, layers.clone(), BTreeMap::from([("k".into(), "v".into())]));
+    let read = oci_spec::image::ImageManifest::from_reader(manifest.print().as_slice()).expect("a manifest");
+    let digests: Vec<String> = read.layers().iter().map(|layer| layer.digest().to_string()).collect();
+    assert_eq!(digests, layers.iter().map(|layer| layer.digest.to_string()).collect::<Vec<_>>());
+    assert_eq!(read.annotations().as_ref().and_then(|all| all.get("k")).map(String::as_str), Some("v"));
+    let platform = Some("linux/arm64".parse().expect("a platform"));
+    let entry = Descriptor { platform, ..Descriptor::of(media_type::OCI_MANIFEST, &manifest.print()) };
+    let index = oci_spec::image::ImageIndex::from_reader(Index::new(vec![entry]).print().as_slice()).expect("an index");
+    let platform = index.manifests()[0].platform().as_ref().expect("a platform");
+    assert_eq!((platform.os().to_string(), platform.architecture().to_string()), ("linux".into(), "arm64".into()));
+}

@@ -63,7 +63,7 @@ fn userns_any_tree_is_removed() {
             at = rustix::fs::openat(&at, "d", flags, Mode::empty()).expect("open");
         }
         fs::create_dir_all(place.path().join("deep/shut/inner")).expect("create");
-        fs::set_permissions(place.path().join("deep/shut"), fs::Permissions::from_mode(0)).expect("change mode");
+        fs::set_permissions(place.path().join("deep/shut"), fs::Permissions::from_mode(0o0)).expect("change mode");
         root.remove_tree(&path("deep")).expect("remove");
         assert_eq!(root.list(&TreePath::root()).expect("list"), Vec::<Box<[u8]>>::new());
     });

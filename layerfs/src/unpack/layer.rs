@@ -9,6 +9,8 @@ use crate::unpack::{LayerError, UnpackLimits, Unpacked};
 
 /// Longest account file whose bytes are kept, in bytes.
 const LONGEST_ACCOUNT_FILE: u64 = 10 << 20;
+/// Bytes of a name that a message shows.
+const LONGEST_SHOWN: usize = 200;
 /// Marks of overlays that real root mounted, which leak into layers of careless tools.
 const MARKS_OF_ROOT: &[u8] = b"trusted.overlay.";
 
@@ -270,8 +272,10 @@ fn without_marks(mut stated: Stated) -> Stated {
 }
 
 /// Returns the name of an entry for messages.
+/// Returns a name for people, who need no more than its beginning.
 fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
+    let shown = String::from_utf8_lossy(&name[..name.len().min(LONGEST_SHOWN)]);
+    if name.len() > LONGEST_SHOWN { format!("{shown}…") } else { shown.into_owned() }
 }
 
 fn hostile(entry: &[u8], why: String) -> LayerError {

@@ -112,14 +112,19 @@ impl<'a> Lexer<'a> {
 
     /// Returns the variable's value and notes that it was asked for.
     pub(super) fn value(&mut self, name: &str) -> Result<Option<String>, ExpandError> {
+        let value = self.value_if_set(name)?;
+        if value.is_none() && self.seen_unset.insert(name.to_owned()) {
+            self.unset.push(name.to_owned());
+        }
+        Ok(value)
+    }
+
+    /// Returns the variable's value where the word says what else to take: being unset is then nothing to note.
+    pub(super) fn value_if_set(&mut self, name: &str) -> Result<Option<String>, ExpandError> {
         let value = (self.lookup)(name);
-        match &value {
-            Some(value) => {
-                self.used.insert(name.to_owned());
-                self.spend(value.len())?;
-            }
-            None if self.seen_unset.insert(name.to_owned()) => self.unset.push(name.to_owned()),
-            None => {}
+        if let Some(value) = &value {
+            self.used.insert(name.to_owned());
+            self.spend(value.len())?;
         }
         Ok(value)
     }

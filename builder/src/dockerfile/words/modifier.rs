@@ -60,7 +60,7 @@ impl Lexer<'_> {
     /// `-`, `+` and `?`; with a colon, empty counts as unset.
     fn conditional(&mut self, reference: &Reference, modifier: char, colon: bool) -> Result<String, ExpandError> {
         let word = self.modifier_word('}', false, reference.dollar)?;
-        let value = self.value(&reference.name)?;
+        let value = self.value_if_set(&reference.name)?;
         if value.is_none() && self.options.keep_unset {
             let colon = if colon { ":" } else { "" };
             return Ok(format!("${{{}{colon}{modifier}{word}}}", reference.name));

@@ -161,7 +161,7 @@ fn row_1_2_9_heredocs_leave_quotes_alone() {
 #[test]
 fn row_1_2_10_unset_and_used_names_are_told() {
     let expanded = Expander::new('\\', &lookup).expand("$B $NAME ${A:-$EMPTY} $B").expect("a word");
-    assert_eq!(expanded.unset, ["B", "A"]);
+    assert_eq!(expanded.unset, ["B"], "A has a default");
     assert_eq!(expanded.used.into_iter().collect::<Vec<_>>(), ["EMPTY", "NAME"]);
 }
 
