@@ -19,6 +19,7 @@ use crate::unpack::LayerError;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -81,6 +82,7 @@ pub(super) fn attach(
     work: &Path,
     target: &Path,
 ) -> Result<(), LayerError> {
+    let lower = &without_repeats(lower)[..];
     // One of the 500 is needed for the merged ones; a second merge would hide the whiteouts between the two.
     let limit = 2 * MOST_LOWER - 1;
     if lower.len() > limit {
@@ -92,6 +94,15 @@ pub(super) fn attach(
     let mounted = attach_here(layers, lower, upper, work, target);
     rustix::process::fchdir(here).at("return to", ".")?;
     mounted
+}
+
+/// Leaves out each layer that stands again further up (two RUN that change nothing have one layer): the kernel refuses
+/// it (ELOOP), and all that it shows or hides, its upper self does.
+fn without_repeats(lower: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<String> = lower.iter().rev().filter(|name| seen.insert(*name)).cloned().collect();
+    kept.reverse();
+    kept
 }
 
 fn attach_here(layers: &Path, lower: &[String], upper: &Path, work: &Path, target: &Path) -> Result<(), LayerError> {

@@ -335,6 +335,27 @@ fn userns_accounts_reserved_names_and_own_marks() {
     });
 }
 
+/// A layer that stands in a stack more than once, as layers of steps that change nothing do.
+#[test]
+fn userns_a_layer_may_stand_twice() {
+    namespaced(Needs::OneId, || {
+        for order in [&[0, 0][..], &[0, 1, 0], &[0, 1, 0, 1], &[1, 0, 1, 1]] {
+            let mut laboratory = Laboratory::small();
+            let (names, layers) = (laboratory.names.clone(), laboratory.stack.layers().to_vec());
+            laboratory.names = order.iter().map(|at: &usize| names[*at].clone()).collect();
+            laboratory.stack = Stack::new(order.iter().map(|at| Arc::clone(&layers[*at])).collect());
+            let overlay = OverlayMounter::new(&laboratory.layers());
+            let copy = CopyMounter::new(&laboratory.layers());
+            let (one, layer, _) = laboratory.run(&overlay, "rm -r d; echo x > f");
+            let (other, same, _) = laboratory.run(&copy, "rm -r d; echo x > f");
+            let paths = |view: &View| view.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(paths(&one), paths(&other), "{order:?}");
+            assert_eq!(lines(&layer.expect("commit")), lines(&same.expect("commit")), "{order:?}");
+            laboratory.end();
+        }
+    });
+}
+
 #[test]
 fn userns_any_number_of_layers() {
     namespaced(Needs::OneId, || {
@@ -359,7 +380,7 @@ fn userns_any_number_of_layers() {
 fn too_many_layers_are_refused_by_number() {
     let instructions = MountInstructions::Overlay {
         layers: "/nowhere".into(),
-        lower: vec!["x".to_owned(); 1000],
+        lower: (0..1000).map(|number| number.to_string()).collect(),
         upper: "/nowhere/u".into(),
         work: "/nowhere/w".into(),
     };
