@@ -18,5 +18,6 @@ mod parallel;
 mod reference;
 mod sandbox_docker;
 mod sandbox_run;
+mod sandbox_view;
 mod survive;
 mod tree;
