@@ -1,7 +1,9 @@
 //! Other tools agree with what lbuild writes.
 
-use crate::harness::{Identity, Lab, identity, output};
-use crate::tree::{Field, Tree, with_ids_ok};
+use crate::containers::Containers;
+use crate::harness::{Identity, Lab, base, identity, output, repository};
+use crate::tree::{Field, Tree};
+use std::path::Path;
 
 const ODD: &str = include_str!("../testdata/reference/odd.Dockerfile");
 
@@ -49,6 +51,49 @@ fn subid_umoci_unpacks_the_same_tree_as_lbuild() {
     let inside = "stat -c %h /t/names/fifo /t/names/fifo2";
     lab.lbuild(&["run", "--entrypoint", "/bin/sh", "x", "-c", inside]).ok().prints("2\n2\n");
     lab.fsck();
+}
+
+#[test]
+fn subid_a_tree_copied_whole_is_the_same_tree() {
+    if identity() == Identity::OneId {
+        return;
+    }
+    let lab = odd();
+    let (before, last) = ODD.rsplit_once("\nFROM debian\n").expect("the last stage");
+    lab.file("Dockerfile", format!("{before}\nFROM debian AS odd\n{last}\nFROM scratch\nCOPY --from=odd / /\n"));
+    lab.build(&["-t", "odd", "--target", "odd"]).ok();
+    lab.build(&["-t", "flat"]).ok();
+    // A stage without a base has no root directory of its own to copy times into.
+    let tree = |name| Tree::umoci(&lab, &lab.store(), name).without_field(Field::Mtime, |path, _| path.is_empty());
+    tree("odd:latest").equals(&tree("flat:latest"), "a stage and its copy");
+}
+
+/// Layers of other tools, read by lbuild and umoci: `COPY` shows lbuild's tree, whatever tools the image has.
+#[test]
+fn subid_layers_of_others_are_read_as_umoci_reads_them() {
+    if identity() == Identity::OneId {
+        return;
+    }
+    let lab = Lab::with("FROM foreign\nFROM scratch\nCOPY --from=foreign /f /f\n");
+    let (place, layout) = (lab.home().join("layers"), lab.home().join("layout"));
+    std::fs::create_dir(&place).expect("a directory");
+    let script = repository().join("tests/foreign-layers");
+    output("sh", &["-c", &format!("cd '{}' && python3 '{}'", place.display(), script.display())]);
+    output("cp", &["-r", &base("others/busybox.umoci").to_string_lossy(), &layout.to_string_lossy()]);
+    let image = format!("{}:latest", layout.display());
+    for number in 1..=7 {
+        let layer = place.join(format!("{number}.tar")).to_string_lossy().into_owned();
+        output("umoci", &["raw", "add-layer", "--image", &image, &layer]);
+    }
+    lab.build(&["-t", "x", "--build-context", &format!("foreign=oci-layout://{image}")]).ok();
+    // What no layer tells is not compared: umoci takes the time of unpacking.
+    let tree = |layout: &Path, image| {
+        let implied = |path: &str, fields: &[String]| path.starts_with("f/implied") && fields[0] == "directory";
+        Tree::umoci(&lab, layout, image).only("f").without_field(Field::Mtime, implied)
+    };
+    let ours = tree(&lab.store(), "x:latest");
+    assert_eq!(ours.len(), 47);
+    ours.equals(&tree(&layout, "latest"), "lbuild and umoci");
 }
 
 #[test]
@@ -107,55 +152,6 @@ fn subid_skopeo_takes_the_store_and_the_archives() {
     }
 }
 
-/// Replaces what is mounted on /sys/fs/cgroup, since crun refuses both versions of cgroups beside each other.
-const UNIFIED: &str = "umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
-
-/// Podman and Buildah with a storage of their own.
-struct Containers {
-    root: Vec<String>,
-    home: tempfile::TempDir,
-}
-
-impl Containers {
-    fn new() -> Self {
-        // Podman takes no run root longer than 50 characters.
-        let home = tempfile::Builder::new().prefix("lb.").tempdir_in("/tmp").expect("a temporary directory");
-        let at = |name: &str| home.path().join(name).to_string_lossy().into_owned();
-        let root = ["--root", &at("storage"), "--runroot", &at("run"), "--storage-driver", "vfs"];
-        Self { root: root.map(str::to_owned).to_vec(), home }
-    }
-
-    fn ok(&self, before: &[&str], program: &str, arguments: &[&str]) -> String {
-        let root = self.root.iter().map(String::as_str);
-        let all: Vec<&str> =
-            before.iter().copied().chain([program]).chain(root).chain(arguments.iter().copied()).collect();
-        output(all[0], &all[1..])
-    }
-
-    fn podman(&self, before: &[&str], arguments: &[&str]) -> String {
-        let how = ["--cgroup-manager", "cgroupfs", "--events-backend", "file"];
-        self.ok(before, "podman", &[&how[..], arguments].concat())
-    }
-
-    /// Runs an image's own command, with limits that a container may have here, too.
-    fn run(&self, runtime: &str, image: &str) -> String {
-        let limits = ["--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
-        let how = [&["--runtime", runtime, "run", "--rm"], &limits[..]].concat();
-        if runtime == "crun" {
-            let before = ["unshare", "--mount", "--cgroup", "sh", "-c", UNIFIED, "sh"];
-            self.podman(&before, &[&how[..], &["--cgroups=disabled", image]].concat())
-        } else {
-            self.podman(&[], &[&how[..], &[image]].concat())
-        }
-    }
-}
-
-impl Drop for Containers {
-    fn drop(&mut self) {
-        with_ids_ok("rm", &["-rf", &self.home.path().join("storage").to_string_lossy()]);
-    }
-}
-
 const RUNNABLE: &str = "\
 FROM busybox
 RUN echo built > /f && chown 5:6 /f && mkdir /d && chmod 1777 /d
@@ -178,9 +174,9 @@ fn subid_podman_runs_the_image_and_buildah_builds_from_it() {
     lab.lbuild(&["run", "x"]).ok().prints(told);
     let containers = Containers::new();
     let path = |name: &str| lab.path(name).to_string_lossy().into_owned();
-    containers.podman(&[], &["load", "-q", "-i", &path("d.tar")]);
+    containers.podman(&["load", "-q", "-i", &path("d.tar")]);
     let archive = format!("oci-archive:{}", path("a.tar"));
-    let pulled = containers.podman(&[], &["pull", "-q", &archive]);
+    let pulled = containers.podman(&["pull", "-q", &archive]);
     // crun needs a file system of cgroups that only root may mount here.
     let runtimes: &[&str] = if identity() == Identity::Root { &["crun", "runc"] } else { &["runc"] };
     for runtime in runtimes {
@@ -196,9 +192,9 @@ fn subid_podman_runs_the_image_and_buildah_builds_from_it() {
         )
         .expect("a file");
         let how = ["build", "--isolation", "chroot", "--network", "host", "-q", "-t", "again", "-f", &file, &path("")];
-        containers.ok(&[], "buildah", &how);
+        containers.buildah(&how);
         let back = lab.home().join(format!("back{number}")).to_string_lossy().into_owned();
-        containers.ok(&[], "buildah", &["push", "-q", "again", &format!("oci:{back}:latest")]);
+        containers.buildah(&["push", "-q", "again", &format!("oci:{back}:latest")]);
         // And back: what Buildah made of our image is a base of ours.
         let third = Lab::with("FROM again\nRUN stat -c %u:%g /g > /h\n");
         third.build(&["-t", "y", "--build-context", &format!("again=oci-layout://{back}")]).ok();

@@ -1,6 +1,6 @@
 //! Kills, full disks, lost objects, and builds beside a prune.
 
-use crate::harness::{Lab, has_ranges, output};
+use crate::harness::{Lab, Run, has_ranges, output};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -191,15 +191,22 @@ fn userns_any_one_object_may_be_lost() {
     right(&lab, "after a prune");
 }
 
+/// One prune after the other, from the builds' beginning to their end.
 #[test]
 fn userns_two_builds_beside_a_prune() {
     let lab = lab();
-    for round in 0..rounds(5) {
-        let start = |arguments: &[&str]| lab.building(arguments).stderr(Stdio::null()).spawn().expect("starts");
+    for round in 0..rounds(8) {
+        let start = |arguments: &[&str]| lab.building(arguments).stderr(Stdio::piped()).spawn().expect("starts");
         let mut builds = [start(&["-t", "x"]), start(&["-t", "y", "--no-cache"])];
-        let pruned = lab.lbuild(&["prune", "-a"]);
-        pruned.ok();
-        assert!(builds.iter_mut().all(|build| build.wait().expect("ends").success()), "round {round}");
+        let mut pause = round;
+        while builds.iter_mut().any(|build| build.try_wait().expect("waited").is_none()) {
+            std::thread::sleep(Duration::from_micros(random(pause) % 30_000));
+            pause += 1000;
+            lab.lbuild(&["prune", "-a"]).ok();
+        }
+        for build in builds {
+            Run::from_output(build.wait_with_output().expect("ends"), format!("round {round}")).ok();
+        }
         right(&lab, &format!("round {round}"));
     }
 }

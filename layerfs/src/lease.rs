@@ -7,8 +7,9 @@
 //!   r sha256:…        a record
 //! ```
 //! The order that makes it safe: a build notes a thing *before* it looks whether it is there, and before it publishes
-//! it. gc takes a thing away, and then looks at the leases again: so either the build sees that it is gone, or gc sees
-//! that it is wanted.
+//! it. gc looks at the leases and takes away what nobody wants while no build can note anything ([`LeaseTable::still`]):
+//! so either the build sees that a thing is gone, or gc sees that it is wanted. A build names its image before it lets
+//! its lease go, so gc looks at the leases first and at the names then.
 
 use crate::digest::Digest;
 use crate::io_error::{IoContext, IoError};
@@ -57,6 +58,7 @@ impl Held {
 #[derive(Debug)]
 pub struct Lease {
     path: PathBuf,
+    still: PathBuf,
     noted: Mutex<Noted>,
 }
 
@@ -82,6 +84,8 @@ impl Lease {
         if lines.is_empty() {
             return Ok(());
         }
+        let still = open_lock(&self.still)?;
+        still.lock_shared().at("lock", &self.still)?;
         noted.file.write_all(lines.as_bytes()).at("write", &self.path)?;
         noted.things.extend(things);
         Ok(())
@@ -100,6 +104,7 @@ impl Drop for Lease {
 pub struct LeaseTable {
     directory: PathBuf,
     temporary: PathBuf,
+    still: PathBuf,
 }
 
 /// What running builds hold.
@@ -114,7 +119,11 @@ pub struct Live {
 impl LeaseTable {
     /// Returns the leases in `directory`, begun in `temporary`.
     pub fn new(directory: &Path, temporary: &Path) -> Self {
-        Self { directory: directory.to_owned(), temporary: temporary.to_owned() }
+        Self {
+            directory: directory.to_owned(),
+            temporary: temporary.to_owned(),
+            still: directory.with_extension("lock"),
+        }
     }
 
     /// Begins a lease that holds nothing yet.
@@ -128,7 +137,17 @@ impl LeaseTable {
         // Locked before it can be seen: an unlocked lease is a stale one.
         file.lock().at("lock", &written)?;
         fs::rename(&written, &path).at("rename", &path)?;
-        Ok(Lease { path, noted: Mutex::new(Noted { file, things: HashSet::new() }) })
+        Ok(Lease { path, still: self.still.clone(), noted: Mutex::new(Noted { file, things: HashSet::new() }) })
+    }
+
+    /// Keeps every build from noting anything as long as the returned file lives.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn still(&self) -> Result<File, IoError> {
+        let still = open_lock(&self.still)?;
+        still.lock().at("lock", &self.still)?;
+        Ok(still)
     }
 
     /// Returns what running builds hold. Leases of builds that are gone are removed.
@@ -160,6 +179,10 @@ impl LeaseTable {
         }
         Ok(live)
     }
+}
+
+fn open_lock(path: &Path) -> Result<File, IoError> {
+    File::options().create(true).truncate(false).write(true).open(path).at("open", path)
 }
 
 /// Returns the lines that end: the last may be half-written.

@@ -53,7 +53,7 @@ pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const DIRECTORIES: [&str; 10] =
     ["blobs", "blobs/sha256", "layers", "index", "cache", "derived", "sparse", "mounts", "tmp", "leases"];
 /// Files that only locks are taken on; `steps.lock` is of who runs steps.
-const LOCKS: [&str; 3] = ["index.lock", "gc.lock", "steps.lock"];
+const LOCKS: [&str; 4] = ["index.lock", "gc.lock", "leases.lock", "steps.lock"];
 
 /// An OCI image layout with what lbuild keeps beside it. Clones are the same store.
 #[derive(Debug, Clone)]

@@ -64,6 +64,7 @@ impl<'a> Shelf<'a> {
             Layer::Base { .. } => Ok(true),
             Layer::Built { execution, .. } => {
                 let key = LayerKey::Execution(*execution);
+                self.hold(Held::Layer(key))?;
                 Ok(self.is_unpacked(&key)? || self.tar_in_store(&key)?.is_some())
             }
         }
@@ -77,6 +78,7 @@ impl<'a> Shelf<'a> {
     /// Returns diff ID and size of a built layer whose tar is in the store.
     fn tar_in_store(&self, key: &LayerKey) -> Result<Option<TarFacts>, StepError> {
         let Some(known) = self.store.indexes().tar(key)? else { return Ok(None) };
+        self.hold_blob(known.diff_id.0)?;
         Ok((self.store.blobs().size(&known.diff_id.0)? == Some(known.size)).then_some(known))
     }
 
@@ -195,6 +197,7 @@ impl<'a> Shelf<'a> {
     ) -> Result<Arc<LayerIndex>, StepError> {
         let chain = LayerKey::Chain(chain_of(below, diff_id));
         for key in [LayerKey::Diff(diff_id), chain] {
+            self.hold(Held::Layer(key))?;
             if let Some(index) = self.store.indexes().get(&key)? {
                 return Ok(index);
             }
@@ -260,7 +263,6 @@ impl<'a> Shelf<'a> {
         let key = LayerKey::Execution(execution);
         self.hold(Held::Layer(key))?;
         if let Some(known) = self.tar_in_store(&key)? {
-            self.hold_blob(known.diff_id.0)?;
             return Ok(known);
         }
         if self.directories.find(&key)?.is_none() {
@@ -292,6 +294,14 @@ impl<'a> Shelf<'a> {
     /// The store's.
     pub fn hold_blob(&self, digest: Digest) -> Result<(), StepError> {
         self.hold(Held::Blob(digest))
+    }
+
+    /// Keeps gc from a layer that this build is about to make.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn hold_layer(&self, key: LayerKey) -> Result<(), StepError> {
+        self.hold(Held::Layer(key))
     }
 
     fn hold(&self, thing: Held) -> Result<(), StepError> {

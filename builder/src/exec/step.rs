@@ -33,6 +33,8 @@ impl StepRun<'_> {
     pub fn execute(&self) -> Result<Record, StepError> {
         let execution = (self.session.build.settings.random)();
         let key = LayerKey::Execution(execution);
+        // Before it is published, or a prune takes half of it away.
+        self.session.build.shelf.hold_layer(key)?;
         match &self.session.build.plan.stages[self.stage].steps[self.at].op {
             Op::Run(run) => self.run(run, key)?,
             Op::Copy(copy) => self.copy(copy, key)?,

@@ -2,11 +2,9 @@
 
 use super::{Reach, Store};
 use crate::blobs::BlobStore;
-use crate::directories::LayerDirectories;
 use crate::error::StoreError;
 use crate::io_error::{IoContext, IoError};
 use crate::layer::LayerKey;
-use crate::lease::Live;
 use crate::sealed;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,74 +51,74 @@ impl Store {
     /// is deleted.
     pub fn gc(&self, options: &GcOptions, remover: &mut Remover<'_>) -> Result<GcReport, StoreError> {
         let _turn = self.collection_lock()?;
+        let mut report = GcReport::default();
+        let (trash, directories) = self.take_away(options, &mut report)?;
+        report.bytes += self.delete(&directories, remover)?;
+        report.blobs += self.empty_trash(trash, &mut report.bytes)?;
+        self.collect_leftovers(options.mounts, remover, &mut report)?;
+        Ok(report)
+    }
+
+    /// Moves away what nothing needs, while no build can begin to need it; returns the trash and the directories, which
+    /// may take long to delete.
+    fn take_away(
+        &self,
+        options: &GcOptions,
+        report: &mut GcReport,
+    ) -> Result<(Option<PathBuf>, Vec<PathBuf>), StoreError> {
+        let _still = self.leases.still()?;
+        let live = self.leases.live()?;
         let (mut reach, wrong) = self.reach_of_images()?;
         if let Some(why) = wrong.into_iter().next() {
             return Err(StoreError::Malformed { place: "index.json".into(), why });
         }
         reach.merge(&options.records);
-        self.add_leased(&mut reach)?;
-        let mut report = GcReport::default();
-        self.collect_blobs(&reach, &mut report)?;
-        self.collect_layers(&reach, remover, &mut report)?;
-        self.collect_indexes(&reach, options.index_age, &mut report)?;
-        self.collect_derived(&reach, &mut report)?;
-        self.collect_leftovers(options.mounts, remover, &mut report)?;
-        Ok(report)
-    }
-
-    /// Adds what running builds hold.
-    fn add_leased(&self, reach: &mut Reach) -> Result<Live, IoError> {
-        let live = self.leases.live()?;
         reach.add_held(&live.held);
-        self.follow_built(reach)?;
-        Ok(live)
+        self.follow_built(&mut reach)?;
+        let trash = self.discard_blobs(&reach)?;
+        let directories = self.withdraw_layers(&reach)?;
+        report.layers += directories.len() as u64;
+        self.collect_indexes(&reach, options.index_age, report)?;
+        self.collect_derived(&reach, report)?;
+        Ok((trash, directories))
     }
 
-    fn collect_blobs(&self, reach: &Reach, report: &mut GcReport) -> Result<(), StoreError> {
+    fn discard_blobs(&self, reach: &Reach) -> Result<Option<PathBuf>, StoreError> {
         let unneeded: Vec<_> = self.blobs.list()?.into_iter().filter(|digest| !reach.blobs.contains(digest)).collect();
         if unneeded.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let trash = self.temporary().join(format!("trash-{}", sealed::temporary_name()));
         fs::create_dir(&trash).at("create", &trash)?;
         for digest in &unneeded {
             move_if_there(&self.blobs.path(digest), &trash.join(digest.hex()))?;
         }
-        let mut wanted = self.reach_of_images()?.0;
-        self.add_leased(&mut wanted)?;
-        for digest in unneeded {
-            let path = trash.join(digest.hex());
-            if wanted.blobs.contains(&digest) {
-                // A blob that was written again meanwhile is the same.
-                move_if_there(&path, &self.blobs.path(&digest))?;
-                continue;
-            }
-            report.bytes += size_of(&path);
-            report.blobs += u64::from(sealed::remove(&path)?);
-        }
-        Ok(fs::remove_dir(&trash).at("remove", &trash)?)
+        Ok(Some(trash))
     }
 
-    fn collect_layers(
-        &self,
-        reach: &Reach,
-        remover: &mut Remover<'_>,
-        report: &mut GcReport,
-    ) -> Result<(), StoreError> {
+    /// Deletes what was moved away; returns how many blobs that were and adds their bytes.
+    fn empty_trash(&self, trash: Option<PathBuf>, bytes: &mut u64) -> Result<u64, StoreError> {
+        let Some(trash) = trash else { return Ok(0) };
+        let mut blobs = 0;
+        for path in paths_in(&trash)? {
+            *bytes += size_of(&path);
+            blobs += u64::from(sealed::remove(&path)?);
+        }
+        fs::remove_dir(&trash).at("remove", &trash)?;
+        Ok(blobs)
+    }
+
+    /// Takes the names of layers that nothing needs away; returns their directories.
+    fn withdraw_layers(&self, reach: &Reach) -> Result<Vec<PathBuf>, StoreError> {
+        let mut withdrawn = Vec::new();
         for directories in self.all_directories()? {
-            let mut withdrawn = Vec::new();
-            for (key, name) in directories.list()? {
-                if !reach.layers.contains(&key) && directories.withdraw(&key)?.is_some() {
-                    withdrawn.push((key, name));
+            for (key, _) in directories.list()? {
+                if !reach.layers.contains(&key) {
+                    withdrawn.extend(directories.withdraw(&key)?);
                 }
             }
-            let mut wanted = Reach::default();
-            self.add_leased(&mut wanted)?;
-            let unneeded = restore(&directories, withdrawn, &wanted)?;
-            report.layers += unneeded.len() as u64;
-            report.bytes += self.delete(&unneeded, remover)?;
         }
-        Ok(())
+        Ok(withdrawn)
     }
 
     fn collect_indexes(&self, reach: &Reach, age: Duration, report: &mut GcReport) -> Result<(), StoreError> {
@@ -132,10 +130,7 @@ impl Store {
         };
         let kept =
             |key: &LayerKey| reach.layers.contains(key) || (!matches!(key, LayerKey::Execution(_)) && young(key));
-        let unneeded: Vec<LayerKey> = self.indexes.list()?.into_iter().filter(|key| !kept(key)).collect();
-        let mut wanted = Reach::default();
-        self.add_leased(&mut wanted)?;
-        for key in unneeded.iter().filter(|key| !wanted.layers.contains(key)) {
+        for key in self.indexes.list()?.iter().filter(|key| !kept(key)) {
             report.bytes += size_of(&self.indexes.path(key));
             report.indexes += u64::from(self.indexes.remove(key)?);
         }
@@ -202,22 +197,6 @@ impl Store {
         }
         Ok(bytes + remover(&directories)?)
     }
-}
-
-/// Publishes again what a build wants after all; returns the directories of the rest.
-fn restore(
-    directories: &LayerDirectories,
-    withdrawn: Vec<(LayerKey, String)>,
-    wanted: &Reach,
-) -> Result<Vec<PathBuf>, IoError> {
-    let mut unneeded = Vec::new();
-    for (key, name) in withdrawn {
-        // Where the build has made another meanwhile, that one counts and this one goes.
-        if !wanted.layers.contains(&key) || directories.publish(&name, &key)? != name {
-            unneeded.push(directories.root().join(name));
-        }
-    }
-    Ok(unneeded)
 }
 
 fn paths_in(directory: &Path) -> Result<Vec<PathBuf>, IoError> {
