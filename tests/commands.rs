@@ -145,3 +145,14 @@ fn warnings_have_their_line() {
     lab.build(&[]).ok().says("WARN: JSONArgsRecommended: ").says("(Dockerfile:4)\n");
     lab.build(&["-q"]).ok().does_not_say("WARN");
 }
+
+/// As with a program outside, whose SIGPIPE the shell tells as 141.
+#[test]
+fn userns_a_run_ends_when_nobody_reads() {
+    let lab = Lab::with("FROM busybox\n");
+    lab.build(&["-t", "x"]).ok();
+    let mut run = lab.command(&["run", "x", "yes"]);
+    let mut child = run.stdout(std::process::Stdio::piped()).spawn().expect("starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("ends").code(), Some(141));
+}

@@ -1,6 +1,6 @@
 //! `lbuild run`.
 
-use super::Scene;
+use super::{Scene, io_failure};
 use crate::args::RunArgs;
 use crate::engine;
 use crate::exit::Exit;
@@ -10,15 +10,22 @@ use crate::ui::PassThrough;
 use builder::diagnostic::Diagnostic;
 use builder::request::RunRequest;
 use layerfs::image::RunConfig;
+use layerfs::io_error::IoContext;
 
 /// The search path of an image that has none, as Docker's.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What ends a program whose output nobody reads.
+const SIGPIPE: u8 = 13;
 
 /// Runs the image's command, or the one that was typed, and passes its exit status on.
 pub fn run(args: &RunArgs, scene: &Scene) -> Result<Exit, Failure> {
     let stored = engine::find(&scene.root, &args.image)?;
     let request = request(args, &stored.image.config.config, &scene.environment)?;
-    engine::run(&request, &stored, &scene.root, &PassThrough::default(), &scene.cancel)
+    let cancel = scene.cancel.child().at("make", "an eventfd").map_err(io_failure)?;
+    let screen = PassThrough::new(cancel.clone());
+    let ended = engine::run(&request, &stored, &scene.root, &screen, &cancel);
+    if screen.reader_is_gone() { Ok(Exit::Signal(SIGPIPE)) } else { ended }
 }
 
 fn request(args: &RunArgs, config: &RunConfig, environment: &Environment) -> Result<RunRequest, Failure> {
