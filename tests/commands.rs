@@ -138,3 +138,10 @@ fn the_store_is_where_it_was_said_to_be_and_private() {
     assert!(by_home.output().expect("runs").status.success());
     assert!(lab.home().join("data/lbuild/oci-layout").exists());
 }
+
+#[test]
+fn warnings_have_their_line() {
+    let lab = Lab::with("FROM scratch\n# a comment\nCOPY Dockerfile /\nCMD x\n");
+    lab.build(&[]).ok().says("WARN: JSONArgsRecommended: ").says("(Dockerfile:4)\n");
+    lab.build(&["-q"]).ok().does_not_say("WARN");
+}

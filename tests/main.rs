@@ -9,6 +9,8 @@ mod harness;
 mod bad_input;
 mod build_cache;
 mod commands;
+mod containers;
+mod differential;
 mod direction;
 mod lab;
 mod outputs;

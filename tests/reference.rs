@@ -1,7 +1,8 @@
 //! Other tools agree with what lbuild writes.
 
+use crate::containers::Containers;
 use crate::harness::{Identity, Lab, identity, output};
-use crate::tree::{Field, Tree, with_ids_ok};
+use crate::tree::{Field, Tree};
 
 const ODD: &str = include_str!("../testdata/reference/odd.Dockerfile");
 
@@ -107,55 +108,6 @@ fn subid_skopeo_takes_the_store_and_the_archives() {
     }
 }
 
-/// Replaces what is mounted on /sys/fs/cgroup, since crun refuses both versions of cgroups beside each other.
-const UNIFIED: &str = "umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
-
-/// Podman and Buildah with a storage of their own.
-struct Containers {
-    root: Vec<String>,
-    home: tempfile::TempDir,
-}
-
-impl Containers {
-    fn new() -> Self {
-        // Podman takes no run root longer than 50 characters.
-        let home = tempfile::Builder::new().prefix("lb.").tempdir_in("/tmp").expect("a temporary directory");
-        let at = |name: &str| home.path().join(name).to_string_lossy().into_owned();
-        let root = ["--root", &at("storage"), "--runroot", &at("run"), "--storage-driver", "vfs"];
-        Self { root: root.map(str::to_owned).to_vec(), home }
-    }
-
-    fn ok(&self, before: &[&str], program: &str, arguments: &[&str]) -> String {
-        let root = self.root.iter().map(String::as_str);
-        let all: Vec<&str> =
-            before.iter().copied().chain([program]).chain(root).chain(arguments.iter().copied()).collect();
-        output(all[0], &all[1..])
-    }
-
-    fn podman(&self, before: &[&str], arguments: &[&str]) -> String {
-        let how = ["--cgroup-manager", "cgroupfs", "--events-backend", "file"];
-        self.ok(before, "podman", &[&how[..], arguments].concat())
-    }
-
-    /// Runs an image's own command, with limits that a container may have here, too.
-    fn run(&self, runtime: &str, image: &str) -> String {
-        let limits = ["--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
-        let how = [&["--runtime", runtime, "run", "--rm"], &limits[..]].concat();
-        if runtime == "crun" {
-            let before = ["unshare", "--mount", "--cgroup", "sh", "-c", UNIFIED, "sh"];
-            self.podman(&before, &[&how[..], &["--cgroups=disabled", image]].concat())
-        } else {
-            self.podman(&[], &[&how[..], &[image]].concat())
-        }
-    }
-}
-
-impl Drop for Containers {
-    fn drop(&mut self) {
-        with_ids_ok("rm", &["-rf", &self.home.path().join("storage").to_string_lossy()]);
-    }
-}
-
 const RUNNABLE: &str = "\
 FROM busybox
 RUN echo built > /f && chown 5:6 /f && mkdir /d && chmod 1777 /d
@@ -178,9 +130,9 @@ fn subid_podman_runs_the_image_and_buildah_builds_from_it() {
     lab.lbuild(&["run", "x"]).ok().prints(told);
     let containers = Containers::new();
     let path = |name: &str| lab.path(name).to_string_lossy().into_owned();
-    containers.podman(&[], &["load", "-q", "-i", &path("d.tar")]);
+    containers.podman(&["load", "-q", "-i", &path("d.tar")]);
     let archive = format!("oci-archive:{}", path("a.tar"));
-    let pulled = containers.podman(&[], &["pull", "-q", &archive]);
+    let pulled = containers.podman(&["pull", "-q", &archive]);
     // crun needs a file system of cgroups that only root may mount here.
     let runtimes: &[&str] = if identity() == Identity::Root { &["crun", "runc"] } else { &["runc"] };
     for runtime in runtimes {
@@ -196,9 +148,9 @@ fn subid_podman_runs_the_image_and_buildah_builds_from_it() {
         )
         .expect("a file");
         let how = ["build", "--isolation", "chroot", "--network", "host", "-q", "-t", "again", "-f", &file, &path("")];
-        containers.ok(&[], "buildah", &how);
+        containers.buildah(&how);
         let back = lab.home().join(format!("back{number}")).to_string_lossy().into_owned();
-        containers.ok(&[], "buildah", &["push", "-q", "again", &format!("oci:{back}:latest")]);
+        containers.buildah(&["push", "-q", "again", &format!("oci:{back}:latest")]);
         // And back: what Buildah made of our image is a base of ours.
         let third = Lab::with("FROM again\nRUN stat -c %u:%g /g > /h\n");
         third.build(&["-t", "y", "--build-context", &format!("again=oci-layout://{back}")]).ok();

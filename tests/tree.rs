@@ -1,7 +1,7 @@
 //! [`Tree`]: a root file system, path by path, as `tests/snapshot` prints it.
 
 use crate::harness::{Identity, Lab, identity, output, repository};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -119,6 +119,11 @@ impl Tree {
         self
     }
 
+    /// Returns the fields of each path.
+    pub fn fields_mut(&mut self) -> impl Iterator<Item = (&String, &mut Vec<String>)> {
+        self.0.iter_mut()
+    }
+
     /// Returns the number of paths.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -130,17 +135,31 @@ impl Tree {
         &self.0.get(&format!("'{path}'")).unwrap_or_else(|| panic!("there is no `{path}`"))[field as usize]
     }
 
+    /// Puts something in the place of a field and returns what it was.
+    #[track_caller]
+    pub fn replace(&mut self, path: &str, field: Field, with: &str) -> String {
+        let fields = self.0.get_mut(&format!("'{path}'")).unwrap_or_else(|| panic!("there is no `{path}`"));
+        std::mem::replace(&mut fields[field as usize], with.to_owned())
+    }
+
     /// Asserts that two trees are the same.
     #[track_caller]
     pub fn equals(&self, other: &Self, what: &str) {
+        if let Some(differences) = self.difference(other) {
+            panic!("{what}: {differences}");
+        }
+    }
+
+    /// Returns what is not the same, if anything.
+    pub fn difference(&self, other: &Self) -> Option<String> {
         let describe = |tree: &Self, path: &String| tree.0.get(path).map_or("nothing".to_owned(), |it| it.join("  "));
-        let paths: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let paths: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
         let differences: Vec<String> = paths
             .into_iter()
             .filter(|path| self.0.get(*path) != other.0.get(*path))
             .map(|path| format!("{path}\n    {}\n    {}", describe(self, path), describe(other, path)))
             .collect();
         let shown: Vec<&str> = differences.iter().take(40).map(String::as_str).collect();
-        assert!(differences.is_empty(), "{what}: {} differences\n{}", differences.len(), shown.join("\n"));
+        (!differences.is_empty()).then(|| format!("{} differences\n{}", differences.len(), shown.join("\n")))
     }
 }

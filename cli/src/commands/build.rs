@@ -6,7 +6,7 @@ use crate::engine;
 use crate::exit::Exit;
 use crate::report::Failure;
 use crate::settings;
-use crate::ui::{Plain, Quiet, Recorder, Tty};
+use crate::ui::{Placed, Plain, Quiet, Recorder, Tty};
 use builder::progress::ProgressSink;
 use layerfs::digest::Digest;
 use layerfs::io_error::{IoContext, IoError};
@@ -16,7 +16,8 @@ use std::path::Path;
 /// Builds the image and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let settings = settings::build(args, &scene.environment)?;
-    let recorder = Recorder::new(screen(settings.progress).map_err(io_failure)?);
+    let screen = screen(settings.progress).map_err(io_failure)?;
+    let recorder = Recorder::new(Box::new(Placed::new(settings.request.dockerfile.clone(), screen)));
     let built = engine::build(&settings.request, &scene.root, &recorder, &scene.cancel);
     let (log, screen) = recorder.finish();
     // The view must stand before anything is printed below it.

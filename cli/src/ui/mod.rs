@@ -4,6 +4,7 @@
 
 mod lines;
 mod pass_through;
+mod placed;
 mod plain;
 mod quiet;
 mod recorder;
@@ -11,6 +12,7 @@ mod text;
 mod tty;
 
 pub use pass_through::PassThrough;
+pub use placed::Placed;
 pub use plain::{Plain, bytes};
 pub use quiet::Quiet;
 pub use recorder::{FailedLog, Recorder};
