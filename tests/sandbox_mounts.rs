@@ -91,8 +91,7 @@ fn userns_bind_mounts_show_contexts_stages_and_images() {
     );
     lab.file("d/f", "context\n").file(".dockerignore", "secret\n").file("secret", "x");
     lab.build(&["-t", "x"]).ok();
-    let seen =
-        lab.shell("x", "cat /context /file /stage /stage-again /points; cat /image; ls -d /in /one 2>&1; true");
+    let seen = lab.shell("x", "cat /context /file /stage /stage-again /points; cat /image; ls -d /in /one 2>&1; true");
     assert_eq!(
         seen,
         "context\ncontext\nstage\nmore\nstage\n1\n1\nls: /in: No such file or directory\nls: /one: No such file or directory\n"
