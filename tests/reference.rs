@@ -1,8 +1,9 @@
 //! Other tools agree with what lbuild writes.
 
 use crate::containers::Containers;
-use crate::harness::{Identity, Lab, identity, output};
+use crate::harness::{Identity, Lab, base, identity, output, repository};
 use crate::tree::{Field, Tree};
+use std::path::Path;
 
 const ODD: &str = include_str!("../testdata/reference/odd.Dockerfile");
 
@@ -50,6 +51,49 @@ fn subid_umoci_unpacks_the_same_tree_as_lbuild() {
     let inside = "stat -c %h /t/names/fifo /t/names/fifo2";
     lab.lbuild(&["run", "--entrypoint", "/bin/sh", "x", "-c", inside]).ok().prints("2\n2\n");
     lab.fsck();
+}
+
+#[test]
+fn subid_a_tree_copied_whole_is_the_same_tree() {
+    if identity() == Identity::OneId {
+        return;
+    }
+    let lab = odd();
+    let (before, last) = ODD.rsplit_once("\nFROM debian\n").expect("the last stage");
+    lab.file("Dockerfile", format!("{before}\nFROM debian AS odd\n{last}\nFROM scratch\nCOPY --from=odd / /\n"));
+    lab.build(&["-t", "odd", "--target", "odd"]).ok();
+    lab.build(&["-t", "flat"]).ok();
+    // A stage without a base has no root directory of its own to copy times into.
+    let tree = |name| Tree::umoci(&lab, &lab.store(), name).without_field(Field::Mtime, |path, _| path.is_empty());
+    tree("odd:latest").equals(&tree("flat:latest"), "a stage and its copy");
+}
+
+/// Layers of other tools, read by lbuild and umoci: `COPY` shows lbuild's tree, whatever tools the image has.
+#[test]
+fn subid_layers_of_others_are_read_as_umoci_reads_them() {
+    if identity() == Identity::OneId {
+        return;
+    }
+    let lab = Lab::with("FROM foreign\nFROM scratch\nCOPY --from=foreign /f /f\n");
+    let (place, layout) = (lab.home().join("layers"), lab.home().join("layout"));
+    std::fs::create_dir(&place).expect("a directory");
+    let script = repository().join("tests/foreign-layers");
+    output("sh", &["-c", &format!("cd '{}' && python3 '{}'", place.display(), script.display())]);
+    output("cp", &["-r", &base("others/busybox.umoci").to_string_lossy(), &layout.to_string_lossy()]);
+    let image = format!("{}:latest", layout.display());
+    for number in 1..=7 {
+        let layer = place.join(format!("{number}.tar")).to_string_lossy().into_owned();
+        output("umoci", &["raw", "add-layer", "--image", &image, &layer]);
+    }
+    lab.build(&["-t", "x", "--build-context", &format!("foreign=oci-layout://{image}")]).ok();
+    // What no layer tells is not compared: umoci takes the time of unpacking.
+    let tree = |layout: &Path, image| {
+        let implied = |path: &str, fields: &[String]| path.starts_with("f/implied") && fields[0] == "directory";
+        Tree::umoci(&lab, layout, image).only("f").without_field(Field::Mtime, implied)
+    };
+    let ours = tree(&lab.store(), "x:latest");
+    assert_eq!(ours.len(), 47);
+    ours.equals(&tree(&layout, "latest"), "lbuild and umoci");
 }
 
 #[test]

@@ -98,6 +98,16 @@ impl Tree {
         self
     }
 
+    /// Leaves out all but a path and what is below it.
+    #[must_use]
+    pub fn only(mut self, top: &str) -> Self {
+        self.0.retain(|path, _| {
+            let rest = path.trim_matches(['\'', '"']).strip_prefix(top);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        self
+    }
+
     /// Leaves out a field wherever `at` says so.
     #[must_use]
     pub fn without_field(mut self, field: Field, at: impl Fn(&str, &[String]) -> bool) -> Self {
