@@ -86,13 +86,12 @@ fn userns_bind_mounts_show_contexts_stages_and_images() {
          RUN --mount=type=bind,source=d/f,target=/one cat /one > /file\n\
          RUN --mount=from=stage,source=/d,target=/in,rw echo more >> /in/f && cat /in/f > /stage\n\
          RUN --mount=from=stage,source=/d,target=/in cat /in/f > /stage-again\n\
-         RUN --mount=from=debian,target=/in cat /in/etc/debian_version > /image\n\
+         RUN --mount=from=busybox,source=/etc,target=/in grep -c ^NAME= /in/os-release > /image\n\
          RUN --mount=target=/in,rw echo changed > /in/d/f && ls -A / | grep -c -e '^in$' > /points; true\n",
     );
     lab.file("d/f", "context\n").file(".dockerignore", "secret\n").file("secret", "x");
     lab.build(&["-t", "x"]).ok();
-    let seen =
-        lab.shell("x", "cat /context /file /stage /stage-again /points; grep -c . /image; ls -d /in /one 2>&1; true");
+    let seen = lab.shell("x", "cat /context /file /stage /stage-again /points; cat /image; ls -d /in /one 2>&1; true");
     assert_eq!(
         seen,
         "context\ncontext\nstage\nmore\nstage\n1\n1\nls: /in: No such file or directory\nls: /one: No such file or directory\n"

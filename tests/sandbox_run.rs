@@ -65,8 +65,11 @@ fn userns_interrupts_end_everything_that_was_started() {
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.ends_with(" started")));
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).expect("kill");
+        let sent = Instant::now();
         lines.for_each(drop);
         assert_eq!(child.wait().expect("ends").code(), Some(130), "{signal}");
+        // Nobody waits for a command that ignores signals.
+        assert!(sent.elapsed() < Duration::from_secs(1), "{signal}: {:?}", sent.elapsed());
         assert!(!running("sleep\u{0}4321"), "{signal} left a process behind");
         lab.fsck();
     }
