@@ -164,3 +164,15 @@ fn userns_secrets_and_proxies_do_not_enter_keys_or_images() {
     );
     assert_eq!(found, "", "a secret is in the store");
 }
+
+/// Two commands that change nothing make one layer, which then stands twice in the image.
+#[test]
+fn userns_a_layer_may_stand_twice_in_an_image() {
+    let lab = Lab::with("FROM busybox\nRUN true\nRUN true && true\nRUN echo x > /x\n");
+    lab.build(&["-t", "twice"]).ok();
+    assert_eq!(lab.shell("twice", "cat /x"), "x\n");
+    lab.file("Dockerfile", "FROM twice\nRUN cat /x > /y\n");
+    lab.build(&["-t", "more"]).ok();
+    assert_eq!(lab.shell("more", "cat /y"), "x\n");
+    lab.fsck();
+}

@@ -17,6 +17,7 @@ mod outputs;
 mod parallel;
 mod reference;
 mod sandbox_docker;
+mod sandbox_mounts;
 mod sandbox_run;
 mod sandbox_view;
 mod survive;

@@ -6,12 +6,39 @@
 use crate::descriptor::Descriptor;
 use crate::digest::{ChainId, DiffId, Digest, hex};
 use crate::meta::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
 /// The random name of one execution of one step: 16 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExecutionId(pub [u8; 16]);
+
+impl ExecutionId {
+    /// Returns the execution ID whose hexadecimal digits are `digits`.
+    fn parse(digits: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        if digits.len() != 32 {
+            return None;
+        }
+        for (byte, at) in bytes.iter_mut().zip((0..32).step_by(2)) {
+            *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl Serialize for ExecutionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ExecutionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&digits).ok_or_else(|| de::Error::custom("an execution ID has 32 hexadecimal digits"))
+    }
+}
 
 impl fmt::Display for ExecutionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,13 +81,7 @@ impl LayerKey {
         match tag {
             "d" => Some(Self::Diff(DiffId(Digest::from_hex(digits).ok()?))),
             "c" => Some(Self::Chain(ChainId(Digest::from_hex(digits).ok()?))),
-            "x" if digits.len() == 32 => {
-                let mut bytes = [0; 16];
-                for (byte, at) in bytes.iter_mut().zip((0..32).step_by(2)) {
-                    *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
-                }
-                Some(Self::Execution(ExecutionId(bytes)))
-            }
+            "x" => ExecutionId::parse(digits).map(Self::Execution),
             _ => None,
         }
     }

@@ -74,3 +74,10 @@ fn a_key_is_locked_for_one_at_a_time() {
     drop(held);
     assert!(cache.lock(&one, &|| true).expect("lock").is_some(), "free again");
 }
+
+/// Frozen with the first release: a record that another lbuild wrote must be read, or have another version.
+#[test]
+fn a_record_has_this_form() {
+    let json = serde_json::to_string_pretty(&record("two", 2, &[("one", 1)])).expect("JSON");
+    insta::assert_snapshot!(json);
+}

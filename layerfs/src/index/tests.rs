@@ -79,3 +79,19 @@ fn what_breaks_the_promises_is_refused() {
     let other = LayerIndex::new(vec![file("a")], Vec::new(), Vec::new(), accounts);
     assert_eq!(other, Err(IndexError::Account("a".into())));
 }
+
+/// Frozen with the first release: an index that another lbuild wrote must be read, or have another version.
+#[test]
+fn an_index_has_these_bytes() {
+    let directory = Metadata { uid: 7, ..Metadata::directory(Timestamp { seconds: -1, nanoseconds: 5 }) };
+    let link = Metadata { kind: Kind::Symlink { target: (*b"x").into() }, ..directory.clone() };
+    let changes = vec![
+        Change { path: TreePath::from("a"), node: Node::Inode(directory) },
+        Change { path: TreePath::from("a/b"), node: Node::Inode(link) },
+        Change { path: TreePath::from("a/c"), node: Node::Hardlink { target: TreePath::from("a/b") } },
+        Change { path: TreePath::from("a/d"), node: Node::Whiteout },
+    ];
+    let opaque = vec![TreePath::from("a")];
+    let index = LayerIndex::new(changes, opaque, Vec::new(), BTreeMap::new()).expect("an index");
+    insta::assert_snapshot!(crate::digest::hex(&index.encode()));
+}

@@ -19,6 +19,7 @@ use crate::unpack::LayerError;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -81,6 +82,7 @@ pub(super) fn attach(
     work: &Path,
     target: &Path,
 ) -> Result<(), LayerError> {
+    let lower = without_repeats(lower);
     // One of the 500 is needed for the merged ones; a second merge would hide the whiteouts between the two.
     let limit = 2 * MOST_LOWER - 1;
     if lower.len() > limit {
@@ -89,7 +91,7 @@ pub(super) fn attach(
     let here =
         rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).at("open", ".")?;
     rustix::process::chdir(layers).at("enter", layers)?;
-    let mounted = attach_here(layers, lower, upper, work, target);
+    let mounted = attach_here(layers, &lower, upper, work, target);
     rustix::process::fchdir(here).at("return to", ".")?;
     mounted
 }
@@ -116,6 +118,15 @@ fn attach_here(layers: &Path, lower: &[String], upper: &Path, work: &Path, targe
     // The overlay holds on to what it is made of.
     rustix::mount::unmount(&at, UnmountFlags::DETACH).at("unmount", &at)?;
     mounted
+}
+
+/// Returns the layers without those that stand again further up: the kernel refuses one directory twice (ELOOP), and the
+/// upper one hides all that the lower one could show.
+fn without_repeats(lower: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<String> = lower.iter().rev().filter(|name| seen.insert(*name)).cloned().collect();
+    kept.reverse();
+    kept
 }
 
 /// Makes a directory beside the upper one, if an earlier mount has not.

@@ -335,6 +335,32 @@ fn userns_accounts_reserved_names_and_own_marks() {
     });
 }
 
+/// Images have a layer twice: two commands that changed nothing, or the same.
+#[test]
+fn userns_a_layer_may_stand_twice() {
+    namespaced(Needs::OneId, || {
+        let repeated = Tar::default().dir("d").file("d/a", "a").file("d/.wh.b", "").file("f", "f").end();
+        let other =
+            Tar::default().file(".wh.f", "").dir("d").file("d/.wh..wh..opq", "").file("d/b", "b").file("g", "g").end();
+        let mut views = Vec::new();
+        for mounter in ["overlay", "copy"] {
+            let mut laboratory = Laboratory::of(vec![repeated.clone(), other.clone()]);
+            laboratory.names.push(laboratory.names[0].clone());
+            laboratory.stack.push(Arc::clone(&laboratory.stack.layers()[0]));
+            let layers = laboratory.layers();
+            let mounter: Box<dyn Mounter> = match mounter {
+                "overlay" => Box::new(OverlayMounter::new(&layers)),
+                _ => Box::new(CopyMounter::new(&layers)),
+            };
+            let (view, index, _) = laboratory.run(&*mounter, "test -e d/a; test ! -e d/b; test -e f; test -e g; rm f");
+            assert_eq!(lines(&index.expect("commit")), ["directory / 755 0:0", "whiteout /f"]);
+            views.push(view.into_iter().map(|(path, (_, bytes, _))| (path, bytes)).collect::<Vec<_>>());
+            laboratory.end();
+        }
+        assert_eq!(views[0], views[1]);
+    });
+}
+
 #[test]
 fn userns_any_number_of_layers() {
     namespaced(Needs::OneId, || {
@@ -359,7 +385,7 @@ fn userns_any_number_of_layers() {
 fn too_many_layers_are_refused_by_number() {
     let instructions = MountInstructions::Overlay {
         layers: "/nowhere".into(),
-        lower: vec!["x".to_owned(); 1000],
+        lower: (0..1000).map(|name| name.to_string()).collect(),
         upper: "/nowhere/u".into(),
         work: "/nowhere/w".into(),
     };

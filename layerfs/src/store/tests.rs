@@ -208,3 +208,29 @@ fn fsck_finds_every_damage() {
     fs::write(store.root().join("index.json"), b"{").expect("written");
     assert_eq!(check(&store).problems.len(), 1, "{}", manifest.digest);
 }
+
+/// Frozen with the first release: what stands where in a new store.
+#[test]
+fn a_new_store_has_this_layout() {
+    let place = tempfile::tempdir().expect("a directory");
+    let root = place.path().join("store");
+    Store::open(&root).expect("a store");
+    let mut names: Vec<String> = walkdir_names(&root, &root);
+    names.sort();
+    insta::assert_snapshot!(names.join("\n"));
+    insta::assert_snapshot!(std::fs::read_to_string(root.join("lbuild-store.json")).expect("a version"));
+}
+
+fn walkdir_names(root: &std::path::Path, at: &std::path::Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(at).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let is_directory = path.is_dir();
+        let shown = path.strip_prefix(root).expect("below").display().to_string();
+        names.push(if is_directory { format!("{shown}/") } else { shown });
+        if is_directory {
+            names.extend(walkdir_names(root, &path));
+        }
+    }
+    names
+}

@@ -3,6 +3,7 @@
 use super::*;
 
 /// Runs the program as the kernel does and returns its answer: nothing for "allowed", else the errno.
+#[cfg(target_arch = "x86_64")]
 fn answer(audit: u32, number: u32, argument: u64) -> Option<i32> {
     let program = filter();
     let (mut at, mut accumulator) = (0usize, 0u32);
