@@ -93,6 +93,7 @@ fn subid_layers_of_others_are_read_as_umoci_reads_them() {
     };
     let ours = tree(&lab.store(), "x:latest");
     assert_eq!(ours.len(), 47);
+    assert_eq!(ours.field("f/dup-kind", Field::Content), "to b'dup'");
     ours.equals(&tree(&layout, "latest"), "lbuild and umoci");
 }
 
