@@ -174,6 +174,10 @@ fn what_a_layer_leans_on_is_found_out() {
 }
 
 #[test]
+fn userns_hostile_entries_are_refused() {
+    namespaced(Needs::OneId, hostile_entries_are_refused);
+}
+
 fn hostile_entries_are_refused() {
     for (tar, wanted) in [
         (Tar::default().file("../x", ""), "layer entry `../x` is refused: `../x` climbs with `..`"),
@@ -217,6 +221,10 @@ fn hostile_entries_are_refused() {
 }
 
 #[test]
+fn userns_bombs_end_at_the_limits() {
+    namespaced(Needs::OneId, bombs_end_at_the_limits);
+}
+
 fn bombs_end_at_the_limits() {
     let tar = Tar::default().file("a", "123").file("b", "456").end();
     for (limits, wanted) in [
