@@ -38,6 +38,12 @@ pub enum StepError {
         /// Its id.
         id: String,
     },
+    /// A secret that is to be an environment variable is no text.
+    #[error("secret `{id}` is not UTF-8 and cannot be an environment variable")]
+    SecretNotText {
+        /// Its id.
+        id: String,
+    },
     /// A secret is larger than secrets may be.
     #[error("secret `{id}` is larger than 500 KiB")]
     SecretTooLarge {
@@ -150,6 +156,9 @@ impl Diagnose for StepError {
                 Diagnostic::error(self.to_string()).help(format!("if it needs ids other than 0: {help}"))
             }
             StepError::Store(error) => error.diagnose(),
+            StepError::SecretNotText { .. } => {
+                Diagnostic::error(self.to_string()).help("mount it as a file: leave `env=` out, or add `target=`")
+            }
             StepError::Io(error) if error.is_full() => Diagnostic::error(self.to_string()).help(CURE_OF_FULL_DISK),
             StepError::Layer(error) => with_cure(self.to_string(), error.cure()),
             StepError::BaseLayer { error, .. } => {

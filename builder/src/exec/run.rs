@@ -84,7 +84,9 @@ impl StepRun<'_> {
                     return Ok(None);
                 };
                 if let Some(name) = variable {
-                    environment.push((name.clone(), String::from_utf8_lossy(&value).into_owned()));
+                    let text =
+                        String::from_utf8(value.clone()).map_err(|_| StepError::SecretNotText { id: id.clone() })?;
+                    environment.push((name.clone(), text));
                 }
                 if !file {
                     return Ok(None);
