@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::image::ImageError;
 use crate::io_error::{CURE_OF_FULL_DISK, IoError};
+use crate::registry::error::RegistryError;
 use std::path::PathBuf;
 
 /// What can go wrong with the store, a source or an output.
@@ -11,6 +12,9 @@ pub enum StoreError {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] IoError),
+    /// A registry refused, or could not be reached.
+    #[error(transparent)]
+    Registry(Box<RegistryError>),
     /// Bytes do not have the digest they were asked for by.
     #[error("{what} has digest {got}, not {wanted}")]
     DigestMismatch {
@@ -116,11 +120,18 @@ pub enum StoreError {
     },
 }
 
+impl From<RegistryError> for StoreError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(Box::new(error))
+    }
+}
+
 impl StoreError {
     /// Returns what can be done about it.
     pub fn help(&self) -> Option<String> {
         let text = match self {
             Self::Io(error) if error.is_full() => CURE_OF_FULL_DISK,
+            Self::Registry(error) => return error.help(),
             Self::Image { source, .. } => source.help()?,
             Self::NotAStore { .. } => "name an empty or new directory with `--root` or LBUILD_ROOT",
             Self::NewerStore { .. } => "use the newer lbuild, or name another directory with `--root` or LBUILD_ROOT",

@@ -38,6 +38,8 @@ pub mod diff;
 pub mod mount;
 pub mod unpack;
 
+pub mod registry;
+
 pub mod error;
 
 pub mod verify;
