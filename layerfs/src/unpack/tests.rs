@@ -319,6 +319,86 @@ fn userns_holes_stay_holes() {
     });
 }
 
+/// A hardlink to a lower file is one more name of it, as where layers are applied one after the other: the name linked to
+/// comes up with it, unless the layer says something else of that. Each case: the upper layer, and what it is then.
+#[test]
+fn userns_hardlinks_to_lower_files_are_one_inode() {
+    let lower = Tar::default()
+        .item("a", Item { mode: 0o711, ..Item::new(b'5') })
+        .item("a/b", Item { mode: 0o700, ..Item::new(b'5') });
+    let lower = lower.file("a/b/f", "bytes").hard("a/f", "a/b/f").link("l", "a/b").link("s", "nowhere");
+    let lower = lower.dir("etc").file("etc/passwd", "root:x:0:0\n").item("null", device(b'3', 1, 3)).end();
+    let cases: Vec<(&str, Tar, &[&str])> = vec![
+        (
+            "directories above the target come with it",
+            Tar::default().hard("g", "a/b/f").hard("h", "l/f"),
+            &[
+                "directory /a 711 0:0",
+                "directory /a/b 700 0:0",
+                "file /a/b/f 5 644 0:0",
+                "hardlink /g /a/b/f",
+                "hardlink /h /a/b/f",
+            ],
+        ),
+        (
+            "two names of one lower inode",
+            Tar::default().hard("g", "a/b/f").hard("h", "a/f"),
+            &[
+                "directory /a 711 0:0",
+                "directory /a/b 700 0:0",
+                "file /a/b/f 5 644 0:0",
+                "hardlink /a/f /a/b/f",
+                "hardlink /g /a/b/f",
+                "hardlink /h /a/b/f",
+            ],
+        ),
+        (
+            "the target is deleted",
+            Tar::default().hard("g", "a/f").hard("h", "a/f").dir("a").file("a/.wh.f", ""),
+            &["directory /a 755 0:0", "whiteout /a/f", "file /g 5 644 0:0", "hardlink /h /g"],
+        ),
+        (
+            "its directory is hidden",
+            Tar::default().hard("g", "a/b/f").hard("h", "a/b/f").dir("a").file("a/.wh..wh..opq", ""),
+            &["directory /a 755 0:0", "file /g 5 644 0:0", "hardlink /h /g", "opaque /a"],
+        ),
+        (
+            "its directory is replaced",
+            Tar::default().hard("g", "a/b/f").file("a", ""),
+            &["file /a 0 644 0:0", "file /g 5 644 0:0"],
+        ),
+        ("a symbolic link", Tar::default().hard("t", "s"), &["symlink /s nowhere", "hardlink /t /s"]),
+        ("a device", Tar::default().hard("m", "null").hard("n", "null"), &["char /m 1:3 644 0:0", "hardlink /n /m"]),
+        (
+            "accounts",
+            Tar::default().hard("g", "etc/passwd"),
+            &["directory /etc 755 0:0", "file /etc/passwd 11 644 0:0", "hardlink /g /etc/passwd"],
+        ),
+    ];
+    namespaced(Needs::OneId, || {
+        in_directory(|below_root| {
+            let below = Arc::new(unpack(&mut &lower[..], below_root).expect("unpack").index);
+            let stack = Stack::new(vec![Arc::clone(&below)]);
+            let open = |_: usize, path: &TreePath| below_root.open_file(path);
+            for (name, tar, wanted) in cases {
+                let tar = tar.end();
+                in_directory(|root| {
+                    let unpacked = unpack(&mut &tar[..], root).expect("unpack");
+                    let index = complete(unpacked, Some(root), &stack, &open).expect(name);
+                    assert_eq!(lines(&index), wanted, "{name}");
+                    assert_eq!(index.check(), Ok(()), "{name}");
+                    assert_on_disk(root, &index);
+                    let alone = index_tar(&mut &tar[..]).expect("index");
+                    assert_eq!(complete(alone, None, &stack, &open).expect(name), index, "{name}");
+                    let merged = Stack::new(vec![Arc::clone(&below), Arc::new(index)]);
+                    let accounts = merged.account_file(&TreePath::from("etc/passwd"));
+                    assert_eq!(accounts, Some(&b"root:x:0:0\n"[..]), "{name}");
+                });
+            }
+        });
+    });
+}
+
 #[test]
 fn userns_what_is_borrowed_is_filled_in() {
     namespaced(Needs::OneId, || {
@@ -336,11 +416,12 @@ fn userns_what_is_borrowed_is_filled_in() {
                     lines(&index),
                     [
                         "directory /a 711 0:0",
+                        "file /a/f 5 644 0:0",
                         "file /a/new 0 644 0:0",
                         "directory /d 755 0:0",
-                        "file /d/i 5 644 0:0",
-                        "hardlink /g /d/i",
-                        "hardlink /h /d/i",
+                        "hardlink /d/i /a/f",
+                        "hardlink /g /a/f",
+                        "hardlink /h /a/f",
                     ]
                 );
                 assert_on_disk(root, &index);
