@@ -1,6 +1,6 @@
 use super::*;
 use crate::digest::{DiffId, Digest, HashReader};
-use crate::meta::Timestamp;
+use crate::meta::{Metadata, Timestamp};
 use crate::stack::Stack;
 use crate::testing::{Item, Needs, Tar, assert_on_disk, lines, namespaced};
 use std::os::unix::fs::MetadataExt;
@@ -170,6 +170,10 @@ fn what_a_layer_leans_on_is_found_out() {
     ] {
         let found = index_tar(&mut &tar.end()[..]).expect("index");
         assert_eq!(found.index.implied, directories);
+        for path in &found.index.implied {
+            let node = &found.index.get(path).expect("implied").node;
+            assert_eq!(node.metadata(), Some(&Metadata::directory(Timestamp::default())), "{path}");
+        }
         assert_eq!(found.borrowed, Borrowed { directories, links });
     }
 }
