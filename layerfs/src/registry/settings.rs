@@ -1,5 +1,7 @@
 //! [`RegistrySettings`]: what the user set about registries; a value.
 
+pub(super) mod file;
+
 use super::secret::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +14,8 @@ pub struct RegistrySettings {
     pub auth_files: Vec<PathBuf>,
     /// `DOCKER_AUTH_CONFIG`: the text of such a file; goes before all files.
     pub auth_inline: Option<Secret>,
-    /// containers' `registries.conf`, the one to use: the user's, else the system's; drop-ins after it.
+    /// containers' `registries.conf`, the one to use: the user's, else the system's; drop-ins after it. A directory stands
+    /// for the files `*.conf` in it, sorted.
     pub registries_conf: Vec<PathBuf>,
     /// Docker's `daemon.json`, for its `registry-mirrors` and `insecure-registries`.
     pub daemon_json: Vec<PathBuf>,
@@ -20,7 +23,7 @@ pub struct RegistrySettings {
     pub certificate_directories: Vec<PathBuf>,
     /// `SSL_CERT_FILE`: replaces the system's certificates.
     pub ca_file: Option<PathBuf>,
-    /// `SSL_CERT_DIR`: replaces the system's certificates.
+    /// `SSL_CERT_DIR`: replaces the system's certificates. Several directories are parted by `:`.
     pub ca_directory: Option<PathBuf>,
     /// `--insecure-registry`: `host[:port]` that may speak http or show any certificate.
     pub insecure: Vec<String>,
