@@ -21,6 +21,20 @@ pub enum RegistryError {
         /// By which file.
         path: PathBuf,
     },
+    /// A program that keeps credentials failed.
+    #[error("`docker-credential-{name} {act}` for `{server}`: {why}")]
+    Helper {
+        /// What follows `docker-credential-` in its name.
+        name: String,
+        /// The settings file that names it.
+        named_in: PathBuf,
+        /// What it was asked to do: `get`, `store` or `erase`.
+        act: &'static str,
+        /// The registry, as helpers call it.
+        server: String,
+        /// What went wrong, in its own words if it had any.
+        why: String,
+    },
     /// Ctrl-C.
     #[error("cancelled")]
     Cancelled,
@@ -29,6 +43,12 @@ pub enum RegistryError {
 impl RegistryError {
     /// Returns what can be done about it.
     pub fn help(&self) -> Option<String> {
-        None
+        match self {
+            Self::Blocked { path, .. } => Some(format!("take `blocked = true` out of `{}`", path.display())),
+            Self::Helper { named_in, .. } => {
+                Some(format!("`{}` names this helper in `credsStore` or `credHelpers`", named_in.display()))
+            }
+            Self::Settings { .. } | Self::Cancelled => None,
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod file;
 
 use super::secret::Secret;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ pub struct RegistrySettings {
     pub auth_files: Vec<PathBuf>,
     /// `DOCKER_AUTH_CONFIG`: the text of such a file; goes before all files.
     pub auth_inline: Option<Secret>,
+    /// The file that `login` writes where no helper is set up and no file has an entry for the host.
+    pub login_file: Option<PathBuf>,
+    /// Directories that credential helpers are looked for in, as in `PATH`; those of this process if nothing is said.
+    pub search_path: Option<OsString>,
     /// containers' `registries.conf`, the one to use: the user's, else the system's; drop-ins after it. A directory stands
     /// for the files `*.conf` in it, sorted.
     pub registries_conf: Vec<PathBuf>,
