@@ -59,4 +59,12 @@ impl Registries {
     pub fn push_to(&self, name: &ImageRef, mount_from: &[String]) -> Result<Remote, RegistryError> {
         todo!("{name} {mount_from:?}")
     }
+
+    /// Asks the registry `host` (`docker.io`, `localhost:5000`) whether it takes `credential`, as `login` does.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if it does not, or cannot be asked.
+    pub fn check_credential(&self, host: &str, credential: &credentials::Credential) -> Result<(), RegistryError> {
+        todo!("{host} {credential:?}")
+    }
 }

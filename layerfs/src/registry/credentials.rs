@@ -8,6 +8,7 @@ use super::error::RegistryError;
 use super::secret::Secret;
 use super::settings::RegistrySettings;
 use super::settings::file::wrong;
+use crate::cancel::Cancel;
 use crate::flight::Flight;
 use file::AuthFile;
 use helper::Helper;
@@ -58,6 +59,7 @@ pub struct Credentials {
     files: Vec<PathBuf>,
     login_file: Option<PathBuf>,
     search_path: Option<OsString>,
+    cancel: Option<Cancel>,
     read: Flight<(), Arc<Vec<AuthFile>>>,
     answers: Flight<(String, String), Option<Credential>>,
 }
@@ -70,16 +72,22 @@ impl Credentials {
             files: settings.auth_files.clone(),
             login_file: settings.login_file.clone(),
             search_path: settings.search_path.clone(),
+            cancel: None,
             read: Flight::default(),
             answers: Flight::default(),
         }
+    }
+
+    /// Returns the same, but helpers end when `cancel` is set.
+    pub fn ended_by(self, cancel: &Cancel) -> Self {
+        Self { cancel: Some(cancel.clone()), ..self }
     }
 
     /// Returns the credential for `repository` of `host`: the longest entry that is a prefix of both counts. The first
     /// file that has one counts; in a file a helper goes before the file's own entries.
     ///
     /// # Errors
-    /// [`RegistryError::Settings`]; [`RegistryError::Helper`].
+    /// [`RegistryError::Settings`]; [`RegistryError::Helper`]; [`RegistryError::Cancelled`] while a helper ran.
     pub fn find(&self, host: &str, repository: &str) -> Result<Found, RegistryError> {
         let fitting = key::fitting(host, repository);
         let mut asked = Vec::new();
@@ -167,7 +175,8 @@ impl Credentials {
     }
 
     fn helper<'a>(&'a self, name: &'a str, named_in: &'a Path) -> Helper<'a> {
-        Helper::new(name, named_in, self.search_path.as_deref())
+        let (search_path, cancel) = (self.search_path.as_deref(), self.cancel.as_ref());
+        Helper { search_path, cancel, ..Helper::new(name, named_in) }
     }
 }
 

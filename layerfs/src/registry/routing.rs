@@ -12,6 +12,7 @@ use super::settings::file::{list, text, wrong};
 use crate::reference::{DEFAULT_HOST, ImageRef};
 use daemon_json::{DaemonJson, HubMirror};
 use registries_conf::{RegistriesConf, Registry};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The host that serves the images of `docker.io`.
@@ -65,6 +66,7 @@ pub struct Routes {
     conf: RegistriesConf,
     hub_mirrors: Vec<HubMirror>,
     unverified: Vec<Unverified>,
+    passed_over: Vec<PathBuf>,
 }
 
 impl Routes {
@@ -80,6 +82,11 @@ impl Routes {
             }
         }
         for path in &settings.daemon_json {
+            // It is the daemon's: where it is root's alone, a user without a daemon can do nothing about that.
+            if std::fs::File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+                routes.passed_over.push(path.clone());
+                continue;
+            }
             if let Some(text) = text(path)? {
                 let DaemonJson { mirrors, unverified } = daemon_json::parse(path, &text)?;
                 routes.hub_mirrors.extend(mirrors);
@@ -91,6 +98,11 @@ impl Routes {
             routes.unverified.push(host);
         }
         Ok(routes)
+    }
+
+    /// Returns the `daemon.json` that may not be read, so that their mirrors do not count.
+    pub fn passed_over(&self) -> &[PathBuf] {
+        &self.passed_over
     }
 
     /// Returns the places to pull `name` from, mirrors first. All are there, whatever they serve: a mirror for digests

@@ -10,14 +10,17 @@
 mod talk;
 
 use super::Credential;
+use crate::cancel::Cancel;
+use crate::io_error::plain_text;
 use crate::registry::error::RegistryError;
 use crate::registry::secret::Secret;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use talk::{Answer, TalkError};
+use talk::{Answer, Patience, TalkError};
 
 /// How long a helper may take: some ask the user.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -37,14 +40,16 @@ pub(super) struct Helper<'a> {
     pub named_in: &'a Path,
     /// Directories to look for it in, as in `PATH`; those of this process if nothing is said.
     pub search_path: Option<&'a OsStr>,
+    /// Ends it before its time.
+    pub cancel: Option<&'a Cancel>,
     /// How long it may take.
     pub deadline: Duration,
 }
 
 impl<'a> Helper<'a> {
     /// Returns the helper called `name`.
-    pub fn new(name: &'a str, named_in: &'a Path, search_path: Option<&'a OsStr>) -> Self {
-        Self { name, named_in, search_path, deadline: DEADLINE }
+    pub fn new(name: &'a str, named_in: &'a Path) -> Self {
+        Self { name, named_in, search_path: None, cancel: None, deadline: DEADLINE }
     }
 
     /// Returns the credential for `server`, if it has one.
@@ -53,7 +58,7 @@ impl<'a> Helper<'a> {
     /// [`RegistryError::Helper`].
     pub fn get(&self, server: &str) -> Result<Option<Credential>, RegistryError> {
         let failed = |why: String| self.failed("get", server, why);
-        let answer = self.run("get", server.as_bytes()).map_err(failed)?;
+        let answer = self.run("get", server, server.as_bytes())?;
         if !answer.success {
             return if answer.says(NOT_FOUND) { Ok(None) } else { Err(failed(ended(&answer, None))) };
         }
@@ -74,7 +79,7 @@ impl<'a> Helper<'a> {
             }
         };
         let request = json!({"ServerURL": server, "Username": user, "Secret": secret.expose()}).to_string();
-        let answer = self.run("store", request.as_bytes()).map_err(failed)?;
+        let answer = self.run("store", server, request.as_bytes())?;
         if answer.success { Ok(()) } else { Err(failed(ended(&answer, Some(secret)))) }
     }
 
@@ -85,7 +90,7 @@ impl<'a> Helper<'a> {
     pub fn erase(&self, server: &str) -> Result<bool, RegistryError> {
         let Some(had) = self.get(server)? else { return Ok(false) };
         let failed = |why: String| self.failed("erase", server, why);
-        let answer = self.run("erase", server.as_bytes()).map_err(failed)?;
+        let answer = self.run("erase", server, server.as_bytes())?;
         let secret = match &had {
             Credential::Password { password: secret, .. } | Credential::Identity(secret) => Some(secret),
             Credential::Anonymous | Credential::Bearer(_) => None,
@@ -93,25 +98,35 @@ impl<'a> Helper<'a> {
         if answer.success { Ok(true) } else { Err(failed(ended(&answer, secret))) }
     }
 
-    fn run(&self, act: &str, input: &[u8]) -> Result<Answer, String> {
+    fn run(&self, act: &'static str, server: &str, input: &[u8]) -> Result<Answer, RegistryError> {
+        let failed = |why: &str| self.failed(act, server, why.to_owned());
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         if self.name.is_empty() || !self.name.bytes().all(plain) {
-            return Err("a helper's name holds letters, digits, `-`, `_` and `.` only".to_owned());
+            return Err(failed("a helper's name holds letters, digits, `-`, `_` and `.` only"));
         }
         let mut command = Command::new(format!("docker-credential-{}", self.name));
         command.arg(act);
         if let Some(path) = self.search_path {
             command.env("PATH", path);
         }
-        talk::talk(command, input, self.deadline).map_err(|error| match error {
-            TalkError::Start(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        let patience = Patience { longest: self.deadline, cancel: self.cancel };
+        talk::talk(command, input, patience).map_err(|error| match error {
+            TalkError::Cancelled => RegistryError::Cancelled,
+            other => failed(&self.described(&other)),
+        })
+    }
+
+    fn described(&self, error: &TalkError) -> String {
+        match error {
+            TalkError::Start(error) if error.kind() == ErrorKind::NotFound => {
                 "there is no such program in `PATH`".to_owned()
             }
-            TalkError::Start(error) => format!("it cannot be started: {}", crate::io_error::plain_text(&error)),
-            TalkError::Lost(error) => format!("talking to it failed: {}", crate::io_error::plain_text(&error)),
+            TalkError::Start(error) => format!("it cannot be started: {}", plain_text(error)),
+            TalkError::Lost(error) => format!("talking to it failed: {}", plain_text(error)),
             TalkError::TooLate => format!("it did not answer within {} seconds", self.deadline.as_secs_f32()),
             TalkError::TooLong => "its answer is too long".to_owned(),
-        })
+            TalkError::Cancelled => "cancelled".to_owned(),
+        }
     }
 
     fn failed(&self, act: &'static str, server: &str, why: String) -> RegistryError {

@@ -241,3 +241,24 @@ fn hosts_that_the_user_named_are_insecure_even_on_loopback() {
     let error = Routes::read(&settings).expect_err("refused").to_string();
     assert_eq!(error, "`--insecure-registry`: `a/b` is no `host[:port]`");
 }
+
+#[test]
+fn a_daemon_json_that_is_root_s_alone_is_passed_over() -> Result<(), Box<dyn std::error::Error>> {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir()?;
+    let (daemon, conf) = (dir.path().join("daemon.json"), dir.path().join("registries.conf"));
+    for path in [&daemon, &conf] {
+        std::fs::write(path, "")?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0))?;
+    }
+    if std::fs::File::open(&daemon).is_ok() {
+        // Root may read anything; the other users' suites show this.
+        return Ok(());
+    }
+    let settings = RegistrySettings { daemon_json: vec![daemon.clone()], ..RegistrySettings::default() };
+    assert_eq!(Routes::read(&settings)?.passed_over(), [daemon]);
+    let settings = RegistrySettings { registries_conf: vec![conf.clone()], ..settings };
+    let error = Routes::read(&settings).expect_err("refused").to_string();
+    assert_eq!(error, format!("`{}`: cannot be read: Permission denied", conf.display()));
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! Runs a program with an input, and hears what it says, within a deadline.
 
+use crate::cancel::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::io::{self, Read, Write};
@@ -32,17 +33,29 @@ pub(super) enum TalkError {
     Lost(io::Error),
     /// The deadline is over.
     TooLate,
+    /// The user ended the build.
+    Cancelled,
     /// It said more than [`LIMIT`] bytes.
     TooLong,
 }
 
-/// Runs `command` with `input` as its standard input. It is ended if it takes longer than `patience`, or says too much.
+/// How long a program is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience<'a> {
+    /// At most so long.
+    pub longest: Duration,
+    /// Not after this.
+    pub cancel: Option<&'a Cancel>,
+}
+
+/// Runs `command` with `input` as its standard input. It is ended when patience ends, or if it says too much.
 /// What it leaves running in the background is not waited for.
-pub(super) fn talk(mut command: Command, input: &[u8], patience: Duration) -> Result<Answer, TalkError> {
-    let deadline = Instant::now() + patience;
+pub(super) fn talk(mut command: Command, input: &[u8], patience: Patience<'_>) -> Result<Answer, TalkError> {
+    let deadline = Instant::now() + patience.longest;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(TalkError::Start)?;
-    let said = Conversation::new(&mut child, input).and_then(|conversation| conversation.hold(deadline));
+    let said =
+        Conversation::new(&mut child, input, patience.cancel).and_then(|conversation| conversation.hold(deadline));
     if said.is_err() && child.kill().is_err() {
         // It has ended by itself, which is as good.
     }
@@ -52,6 +65,7 @@ pub(super) fn talk(mut command: Command, input: &[u8], patience: Duration) -> Re
 
 struct Conversation<'a> {
     process: OwnedFd,
+    cancel: Option<&'a Cancel>,
     input: &'a [u8],
     stdin: Option<std::process::ChildStdin>,
     out: Ear<std::process::ChildStdout>,
@@ -59,17 +73,20 @@ struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    fn new(child: &mut Child, input: &'a [u8]) -> Result<Self, TalkError> {
+    fn new(child: &mut Child, input: &'a [u8], cancel: Option<&'a Cancel>) -> Result<Self, TalkError> {
         let pid = Pid::from_child(child);
         let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| TalkError::Lost(errno.into()))?;
         let (out, errors) = (Ear::new(child.stdout.take()), Ear::new(child.stderr.take()));
-        Ok(Self { process, input, stdin: child.stdin.take(), out, errors })
+        Ok(Self { process, cancel, input, stdin: child.stdin.take(), out, errors })
     }
 
     /// Speaks and listens until the program has ended and all that it said was heard.
     fn hold(mut self, deadline: Instant) -> Result<(Vec<u8>, Vec<u8>), TalkError> {
         loop {
-            let [ended, speak, out, errors] = self.wait(deadline)?;
+            let [ended, speak, out, errors, cancelled] = self.wait(deadline)?;
+            if cancelled {
+                return Err(TalkError::Cancelled);
+            }
             if speak {
                 self.speak();
             }
@@ -85,8 +102,9 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Waits until something can be done; returns whether the process has ended, and which of its pipes are ready.
-    fn wait(&self, deadline: Instant) -> Result<[bool; 4], TalkError> {
+    /// Waits until something can be done; returns whether the process has ended, which of its pipes are
+    /// ready, and whether all is cancelled.
+    fn wait(&self, deadline: Instant) -> Result<[bool; 5], TalkError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(|_| TalkError::TooLate)?;
         let pipes = [
@@ -94,6 +112,7 @@ impl<'a> Conversation<'a> {
             (self.stdin.as_ref().map(AsFd::as_fd), PollFlags::OUT),
             (self.out.pipe.as_ref().map(AsFd::as_fd), PollFlags::IN),
             (self.errors.pipe.as_ref().map(AsFd::as_fd), PollFlags::IN),
+            (self.cancel.map(AsFd::as_fd), PollFlags::IN),
         ];
         let open =
             |(at, (pipe, flags)): (usize, (Option<_>, _))| pipe.map(|pipe| (at, PollFd::from_borrowed_fd(pipe, flags)));
@@ -104,7 +123,7 @@ impl<'a> Conversation<'a> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(TalkError::Lost(errno.into())),
         }
-        let mut ready = [false; 4];
+        let mut ready = [false; 5];
         for (place, watched) in places.into_iter().zip(&watched) {
             ready[place] = !watched.revents().is_empty();
         }

@@ -12,7 +12,7 @@ fn program(script: &str) -> tempfile::TempDir {
 fn with<T>(script: &str, act: impl FnOnce(Helper<'_>) -> T) -> T {
     let dir = program(script);
     let path = format!("{}:/usr/bin:/bin", dir.path().display());
-    act(Helper::new("fake", Path::new("/c.json"), Some(OsStr::new(&path))))
+    act(Helper { search_path: Some(OsStr::new(&path)), ..Helper::new("fake", Path::new("/c.json")) })
 }
 
 fn password(user: &str, password: &str) -> Credential {
@@ -92,8 +92,18 @@ fn only_names_of_programs_are_run() {
         ("a b", "a helper's name holds letters, digits, `-`, `_` and `.` only"),
         ("no-such", "there is no such program in `PATH`"),
     ] {
-        let error = Helper::new(name, Path::new("/c.json"), None).get("h").expect_err("fails");
+        let helper =
+            Helper { search_path: Some(OsStr::new("/usr/bin:/bin")), ..Helper::new(name, Path::new("/c.json")) };
+        let error = helper.get("h").expect_err("fails");
         assert_eq!(error.to_string(), format!("`docker-credential-{name} get` for `h`: {why}"));
         assert_eq!(error.help().as_deref(), Some("`/c.json` names this helper in `credsStore` or `credHelpers`"));
     }
+}
+
+#[test]
+fn a_helper_ends_with_the_build() {
+    let cancel = Cancel::new().expect("a flag");
+    cancel.cancel();
+    let answer = with("exec sleep 30", |helper| Helper { cancel: Some(&cancel), ..helper }.get("h"));
+    assert!(matches!(answer, Err(RegistryError::Cancelled)), "{answer:?}");
 }
