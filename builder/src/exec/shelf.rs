@@ -15,7 +15,7 @@ use layerfs::index::LayerIndex;
 use layerfs::indexes::TarFacts;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
 use layerfs::lease::{Held, Lease};
-use layerfs::source::ImageSource;
+use layerfs::source::{ImageSource, Origin};
 use layerfs::stack::Stack;
 use layerfs::store::Store;
 use layerfs::unpack::{LayerError, LayerStream, UnpackLimits, Unpacked, complete, index_tar};
@@ -268,11 +268,13 @@ impl<'a> Shelf<'a> {
         match layer {
             Layer::Base { diff_id, blob } => {
                 self.import(blob)?;
-                Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone() })
+                let source = self.sources.get(&blob.digest).map(|(source, _)| Origin(Arc::clone(source)));
+                Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone(), source })
             }
             Layer::Built { execution, .. } => {
                 let TarFacts { diff_id, size } = self.tars.get_or_try(*execution, || self.write_tar(*execution))?;
-                Ok(ExportLayer { diff_id, blob: Descriptor::new(media_type::OCI_LAYER, diff_id.0, size) })
+                let blob = Descriptor::new(media_type::OCI_LAYER, diff_id.0, size);
+                Ok(ExportLayer { diff_id, blob, source: None })
             }
         }
     }
