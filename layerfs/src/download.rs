@@ -55,6 +55,18 @@ impl Download {
         Follower { download: Arc::clone(self), at: 0, size: blob.size }
     }
 
+    /// Ends it as `result` says for whoever came too late to see it fetched: a blob that is in `store` is read from there.
+    pub fn settle<E: ToString>(&self, store: &Store, blob: &Descriptor, result: &Result<(), E>) {
+        let file = result
+            .as_ref()
+            .map_err(ToString::to_string)
+            .and_then(|()| store.blobs().open(&blob.digest).map(Arc::new).map_err(|error| error.to_string()));
+        self.change(|state| match file {
+            Ok(file) => (state.file, state.arrived, state.end) = (Some(file), blob.size, Some(Ok(()))),
+            Err(why) => state.end = Some(Err(why)),
+        });
+    }
+
     /// Reports whether it ended otherwise than well: who follows it cannot go on.
     pub fn has_failed(&self) -> bool {
         matches!(self.state().end, Some(Err(_)))

@@ -6,6 +6,7 @@ mod docker;
 mod layout;
 mod origin;
 mod registry;
+mod sparse;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ pub use docker::DockerArchiveSource;
 pub use layout::LayoutSource;
 pub use origin::Origin;
 pub use registry::{PullError, RegistrySource};
+pub use sparse::SparseSource;
 pub use store::StoreSource;
 
 use crate::descriptor::Descriptor;

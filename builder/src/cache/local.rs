@@ -9,7 +9,7 @@
 use super::{CacheBackend, RECORD_VERSION, Record, Turn};
 use crate::key::CacheKey;
 use layerfs::digest::Digest;
-use layerfs::io_error::{IoContext, IoError};
+use layerfs::io_error::IoError;
 use layerfs::layer::ExecutionId;
 use layerfs::sealed;
 use layerfs::store::Store;

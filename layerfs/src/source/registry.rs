@@ -83,6 +83,7 @@ impl RegistrySource {
         match (self.name.digest, known) {
             // What has the digest cannot have changed.
             (Some(_), Some(known)) => Ok(known),
+            (None, Some(known)) if self.places.is_empty() => Ok(known),
             (Some(digest), None) => self.fetch_top(&digest.to_string(), true),
             (None, None) => self.fetch_top(self.tag(), false),
             (None, Some(known)) => self.look_again(known),

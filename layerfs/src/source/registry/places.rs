@@ -81,6 +81,10 @@ impl Places {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     pub(super) fn get(&self, number: usize) -> &dyn Place {
         &*self.places[number]
     }
