@@ -174,6 +174,9 @@ impl Fetch<'_> {
     fn pour(&self, landing: &mut Landing<'_>, download: &Download) -> Result<(), StoreError> {
         let (file, arrived) = (landing.file(), landing.count());
         download.change(|state| (state.file, state.arrived) = (Some(file), arrived));
+        if arrived == self.blob.size {
+            return landing.check();
+        }
         let mut from = self.cancel.watch(self.source.open_from(self.blob, arrived)?);
         let mut buffer = vec![0; 256 << 10];
         loop {

@@ -49,7 +49,11 @@ pub struct RegistrySource {
 impl RegistrySource {
     /// Returns the image `name` of the places `remotes`, the first to be asked first; documents are kept in `store`.
     pub fn new(name: ImageRef, store: Store, remotes: Vec<Remote>, observer: Arc<dyn Observer>) -> Self {
-        let places = remotes.into_iter().map(|remote| Box::new(remote) as Box<dyn Place>).collect();
+        let count = remotes.len();
+        // Only the last place is worth waiting for: where one asks us to, the next is asked at once.
+        let patient = |(at, remote): (usize, Remote)| if at + 1 == count { remote } else { remote.without_waiting() };
+        let remotes = remotes.into_iter().enumerate().map(patient);
+        let places = remotes.map(|remote| Box::new(remote) as Box<dyn Place>).collect();
         Self::at(name, store, places, observer)
     }
 
