@@ -41,6 +41,14 @@ impl Remote {
     /// # Errors
     /// [`RegistryError`]; reading fails with one inside an [`std::io::Error`].
     pub fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, RegistryError> {
+        self.blob_from(blob, 0)
+    }
+
+    /// Opens a blob as [`Self::blob`] does, but from byte `offset` on, which must be before its end.
+    ///
+    /// # Errors
+    /// As [`Self::blob`].
+    pub fn blob_from(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, RegistryError> {
         let act = format!("read blob {} of `{}`", blob.digest, self.repository());
         let path = self.path(&format!("/blobs/{}", blob.digest));
         let pace = Pace::new(self.session.patience.idle);
@@ -50,11 +58,11 @@ impl Remote {
             path,
             digest: blob.digest,
             size: blob.size,
-            done: 0,
+            done: offset,
             skip: 0,
             body: None,
             failures: 0,
-            at_failure: 0,
+            at_failure: offset,
             pace,
             came: 0,
         };
