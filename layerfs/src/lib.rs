@@ -45,13 +45,15 @@ pub mod error;
 pub mod verify;
 
 pub mod blobs;
+pub mod holders;
 pub mod indexes;
 pub mod lease;
 pub mod refs;
 pub mod store;
 
-pub mod export;
 pub mod source;
+
+pub mod export;
 
 #[cfg(test)]
 mod testing;

@@ -4,18 +4,21 @@ mod archive;
 mod choose;
 mod docker;
 mod layout;
+mod origin;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use docker::DockerArchiveSource;
 pub use layout::LayoutSource;
+pub use origin::Origin;
 pub use store::StoreSource;
 
 use crate::descriptor::Descriptor;
 use crate::error::StoreError;
 use crate::image::Image;
 use crate::platform::Platform;
+use crate::reference::ImageRef;
 use std::fmt::Debug;
 use std::io::Read;
 
@@ -37,4 +40,10 @@ pub trait ImageSource: Debug + Send + Sync {
 
     /// Returns where it is, for messages: `oci-layout:/path`, `store`.
     fn location(&self) -> String;
+
+    /// Returns the image by its name in a registry, if that is where it comes from: whoever pushes to the same host need
+    /// not send the blobs of that repository.
+    fn repository(&self) -> Option<ImageRef> {
+        None
+    }
 }
