@@ -15,6 +15,17 @@ pub enum StoreError {
     /// A registry refused, or could not be reached.
     #[error(transparent)]
     Registry(Box<RegistryError>),
+    /// An image, or part of it, could not be pushed.
+    #[error("push {what} to `{to}`: {source}")]
+    Push {
+        /// Which part: `layer sha256:…`.
+        what: String,
+        /// The name to push to.
+        to: String,
+        /// Why.
+        #[source]
+        source: Box<StoreError>,
+    },
     /// Bytes do not have the digest they were asked for by.
     #[error("{what} has digest {got}, not {wanted}")]
     DigestMismatch {
@@ -132,6 +143,7 @@ impl StoreError {
         let text = match self {
             Self::Io(error) if error.is_full() => CURE_OF_FULL_DISK,
             Self::Registry(error) => return error.help(),
+            Self::Push { source, .. } => return source.help(),
             Self::Image { source, .. } => source.help()?,
             Self::NotAStore { .. } => "name an empty or new directory with `--root` or LBUILD_ROOT",
             Self::NewerStore { .. } => "use the newer lbuild, or name another directory with `--root` or LBUILD_ROOT",

@@ -250,11 +250,11 @@ impl<'a> Shelf<'a> {
         match layer {
             Layer::Base { diff_id, blob } => {
                 self.import(blob)?;
-                Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone() })
+                Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone(), source: None })
             }
             Layer::Built { execution, .. } => {
                 let TarFacts { diff_id, size } = self.tars.get_or_try(*execution, || self.write_tar(*execution))?;
-                Ok(ExportLayer { diff_id, blob: Descriptor::new(media_type::OCI_LAYER, diff_id.0, size) })
+                Ok(ExportLayer { diff_id, blob: Descriptor::new(media_type::OCI_LAYER, diff_id.0, size), source: None })
             }
         }
     }

@@ -21,6 +21,30 @@ pub enum RegistryError {
         /// By which file.
         path: PathBuf,
     },
+    /// The registry does not let us.
+    #[error("{0}")]
+    Denied(String),
+    /// There is no such thing.
+    #[error("{what}")]
+    NotFound {
+        /// What.
+        what: String,
+    },
+    /// Any other answer that is no success.
+    #[error("{0}")]
+    Answered(String),
+    /// The registry forgot a half-sent blob: it is to be sent again from its start.
+    #[error("{act}: the registry lost the upload")]
+    UploadLost {
+        /// What was being done, on what.
+        act: String,
+    },
+    /// The registry takes no chunks: the blob is to be sent whole ([`super::remote::Remote::upload_whole`]).
+    #[error("{act}: the registry takes no blob in chunks")]
+    NoChunks {
+        /// What was being done, on what.
+        act: String,
+    },
     /// Ctrl-C.
     #[error("cancelled")]
     Cancelled,

@@ -89,6 +89,14 @@ impl Remote {
         todo!("{digest:?} {from:?}")
     }
 
+    /// Sends a blob in one request.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn upload_whole(&self, blob: &Descriptor, from: &mut dyn Read) -> Result<(), RegistryError> {
+        todo!("{blob:?} {}", std::mem::size_of_val(&from))
+    }
+
     /// Stores a manifest or index under `reference`.
     ///
     /// # Errors
