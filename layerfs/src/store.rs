@@ -14,12 +14,14 @@
 mod fsck;
 mod gc;
 mod reach;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
 pub use fsck::{Counts, FsckReport};
 pub use gc::{GcOptions, GcReport, Remover};
 pub use reach::Reach;
+pub use sparse::{SparseImage, SparseTable};
 
 use crate::blobs::{BlobStore, DiskBlobs};
 use crate::descriptor::{Descriptor, is_manifest};
@@ -64,6 +66,7 @@ pub struct Store {
     refs: RefTable,
     indexes: IndexStore,
     leases: LeaseTable,
+    sparse: SparseTable,
 }
 
 /// An image of the store, as `lbuild images` lists it.
@@ -110,6 +113,7 @@ impl Store {
             refs: RefTable::new(&root, &temporary),
             indexes: IndexStore::new(&root.join("index"), &temporary),
             leases: LeaseTable::new(&root.join("leases"), &temporary),
+            sparse: SparseTable::new(&root.join("sparse"), &temporary),
             root,
         }
     }
@@ -186,6 +190,11 @@ impl Store {
     /// Returns its indexes of layers.
     pub fn indexes(&self) -> &IndexStore {
         &self.indexes
+    }
+
+    /// Returns its images of which some blobs are in a registry only.
+    pub fn sparse(&self) -> &SparseTable {
+        &self.sparse
     }
 
     /// Returns compressed forms of layers.

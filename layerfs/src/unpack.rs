@@ -12,11 +12,13 @@ mod error;
 mod layer;
 mod limits;
 mod sink;
+mod stream;
 mod table;
 
 pub use complete::complete;
 pub use error::LayerError;
 pub use limits::UnpackLimits;
+pub use stream::LayerStream;
 
 use crate::index::LayerIndex;
 use crate::path::TreePath;
@@ -97,7 +99,7 @@ fn read(tar: &mut dyn Read, sink: &mut impl sink::Sink, limits: UnpackLimits) ->
 
 /// Returns the error of reading a layer's tar.
 fn reading(source: std::io::Error) -> LayerError {
-    LayerError::Tar(TarError::Stream { act: "read", source })
+    TarError::Stream { act: "read", source }.into()
 }
 
 #[cfg(test)]

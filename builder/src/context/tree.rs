@@ -2,15 +2,13 @@
 
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata, Timestamp};
-use layerfs::path::TreePath;
+use layerfs::path::{FollowError, TreePath, Waypoint, follow};
 use layerfs::stack::{Stack, StackError};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-
-/// The most links that are followed in one path, as in Linux.
-const LINK_LIMIT: usize = 40;
 
 /// Which inode a path is a name of, where an inode may have several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,23 +101,18 @@ pub trait SourceTree: Sync {
     /// # Errors
     /// [`StackError::Loop`] after 40 links; the operating system's.
     fn resolve(&self, path: &TreePath) -> Result<TreePath, TreeError> {
-        let mut done = TreePath::root();
-        let mut left: Vec<Box<[u8]>> = path.components().map(Into::into).collect();
-        left.reverse();
-        let mut links = 0;
-        while let Some(part) = left.pop() {
-            let next = done.join(&part);
-            match self.lookup(&next)?.map(|entry| entry.metadata.kind) {
-                Some(Kind::Symlink { target }) if links < LINK_LIMIT => {
-                    links += 1;
-                    left.extend(target.split(|&b| b == b'/').rev().filter(|part| !part.is_empty()).map(Into::into));
-                    done = if target.starts_with(b"/") { TreePath::root() } else { done };
-                }
-                Some(Kind::Symlink { .. }) => return Err(StackError::Loop(path.clone()).into()),
-                _ => done = next,
-            }
-        }
-        Ok(done)
+        let look = |path: &TreePath| {
+            Ok(match self.lookup(path)?.map(|entry| entry.metadata.kind) {
+                Some(Kind::Symlink { target }) => Waypoint::Link(Cow::Owned(target.into())),
+                // What is below a file is missing, to whoever looks there.
+                _ => Waypoint::Way,
+            })
+        };
+        follow(path, true, look).map_err(|error| match error {
+            FollowError::Loop(path) => StackError::Loop(path).into(),
+            FollowError::NotADirectory(path) => StackError::NotADirectory(path).into(),
+            FollowError::Look(error) => error,
+        })
     }
 }
 

@@ -82,7 +82,20 @@ impl Store {
                 Err(error) => wrong.push(format!("image {}: {error}", entry.digest)),
             }
         }
+        for image in self.sparse.list()? {
+            if reach.blobs.insert(image.manifest.digest) {
+                self.reach_of_sparse(&image.manifest, &mut reach)?;
+            }
+        }
         Ok((reach, wrong))
+    }
+
+    /// Adds what a sparse image needs of what is there. One that lost its manifest or config needs nothing more.
+    fn reach_of_sparse(&self, manifest: &Descriptor, reach: &mut Reach) -> Result<(), StoreError> {
+        match self.parts(manifest, reach) {
+            Err(error @ StoreError::Io(_)) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Adds what one descriptor of an index leads to; returns further descriptors to look into.

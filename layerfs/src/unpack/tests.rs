@@ -1,4 +1,5 @@
 use super::*;
+use crate::digest::{DiffId, Digest, HashReader};
 use crate::meta::Timestamp;
 use crate::stack::Stack;
 use crate::testing::{Item, Needs, Tar, assert_on_disk, lines, namespaced};
@@ -238,6 +239,24 @@ fn bombs_end_at_the_limits() {
     let long = Item { pax: vec![("path", vec![b'x'; 256])], ..Item::new(b'0') };
     let error = index_tar(&mut &Tar::default().item("x", long).end()[..]).expect_err("a long name");
     assert!(error.to_string().ends_with("a name of 256 bytes, 255 are possible"), "{error}");
+}
+
+/// What comes after the end of an archive is nobody's entry, and still has to be read for the digest.
+#[test]
+fn a_stream_without_end_is_refused_at_the_limit() {
+    let tar = Tar::default().file("f", "x").end();
+    let limits = UnpackLimits { bytes: 1 << 20, ..UnpackLimits::default() };
+    let mut counted = HashReader::new(std::io::repeat(0));
+    let error = index_tar(&mut LayerStream::new(tar.chain(&mut counted), limits)).expect_err("too long");
+    assert_eq!(error.to_string(), "the layer's tar has more than 1048576 bytes");
+    let (_, _, read) = counted.finish();
+    assert!(read < 2 << 20, "{read} bytes were read");
+
+    let mut whole = LayerStream::new(&tar[..], UnpackLimits { bytes: tar.len() as u64, ..limits });
+    index_tar(&mut whole).expect("just short enough");
+    assert_eq!(whole.finish().expect("the end"), DiffId(Digest::of(&tar)));
+    let untouched = LayerStream::new(std::io::repeat(0), limits);
+    assert!(matches!(untouched.finish(), Err(LayerError::TooLong { limit: 0x10_0000 })));
 }
 
 #[test]
