@@ -8,7 +8,7 @@ use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
-use crate::output;
+use crate::output::Outputs;
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::BuildRequest;
@@ -21,8 +21,11 @@ use layerfs::export::{ExportLayer, FinishedImage};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
+use layerfs::registry::Registries;
+use layerfs::registry::observer::Silent;
 use layerfs::store::Store;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a build came to.
 #[derive(Debug, Clone)]
@@ -171,7 +174,9 @@ impl Attempt<'_> {
         });
         let state = session.run()?;
         let image = self.finish(&shelf, &state)?;
-        let manifests = output::write(&self.request.outputs, &image, self.store, self.sink)?;
+        let registries = Registries::new(self.request.registries.clone(), Arc::new(Silent), &cancel);
+        let outputs = Outputs { store: self.store, registries: &registries, sink: self.sink };
+        let manifests = outputs.write(&self.request.outputs, &image)?;
         Ok(BuildResult { id: image.id(), manifests })
     }
 

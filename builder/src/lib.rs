@@ -41,6 +41,8 @@ pub mod error;
 
 mod exec;
 
+mod push;
+
 mod output;
 
 mod build;
@@ -49,4 +51,5 @@ mod run_image;
 
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
+pub use push::{Pushed, all_tags, push};
 pub use run_image::run_image;

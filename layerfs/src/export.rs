@@ -3,6 +3,7 @@
 //! | exporter          | what it makes                                             | layers                         |
 //! |-------------------|-----------------------------------------------------------|--------------------------------|
 //! | [`StoreExporter`] | a manifest in the store, with names                       | as they are in the store       |
+//! | [`SparseExporter`] | the same, of an image whose base is in a registry only   | what is there, as it is there  |
 //! | [`OciArchive`]    | a tar of an OCI image layout                              | as [`LayerCompression`] says   |
 //! | [`OciDirectory`]  | an OCI image layout, new or with one image more           | as [`LayerCompression`] says   |
 //! | [`DockerArchive`] | a tar for `docker load` that is an OCI image layout, too  | as [`LayerCompression`] says   |
@@ -19,6 +20,7 @@ mod layout;
 mod oci_archive;
 mod oci_directory;
 mod registry;
+mod sparse;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ pub use forms::LayerCompression;
 pub use oci_archive::OciArchive;
 pub use oci_directory::OciDirectory;
 pub use registry::{PushEvent, PushObserver, RegistryExporter};
+pub use sparse::SparseExporter;
 pub use store::StoreExporter;
 
 use crate::blobs::BlobStore;

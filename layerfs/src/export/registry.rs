@@ -30,13 +30,12 @@ use crate::registry::Registries;
 use crate::store::Store;
 use delivery::{Delivery, Terms};
 use shipment::Shipment;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use target::Target;
 
 /// Brings an image to registries: each name to its own, several side by side.
 #[derive(Debug, Clone)]
-pub struct RegistryExporter {
+pub struct RegistryExporter<'a> {
     /// The names to give, at least one.
     pub names: Vec<ImageRef>,
     /// Give no tag: the manifest is found by its digest only.
@@ -44,12 +43,12 @@ pub struct RegistryExporter {
     /// How layers are compressed.
     pub compression: LayerCompression,
     /// The client.
-    pub registries: Registries,
+    pub registries: &'a Registries,
     /// Who is told how it goes on.
-    pub observer: Arc<dyn PushObserver>,
+    pub observer: &'a dyn PushObserver,
 }
 
-impl Exporter for RegistryExporter {
+impl Exporter for RegistryExporter<'_> {
     fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError> {
         let _lease = hold(image, &[], store)?;
         let shipment = Shipment::new(image, self.compression, store)?;
@@ -66,7 +65,7 @@ impl Exporter for RegistryExporter {
     }
 }
 
-impl RegistryExporter {
+impl RegistryExporter<'_> {
     /// Brings a shipment to the repositories of one host; each may mount what the one before it got.
     fn deliver(
         &self,
@@ -74,8 +73,8 @@ impl RegistryExporter {
         targets: &[Target],
         parts: &AtomicUsize,
     ) -> Result<Vec<Descriptor>, StoreError> {
-        let terms = Terms { by_digest: self.by_digest, observer: &*self.observer, parts };
-        let deliver = |target| Delivery::new(shipment, target, &self.registries, terms)?.run();
+        let terms = Terms { by_digest: self.by_digest, observer: self.observer, parts };
+        let deliver = |target| Delivery::new(shipment, target, self.registries, terms)?.run();
         targets.iter().map(deliver).collect()
     }
 }
