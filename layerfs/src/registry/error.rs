@@ -45,6 +45,15 @@ pub enum RegistryError {
         /// What was being done, on what.
         act: String,
     },
+    /// The bytes to send could not be read.
+    #[error("{act}: {source}")]
+    Source {
+        /// What was being done, on what.
+        act: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// Ctrl-C.
     #[error("cancelled")]
     Cancelled,

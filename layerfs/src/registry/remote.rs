@@ -89,12 +89,17 @@ impl Remote {
         todo!("{digest:?} {from:?}")
     }
 
-    /// Sends a blob in one request.
+    /// Sends a blob in one request, for registries that take no chunks. `open` is called for every attempt.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub fn upload_whole(&self, blob: &Descriptor, from: &mut dyn Read) -> Result<(), RegistryError> {
-        todo!("{blob:?} {}", std::mem::size_of_val(&from))
+    pub fn upload_whole(
+        &self,
+        digest: &Digest,
+        size: u64,
+        open: &dyn Fn() -> std::io::Result<Box<dyn Read>>,
+    ) -> Result<(), RegistryError> {
+        todo!("{digest} {size} {}", std::mem::size_of_val(&open))
     }
 
     /// Stores a manifest or index under `reference`.

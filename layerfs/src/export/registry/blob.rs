@@ -2,7 +2,7 @@
 
 use super::chunks::in_chunks;
 use super::delivery::Delivery;
-use super::failure::{is_lost, is_of_the_file, is_refusal, wants_whole};
+use super::failure::{is_lost, is_of_the_file, wants_whole};
 use super::shipment::Piece;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -18,8 +18,6 @@ use tempfile::NamedTempFile;
 
 /// Times that a blob is begun from its first byte.
 const ATTEMPTS: u32 = 3;
-/// Blobs of fewer bytes are sent rather than mounted: it takes no more requests.
-const WORTH_MOUNTING: u64 = 16 << 10;
 
 /// Repositories that one blob is tried to be mounted from.
 const MOST_MOUNTS: usize = 2;
@@ -79,9 +77,15 @@ impl Delivery<'_> {
         if self.remote.blob_size(&blob.digest)?.is_some() {
             return self.arrived(&blob.digest);
         }
+        let candidates = self.candidates(piece, blob)?;
+        if candidates.is_empty() && blob.size <= Upload::CHUNK as u64 {
+            // One request less, and no more bytes to send again than a chunk's.
+            self.whole(part, piece, blob, open)?;
+            return self.arrived(&blob.digest);
+        }
         let mut attempts = 1..ATTEMPTS;
         loop {
-            let sent = match self.begin(piece, blob)? {
+            let sent = match self.begin(blob, &candidates)? {
                 Start::Mounted => Ok(()),
                 Start::Upload(upload) => self.send(part, piece, blob, upload, open),
             };
@@ -97,25 +101,20 @@ impl Delivery<'_> {
     }
 
     /// Mounts a blob from the first repository that gives it, or begins its upload.
-    fn begin(&self, piece: &Piece<'_>, blob: &Descriptor) -> Result<Start, StoreError> {
-        let candidates = self.candidates(piece, blob)?;
-        for from in &candidates {
-            match self.remote.start(Some(&blob.digest), Some(from)) {
-                Ok(Start::Upload(_)) if Some(from) != candidates.last() => {}
-                Ok(start) => return Ok(start),
-                // Whoever may write here may not be allowed to read there.
-                Err(error) if is_refusal(&error) => {}
-                Err(error) => return Err(error.into()),
+    fn begin(&self, blob: &Descriptor, candidates: &[String]) -> Result<Start, StoreError> {
+        let Some((last, first)) = candidates.split_last() else {
+            return Ok(self.remote.start(Some(&blob.digest), None)?);
+        };
+        for from in first {
+            if let Start::Mounted = self.remote.start(Some(&blob.digest), Some(from))? {
+                return Ok(Start::Mounted);
             }
         }
-        Ok(self.remote.start(Some(&blob.digest), None)?)
+        Ok(self.remote.start(Some(&blob.digest), Some(last))?)
     }
 
     /// Returns the repositories that may have the blob, the likeliest first.
     fn candidates(&self, piece: &Piece<'_>, blob: &Descriptor) -> Result<Vec<String>, StoreError> {
-        if blob.size < WORTH_MOUNTING {
-            return Ok(Vec::new());
-        }
         let origin = piece.layer.source.as_ref().and_then(|origin| origin.0.repository());
         let held = self.shipment.store.holders().repositories(&blob.digest, self.target.host())?;
         let of_origin = origin.filter(|name| name.host == self.target.host()).map(|name| name.repository);
@@ -148,7 +147,8 @@ impl Delivery<'_> {
 
     /// Sends a blob of known digest in one request, to a registry that takes no chunks.
     fn whole(&self, part: usize, piece: &Piece<'_>, blob: &Descriptor, open: &Open<'_>) -> Result<(), StoreError> {
-        self.remote.upload_whole(blob, &mut *open()?)?;
+        let open = || open().map(|reader| reader as Box<dyn Read>).map_err(io::Error::other);
+        self.remote.upload_whole(&blob.digest, blob.size, &open)?;
         self.sent(part, piece, blob.size, Some(blob.size));
         Ok(())
     }
@@ -202,7 +202,8 @@ impl Delivery<'_> {
         if self.remote.blob_size(&blob.digest)?.is_some() {
             return Ok(());
         }
-        Ok(self.remote.upload_whole(blob, &mut &*bytes)?)
+        let open = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn Read>);
+        Ok(self.remote.upload_whole(&blob.digest, blob.size, &open)?)
     }
 
     /// Remembers that the repository has a blob.
