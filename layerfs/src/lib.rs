@@ -17,6 +17,7 @@ pub mod descriptor;
 pub mod image;
 
 pub mod sealed;
+pub mod turn;
 
 pub mod path;
 pub mod rootdir;
@@ -53,6 +54,7 @@ pub mod store;
 
 pub mod source;
 
+pub mod download;
 pub mod export;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod choose;
 mod docker;
 mod layout;
 mod origin;
+mod registry;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 pub use docker::DockerArchiveSource;
 pub use layout::LayoutSource;
 pub use origin::Origin;
+pub use registry::{PullError, RegistrySource};
 pub use store::StoreSource;
 
 use crate::descriptor::Descriptor;
@@ -37,6 +39,22 @@ pub trait ImageSource: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError>;
+
+    /// Opens a blob from byte `offset` on. What is read need not be verified.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn open_from(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, StoreError> {
+        let mut reader = self.open(blob)?;
+        let skipped = std::io::copy(&mut (&mut reader).take(offset), &mut std::io::sink());
+        skipped.map_err(|error| crate::verify::unwrap_error(error, "read", blob.digest.to_string().as_ref()))?;
+        Ok(reader)
+    }
+
+    /// Hears that the blob that was read last was wrong; reports whether to ask for it again, as there is another place.
+    fn reject(&self, _blob: &Descriptor) -> bool {
+        false
+    }
 
     /// Returns where it is, for messages: `oci-layout:/path`, `store`.
     fn location(&self) -> String;

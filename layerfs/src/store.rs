@@ -14,6 +14,7 @@
 mod fsck;
 mod gc;
 mod reach;
+mod remembered;
 mod sparse;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod tests;
 pub use fsck::{Counts, FsckReport};
 pub use gc::{GcOptions, GcReport, Remover};
 pub use reach::Reach;
+pub use remembered::Remembered;
 pub use sparse::{SparseImage, SparseTable};
 
 use crate::blobs::{BlobStore, DiskBlobs};
@@ -37,6 +39,7 @@ use crate::platform::Platform;
 use crate::reference::ImageRef;
 use crate::refs::RefTable;
 use crate::sealed::{self, Durability};
+use crate::turn::Turns;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -49,6 +52,9 @@ pub const LONGEST_MANIFEST: u64 = 8 << 20;
 /// Longest image config that is read, in bytes.
 pub const LONGEST_CONFIG: u64 = 16 << 20;
 
+/// How the name of a file in `tmp/` begins that has the first part of a blob; its digits follow.
+pub(crate) const PART: &str = "part-";
+
 const VERSION_FILE: &str = "lbuild-store.json";
 const LAYOUT_FILE: &str = "oci-layout";
 /// The content of `oci-layout` (image-spec image-layout.md).
@@ -56,7 +62,7 @@ pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const DIRECTORIES: [&str; 10] =
     ["blobs", "blobs/sha256", "layers", "index", "cache", "derived", "sparse", "mounts", "tmp", "leases"];
 /// Files that only locks are taken on; `steps.lock` is of who runs steps.
-const LOCKS: [&str; 4] = ["index.lock", "gc.lock", "leases.lock", "steps.lock"];
+const LOCKS: [&str; 5] = ["index.lock", "gc.lock", "leases.lock", "steps.lock", "fetch.lock"];
 
 /// An OCI image layout with what lbuild keeps beside it. Clones are the same store.
 #[derive(Debug, Clone)]
@@ -210,6 +216,16 @@ impl Store {
     /// Returns the directory for what is being made.
     pub fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    /// Returns the file that the part of a blob that has arrived is kept in.
+    pub(crate) fn part(&self, digest: &Digest) -> PathBuf {
+        self.temporary().join(format!("{PART}{}", digest.hex()))
+    }
+
+    /// Returns whose turn it is to fetch a blob.
+    pub(crate) fn fetching(&self) -> Turns {
+        Turns::new(&self.root.join("fetch.lock"))
     }
 
     /// Returns the directory of records.

@@ -81,6 +81,14 @@ impl Remote {
         todo!("{blob:?}")
     }
 
+    /// Opens a blob as [`Self::blob`] does, but from byte `offset` on.
+    ///
+    /// # Errors
+    /// As [`Self::blob`].
+    pub fn blob_from(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, RegistryError> {
+        todo!("{blob:?} {offset}")
+    }
+
     /// Mounts a blob from repository `from` of the same host, or begins its upload.
     ///
     /// # Errors
