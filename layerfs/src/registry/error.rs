@@ -260,19 +260,6 @@ impl RegistryError {
         }
     }
 
-    /// Reports whether the answer had `status`.
-    pub(super) fn has_status(&self, status: u16) -> bool {
-        match self {
-            Self::Denied(refusal)
-            | Self::TooLarge(refusal)
-            | Self::Immutable(refusal)
-            | Self::TooMany(refusal)
-            | Self::Answered(refusal)
-            | Self::NotFound { refusal, .. } => refusal.status == status,
-            _ => false,
-        }
-    }
-
     /// Returns how long the server asks us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
