@@ -8,7 +8,7 @@ use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
-use crate::output;
+use crate::output::Outputs;
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::{BuildRequest, Output};
@@ -201,7 +201,8 @@ impl Attempt<'_> {
         });
         let state = self.beside_fetching(&shelf, cancel, || session.run())?;
         let image = self.finish(&shelf, &state)?;
-        let manifests = output::write(&self.request.outputs, &image, self.store, self.sink)?;
+        let outputs = Outputs { store: self.store, registries: &self.client.registries, sink: self.sink };
+        let manifests = outputs.write(&self.request.outputs, &image)?;
         Ok(BuildResult { id: image.id(), manifests })
     }
 

@@ -43,6 +43,8 @@ pub mod error;
 
 mod exec;
 
+mod push;
+
 mod output;
 
 mod build;
@@ -51,4 +53,5 @@ mod run_image;
 
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
+pub use push::{Pushed, all_tags, push};
 pub use run_image::run_image;

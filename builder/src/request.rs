@@ -170,6 +170,15 @@ pub enum Output {
         /// How layers are compressed.
         compression: LayerCompression,
     },
+    /// Registries. The image is kept in the store, too, so that a push that failed can go on.
+    Registry {
+        /// The names to give, at least one, each with its registry.
+        names: Vec<ImageRef>,
+        /// Give no tag: the manifest is found by its digest only.
+        by_digest: bool,
+        /// How layers are compressed.
+        compression: LayerCompression,
+    },
 }
 
 impl Output {
@@ -177,6 +186,7 @@ impl Output {
     pub fn needs_bytes(&self) -> bool {
         match self {
             Self::Store { .. } | Self::Oci { .. } | Self::Docker { .. } => true,
+            Self::Registry { .. } => false,
         }
     }
 }

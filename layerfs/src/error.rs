@@ -16,6 +16,17 @@ pub enum StoreError {
     /// A registry refused, or could not be reached.
     #[error(transparent)]
     Registry(Box<RegistryError>),
+    /// An image, or part of it, could not be pushed.
+    #[error("push {what} to `{to}`: {source}")]
+    Push {
+        /// Which part: `layer sha256:…`.
+        what: String,
+        /// The name to push to.
+        to: String,
+        /// Why.
+        #[source]
+        source: Box<StoreError>,
+    },
     /// No registry that may have an image gave it.
     #[error(transparent)]
     Pull(Box<PullError>),
@@ -136,6 +147,7 @@ impl StoreError {
         let text = match self {
             Self::Io(error) if error.is_full() => CURE_OF_FULL_DISK,
             Self::Registry(error) => return error.help(),
+            Self::Push { source, .. } => return source.help(),
             Self::Pull(error) => return error.help(),
             Self::Image { source, .. } => source.help()?,
             Self::NotAStore { .. } => "name an empty or new directory with `--root` or LBUILD_ROOT",

@@ -48,6 +48,7 @@ pub mod error;
 pub mod verify;
 
 pub mod blobs;
+pub mod holders;
 pub mod indexes;
 pub mod lease;
 pub mod refs;

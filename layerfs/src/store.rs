@@ -30,6 +30,7 @@ use crate::descriptor::{Descriptor, is_manifest};
 use crate::digest::Digest;
 use crate::directories::LayerDirectories;
 use crate::error::StoreError;
+use crate::holders::Holders;
 use crate::image::{Image, Manifest};
 use crate::indexes::IndexStore;
 use crate::io_error::{IoContext, IoError};
@@ -205,6 +206,11 @@ impl Store {
     /// Returns compressed forms of layers.
     pub fn derived(&self) -> PathBuf {
         self.root.join("derived")
+    }
+
+    /// Returns what is known of registries that hold its blobs.
+    pub fn holders(&self) -> Holders {
+        Holders::new(&self.cache().join("holders"), &self.temporary())
     }
 
     /// Returns the directory for what is being made.

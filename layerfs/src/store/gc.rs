@@ -83,6 +83,7 @@ impl Store {
         report.layers += directories.len() as u64;
         self.collect_indexes(&reach, options.index_age, report)?;
         self.collect_derived(&reach, report)?;
+        self.holders().forget(options.index_age)?;
         Ok((trash, directories))
     }
 
