@@ -16,6 +16,8 @@ mod lab;
 mod outputs;
 mod parallel;
 mod reference;
+mod registry;
+mod registry_servers;
 mod sandbox_docker;
 mod sandbox_mounts;
 mod sandbox_run;
