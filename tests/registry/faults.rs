@@ -20,6 +20,8 @@ pub enum Fault {
     Truncate(u64),
     /// The registry is not asked; this status is answered, with `Retry-After` if there are seconds.
     Status(u16, Option<u64>),
+    /// The registry is not asked; this is answered: status, media type and body.
+    Answer(u16, &'static str, String),
     /// The response stops at so many bytes, for some time.
     Stall(u64, Duration),
     /// This byte of the response's body is another.

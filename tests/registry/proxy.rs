@@ -97,6 +97,10 @@ impl Exchanges {
         seen
     }
 
+    fn seen(&self) -> Vec<Exchange> {
+        self.0.lock().expect("no panic").iter().map(|seen| seen.lock().expect("no panic").clone()).collect()
+    }
+
     fn take(&self) -> Vec<Exchange> {
         let all = std::mem::take(&mut *self.0.lock().expect("no panic"));
         all.iter().map(|seen| seen.lock().expect("no panic").clone()).collect()
@@ -154,6 +158,11 @@ impl Proxy {
     /// Changes what goes wrong from now on.
     pub fn change(&self, faults: Faults) {
         *self.shared.faults.lock().expect("no panic") = faults;
+    }
+
+    /// Returns what it saw so far.
+    pub fn seen(&self) -> Vec<Exchange> {
+        self.shared.exchanges.seen()
     }
 
     /// Returns what it saw, and forgets it.

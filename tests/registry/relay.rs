@@ -56,7 +56,7 @@ impl Relay {
             client.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let (of_head, last) = (head.word(0) == "HEAD", head.field("connection") == Some("close"));
-        if let Some((status, fields)) = self.own_answer(&head) {
+        if let Some((status, fields, told)) = self.own_answer(&head) {
             self.note_fault();
             body(client, head.framing(Framing::Length(0)), |bytes| {
                 self.note_sent(bytes);
@@ -64,25 +64,29 @@ impl Relay {
             })?;
             self.seen.lock().expect("no panic").status = status[..3].parse().expect("a status");
             let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let told = br#"{"errors":[{"code":"TOOMANYREQUESTS","message":"a fault of the test"}]}"#;
-            answer(client.get_mut(), &status, &fields, told, of_head)?;
+            answer(client.get_mut(), &status, &fields, told.as_bytes(), of_head)?;
             return Ok(!last);
         }
         let mut upstream = BufReader::new(self.ask(client, head)?);
         Ok(self.respond(client, &mut upstream, of_head)? && !last)
     }
 
-    /// Returns the status and fields that are answered without asking the registry.
-    fn own_answer(&self, head: &Head) -> Option<(String, Vec<(&'static str, String)>)> {
-        match self.fault {
+    /// Returns the status, fields and body that are answered without asking the registry.
+    fn own_answer(&self, head: &Head) -> Option<(String, Vec<(&'static str, String)>, String)> {
+        match &self.fault {
             Fault::Status(status, wait) => {
                 let wait = wait.iter().map(|seconds| ("retry-after", seconds.to_string())).collect();
-                Some((format!("{status} A Fault"), wait))
+                let code = if *status == 429 { "TOOMANYREQUESTS" } else { "UNAVAILABLE" };
+                let told = format!("{{\"errors\":[{{\"code\":\"{code}\",\"message\":\"a fault of the test\"}}]}}");
+                Some((format!("{status} A Fault"), wait, told))
+            }
+            Fault::Answer(status, kind, told) => {
+                Some((format!("{status} A Fault"), vec![("content-type", (*kind).to_owned())], told.clone()))
             }
             Fault::Redirect if Class::of(head.word(1)) == Class::Blob && head.word(0) == "GET" => {
                 let digest = head.word(1).rsplit('/').next().unwrap_or_default();
                 let place = format!("http://{}/{digest}?signature={SIGNATURE}", self.elsewhere);
-                Some(("307 Temporary Redirect".to_owned(), vec![("location", place)]))
+                Some(("307 Temporary Redirect".to_owned(), vec![("location", place)], String::new()))
             }
             _ => None,
         }
