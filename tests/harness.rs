@@ -354,6 +354,9 @@ pub fn fed(mut command: Command, input: &str) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command starts");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the command reads");
+    // One that ends before it reads says why.
+    if let Err(error) = child.stdin.take().expect("a pipe").write_all(input.as_bytes()) {
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    }
     Run::from_output(child.wait_with_output().expect("the command ends"), line)
 }

@@ -19,7 +19,7 @@ pub use proxy::{Class, Exchange, Proxy};
 pub use server::{PASSWORD, Registry, USER};
 pub use token_server::{Post, REFRESH_TOKEN, TokenRequest, TokenServer};
 
-use crate::harness::output;
+use crate::harness::{base, output};
 use sha2::{Digest, Sha256};
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -70,6 +70,12 @@ pub fn dead_address() -> String {
 pub fn digest_of(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
+}
+
+/// Returns where skopeo and others find a base.
+pub fn layout(name: &str) -> String {
+    let place = base(name).canonicalize().expect("a layout");
+    format!("oci:{}:latest", place.display())
 }
 
 /// Puts a manifest into a registry that anyone may write to.

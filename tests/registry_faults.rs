@@ -1,8 +1,8 @@
 //! Seeded runs through a proxy that breaks things: each ends in a right image or in a clear error, never in a hang, and
 //! never with a wrong blob in the store.
 
-use crate::harness::{Lab, Run, base};
-use crate::registry::{Fault, Faults, Proxy, Registry, digest_of, random, sent};
+use crate::harness::{Lab, Run};
+use crate::registry::{Fault, Faults, Proxy, Registry, digest_of, layout, random, sent};
 use std::fs;
 
 /// How many seeds are tried: few in `make test`, 200 in `make soak`.
@@ -37,7 +37,7 @@ fn sound(lab: &Lab, what: &str) {
 /// Returns a registry with a base of two layers: busybox, and some MiB of noise.
 fn registry() -> Registry {
     let registry = Registry::plain();
-    registry.fill("base:0", &format!("oci:{}:latest", base("busybox").display()));
+    registry.fill("base:0", &layout("busybox"));
     registry
 }
 

@@ -3,7 +3,7 @@
 use crate::containers::Containers;
 use crate::harness::{Lab, Run, base, has_ranges, output};
 use crate::registry::form::copy_onto;
-use crate::registry::{Form, digest_of, put};
+use crate::registry::{Form, digest_of, layout, put};
 use crate::tree::{Field, Tree};
 use std::fs;
 
@@ -103,7 +103,7 @@ fn subid_others_pull_what_was_pushed() {
 fn userns_what_others_pushed_is_a_base() {
     let form = Form::plain();
     let lab = Lab::new();
-    let from = format!("oci:{}:latest", base("busybox").display());
+    let from = layout("busybox");
     for (tag, options) in [
         ("oci", &["--format", "oci"][..]),
         ("docker", &["--format", "v2s2"]),
@@ -130,7 +130,7 @@ fn subid_what_buildah_built_is_a_base() {
     let form = Form::plain();
     let containers = Containers::new();
     let lab = Lab::with("FROM base\nRUN echo built > /by\n");
-    containers.buildah(&["pull", "-q", &format!("oci:{}:latest", base("busybox").display())]);
+    containers.buildah(&["pull", "-q", &layout("busybox")]);
     let image = containers.buildah(&["images", "-q"]);
     containers.buildah(&["tag", image.trim(), "localhost/base"]);
     let context = lab.path("").to_string_lossy().into_owned();

@@ -2,17 +2,15 @@
 
 use crate::harness::{Lab, base, output};
 use crate::registry::form::{copy_onto, mirrors, write_registries};
-use crate::registry::{Class, Exchange, Fault, Faults, Form, Proxy, Registry, SIGNATURE, dead_address, put, received};
+use crate::registry::{
+    Class, Exchange, Fault, Faults, Form, Proxy, Registry, SIGNATURE, dead_address, layout, put, received,
+};
 use std::fs;
-
-fn busybox() -> String {
-    format!("oci:{}:latest", base("busybox").display())
-}
 
 /// Returns a registry with the busybox base as `base:1`, and a proxy in front of it.
 fn behind_proxy() -> (Registry, Proxy) {
     let registry = Registry::plain();
-    registry.fill("base:1", &busybox());
+    registry.fill("base:1", &layout("busybox"));
     let proxy = Proxy::to(&registry, Faults::none());
     (registry, proxy)
 }
@@ -31,7 +29,7 @@ fn layer_gets<'a>(seen: &'a [Exchange], registry: &Registry) -> Vec<&'a Exchange
 #[test]
 fn a_mirror_stands_for_docker_hub() {
     let registry = Registry::plain();
-    registry.fill("library/fedora:latest", &busybox());
+    registry.fill("library/fedora:latest", &layout("busybox"));
     let lab = copy_onto("fedora");
     for places in [vec![registry.address.clone()], vec![dead_address(), registry.address.clone()]] {
         fs::remove_dir_all(lab.store()).ok();
@@ -46,8 +44,8 @@ fn a_mirror_stands_for_docker_hub() {
 #[test]
 fn prefixes_are_rewritten() {
     let registry = Registry::plain();
-    registry.fill("hub/library/fedora:latest", &busybox());
-    registry.fill("team/tools:1", &busybox());
+    registry.fill("hub/library/fedora:latest", &layout("busybox"));
+    registry.fill("team/tools:1", &layout("busybox"));
     let lab = copy_onto("fedora");
     let text = mirrors(&[&registry.name("hub")]);
     let more = format!(
@@ -82,7 +80,7 @@ fn a_limit_is_waited_for() {
 #[test]
 fn a_limit_is_routed_round() {
     let registry = Registry::plain();
-    registry.fill("library/fedora:latest", &busybox());
+    registry.fill("library/fedora:latest", &layout("busybox"));
     let limited = Proxy::to(&registry, Faults::chosen(|_| Fault::Status(429, Some(3600))));
     let lab = copy_onto("fedora");
     write_registries(lab.home(), &mirrors(&[&limited.address, &registry.address]));
@@ -260,13 +258,13 @@ fn pull_takes_an_image_into_the_store() {
 #[test]
 fn what_cannot_be_pulled_is_told_in_full() {
     let (registry, proxy) = behind_proxy();
-    registry.fill("base:1.25-slim", &busybox());
+    registry.fill("base:1.25-slim", &layout("busybox"));
     let config = registry.manifest("base", "1")["config"].clone();
     let chart = serde_json::json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [],
         "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": config["digest"], "size": config["size"]},
     });
-    put(&registry.address, "chart", "1", "application/vnd.oci.image.manifest.v1+json", &chart.to_string());
+    put(&registry.address, "base", "chart", "application/vnd.oci.image.manifest.v1+json", &chart.to_string());
     let answer = |kind: &'static str, body: &str| Fault::Answer(200, kind, body.to_owned());
     let old =
         answer("application/vnd.docker.distribution.manifest.v1+prettyjws", r#"{"schemaVersion":1,"name":"base"}"#);
@@ -276,7 +274,7 @@ fn what_cannot_be_pulled_is_told_in_full() {
     for (name, fault, says) in [
         (registry.name("base:1.25-slm"), &nothing, &["1.25-slim", "not found", "help: "][..]),
         (registry.name("no/such:1"), &nothing, &["no/such:1", "help: "]),
-        (registry.name("chart:1"), &nothing, &["application/vnd.cncf.helm.config.v1+json"]),
+        (registry.name("base:chart"), &nothing, &["application/vnd.cncf.helm.config.v1+json"]),
         (proxy.name("base:1"), &old, &["schema 1", "help: "]),
         (proxy.name("base:1"), &page, &["text/html"]),
         ("registry.invalid/base:1".to_owned(), &nothing, &["registry.invalid", "help: "]),
@@ -303,7 +301,7 @@ fn a_full_disk_in_the_midst_of_a_pull_is_survived() {
         return;
     }
     let registry = Registry::plain();
-    registry.fill("base:1", &format!("oci:{}:latest", base("debian").display()));
+    registry.fill("base:1", &layout("debian"));
     let lab = copy_onto(&registry.name("base:1"));
     let (image, disk) = (lab.home().join("image"), lab.home().join("disk"));
     let (image, disk) = (image.to_string_lossy().into_owned(), disk.to_string_lossy().into_owned());

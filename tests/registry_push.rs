@@ -1,13 +1,11 @@
 //! Images that are pushed, and what of them is not sent.
 
-use crate::harness::{Lab, base, has_ranges};
+use crate::harness::{Lab, has_ranges};
 use crate::registry::form::copy_onto;
-use crate::registry::{Class, Exchange, Fault, Faults, Form, Post, Proxy, Registry, TokenRequest, received, sent};
+use crate::registry::{
+    Class, Exchange, Fault, Faults, Form, Post, Proxy, Registry, TokenRequest, layout, received, sent,
+};
 use std::fs;
-
-fn layout(name: &str) -> String {
-    format!("oci:{}:latest", base(name).display())
-}
 
 /// Returns a registry with a base as `base:1`, and a proxy in front of it.
 fn behind_proxy(name: &str) -> (Registry, Proxy) {

@@ -2,14 +2,10 @@
 
 use crate::harness::{base, output, succeeds};
 use crate::registry::{
-    Certificates, Class, Fault, Faults, PASSWORD, Post, Proxy, Registry, SIGNATURE, TokenServer, USER,
+    Certificates, Class, Fault, Faults, PASSWORD, Post, Proxy, Registry, SIGNATURE, TokenServer, USER, layout,
 };
 use std::fs;
 use std::process::{Command, Stdio};
-
-fn busybox() -> String {
-    format!("oci:{}:latest", base("busybox").display())
-}
 
 fn skopeo(home: &std::path::Path, arguments: &[&str]) -> bool {
     let mut command = Command::new("skopeo");
@@ -20,7 +16,7 @@ fn skopeo(home: &std::path::Path, arguments: &[&str]) -> bool {
 #[test]
 fn a_plain_registry_takes_and_gives() {
     let registry = Registry::plain();
-    registry.fill("base:1", &busybox());
+    registry.fill("base:1", &layout("busybox"));
     assert!(registry.has("base", "1") && !registry.has("base", "2"));
     let blob = registry.blob(&registry.layers("base", "1")[0]);
     assert!(fs::metadata(blob).expect("a blob").len() > 500_000);
@@ -33,7 +29,7 @@ fn tls_needs_the_authority_and_the_clients_certificate() {
     let (one, both) = (Registry::tls(&certificates), Registry::mutual_tls(&certificates));
     let push = |registry: &Registry| {
         let to = format!("docker://{}", registry.name("x:1"));
-        skopeo(home.path(), &["copy", &busybox(), &to])
+        skopeo(home.path(), &["copy", &layout("busybox"), &to])
     };
     assert!(!push(&one));
     certificates.trust(home.path(), &one.address);
@@ -50,7 +46,7 @@ fn a_password_is_checked() {
     let push = |credentials: &str| {
         let to = format!("docker://{}", registry.name("x:1"));
         let home = tempfile::tempdir().expect("a directory");
-        skopeo(home.path(), &["copy", "--dest-tls-verify=false", "--dest-creds", credentials, &busybox(), &to])
+        skopeo(home.path(), &["copy", "--dest-tls-verify=false", "--dest-creds", credentials, &layout("busybox"), &to])
     };
     assert!(!push("alice:wrong"));
     assert!(push(&format!("{USER}:{PASSWORD}")));
@@ -64,7 +60,7 @@ fn tokens_are_believed_and_scopes_enforced() {
     let creds = format!("{USER}:{PASSWORD}");
     let push = |name: &str, creds: &str| {
         let to = format!("docker://{}", registry.name(name));
-        skopeo(home.path(), &["copy", "--dest-tls-verify=false", "--dest-creds", creds, &busybox(), &to])
+        skopeo(home.path(), &["copy", "--dest-tls-verify=false", "--dest-creds", creds, &layout("busybox"), &to])
     };
     let pull = |name: &str| {
         let from = format!("docker://{}", registry.name(name));
@@ -104,7 +100,7 @@ fn a_proxy_hands_on_what_it_counts() {
     let proxy = Proxy::to(&registry, Faults::none());
     let to = format!("docker://{}", proxy.name("x:1"));
     let home = tempfile::tempdir().expect("a directory");
-    assert!(skopeo(home.path(), &["copy", "--dest-tls-verify=false", "--preserve-digests", &busybox(), &to]));
+    assert!(skopeo(home.path(), &["copy", "--dest-tls-verify=false", "--preserve-digests", &layout("busybox"), &to]));
     let layer = fs::metadata(registry.blob(&registry.layers("x", "1")[0])).expect("a blob").len();
     let seen = proxy.take();
     let sent: u64 = seen.iter().filter(|one| one.class == Class::Upload).map(|one| one.sent).sum();
@@ -134,7 +130,7 @@ fn curl(proxy: &Proxy, path: &str, more: &[&str]) -> (i32, String, Vec<(Class, u
 #[test]
 fn each_fault_is_what_it_says() {
     let registry = Registry::plain();
-    registry.fill("x:1", &busybox());
+    registry.fill("x:1", &layout("busybox"));
     let proxy = Proxy::to(&registry, Faults::none());
     let digest = registry.layers("x", "1")[0].clone();
     let size = fs::metadata(registry.blob(&digest)).expect("a blob").len();
@@ -179,7 +175,7 @@ fn each_fault_is_what_it_says() {
 #[test]
 fn a_corrupt_byte_is_one_byte() {
     let registry = Registry::plain();
-    registry.fill("x:1", &busybox());
+    registry.fill("x:1", &layout("busybox"));
     let proxy = Proxy::to(&registry, Faults::times(1, "GET", Class::Blob, Fault::Corrupt(100_000)));
     let file = registry.blob(&registry.layers("x", "1")[0]);
     let digest = registry.layers("x", "1")[0].clone();

@@ -45,8 +45,6 @@ pub struct Asking {
     pub target: String,
     /// What the path stands for.
     pub class: Class,
-    /// How many requests there were before.
-    pub number: u64,
 }
 
 impl Fault {

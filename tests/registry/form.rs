@@ -1,7 +1,7 @@
 //! [`Form`]: a registry in one of the forms that users have, and what lets them in.
 
-use super::{Certificates, PASSWORD, Post, Registry, TokenServer, USER, wire};
-use crate::harness::{Lab, Run, base};
+use super::{Certificates, PASSWORD, Post, Registry, TokenServer, USER, layout, wire};
+use crate::harness::{Lab, Run};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -54,11 +54,6 @@ impl Form {
         Self { password: true, tokens: Some(server), ..form }
     }
 
-    /// Returns one of each.
-    pub fn all() -> [Self; 5] {
-        [Self::plain(), Self::tls(), Self::mutual_tls(), Self::htpasswd(), Self::token(Post::NotFound)]
-    }
-
     /// Puts what lets one in where users have it, below a home.
     pub fn let_in(&self, home: &Path) -> &Self {
         match &self.certificates {
@@ -88,9 +83,8 @@ impl Form {
     /// Copies the busybox base here under a name.
     #[track_caller]
     pub fn fill(&self, home: &Path, image: &str) {
-        let from = format!("oci:{}:latest", base("busybox").display());
         let to = format!("docker://{}", self.registry.name(image));
-        self.skopeo(home, &["copy", "-q", "--preserve-digests", &self.verify("dest-"), &from, &to]).ok();
+        self.skopeo(home, &["copy", "-q", "--preserve-digests", &self.verify("dest-"), &layout("busybox"), &to]).ok();
     }
 }
 

@@ -7,7 +7,6 @@ use super::wire::Head;
 use super::{Listening, Registry};
 use std::io::{self, BufReader};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What a path stands for.
@@ -121,7 +120,6 @@ struct Shared {
     elsewhere_address: Mutex<String>,
     faults: Mutex<Faults>,
     exchanges: Exchanges,
-    count: AtomicU64,
 }
 
 impl Proxy {
@@ -130,14 +128,7 @@ impl Proxy {
         let exchanges = Exchanges::default();
         let elsewhere = Elsewhere { storage: registry.storage(), exchanges: exchanges.clone() };
         let (upstream, faults) = (registry.address.clone(), Mutex::new(faults));
-        let shared = Arc::new(Shared {
-            upstream,
-            elsewhere,
-            elsewhere_address: Mutex::default(),
-            faults,
-            exchanges,
-            count: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared { upstream, elsewhere, elsewhere_address: Mutex::default(), faults, exchanges });
         let (one, other) = (shared.clone(), shared.clone());
         let listening = Listening::on("127.0.0.1", move |stream| one.serve(stream));
         let elsewhere = Listening::on("127.0.0.2", move |stream| other.elsewhere.serve(stream));
@@ -190,8 +181,7 @@ impl Shared {
 
     fn fault(&self, head: &Head) -> Fault {
         let (method, target) = (head.word(0).to_owned(), head.word(1).to_owned());
-        let number = self.count.fetch_add(1, Ordering::SeqCst);
-        let asking = Asking { class: Class::of(&target), method, target, number };
+        let asking = Asking { class: Class::of(&target), method, target };
         self.faults.lock().expect("no panic").choose(&asking)
     }
 }

@@ -22,6 +22,9 @@ pub(super) struct Relay {
     pub seen: Seen,
 }
 
+/// Status, fields and body.
+type OwnAnswer = (String, Vec<(&'static str, String)>, String);
+
 /// Injected ends of a connection, told apart from real ones by kinds that sockets do not give.
 const RESET: ErrorKind = ErrorKind::Unsupported;
 const TRUNCATED: ErrorKind = ErrorKind::NotADirectory;
@@ -72,7 +75,7 @@ impl Relay {
     }
 
     /// Returns the status, fields and body that are answered without asking the registry.
-    fn own_answer(&self, head: &Head) -> Option<(String, Vec<(&'static str, String)>, String)> {
+    fn own_answer(&self, head: &Head) -> Option<OwnAnswer> {
         match &self.fault {
             Fault::Status(status, wait) => {
                 let wait = wait.iter().map(|seconds| ("retry-after", seconds.to_string())).collect();
