@@ -35,6 +35,8 @@ pub mod worker;
 pub mod assemble;
 pub mod request;
 
+pub mod listener;
+
 pub mod resolve;
 
 pub mod error;

@@ -35,6 +35,7 @@ use crate::error::StoreError;
 use crate::image::{ImageConfig, Manifest};
 use crate::lease::{Held, Lease};
 use crate::platform::Platform;
+use crate::source::Origin;
 use crate::store::Store;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -57,6 +58,8 @@ pub struct ExportLayer {
     pub diff_id: DiffId,
     /// The blob in the store: a plain tar if the layer was built here; as it came, if it is a base image's.
     pub blob: Descriptor,
+    /// Who has the blob of a base image's layer. It need not be in the store if the image goes to registries only.
+    pub source: Option<Origin>,
 }
 
 /// An image that is whole: its config and its layers, which are in the store.

@@ -19,6 +19,7 @@ pub mod descriptor;
 pub mod image;
 
 pub mod sealed;
+pub mod turn;
 
 pub mod path;
 pub mod rootdir;
@@ -52,8 +53,10 @@ pub mod lease;
 pub mod refs;
 pub mod store;
 
-pub mod export;
 pub mod source;
+
+pub mod download;
+pub mod export;
 
 #[cfg(test)]
 mod testing;

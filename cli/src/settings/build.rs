@@ -3,11 +3,12 @@
 use super::{Environment, SettingsError, output, secret};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg};
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
+use layerfs::registry::settings::RegistrySettings;
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -68,6 +69,8 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSetting
         source_date_epoch: source_date_epoch(environment)?,
         proxies: proxies(environment),
         outputs,
+        pull: PullPolicy::Missing,
+        registries: RegistrySettings::default(),
     };
     Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), prints_id })
 }
