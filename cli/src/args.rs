@@ -1,6 +1,8 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use layerfs::reference::DEFAULT_HOST;
+use layerfs::registry::secret::Secret;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,6 +18,9 @@ pub struct Args {
     /// The store [default: $LBUILD_ROOT, else $XDG_DATA_HOME/lbuild, else ~/.local/share/lbuild]
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
+    /// Registry that may speak http or show any certificate, or a network of such (10.0.0.0/8); may be repeated
+    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    pub insecure_registry: Vec<String>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -36,6 +41,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Remove names of images
     Rmi(RmiArgs),
+    /// Log in to a registry
+    Login(LoginArgs),
+    /// Forget the password for a registry
+    Logout(LogoutArgs),
     /// Check every object of the store
     Fsck,
     /// Remove what no image needs
@@ -44,7 +53,8 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 8] = ["build", "run", "push", "images", "inspect", "rmi", "fsck", "prune"];
+    pub const NAMES: [&str; 10] =
+        ["build", "run", "push", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
 }
 
 /// `lbuild build`.
@@ -206,6 +216,35 @@ pub struct RmiArgs {
     pub images: Vec<String>,
 }
 
+/// `lbuild login`.
+#[derive(Debug, ClapArgs)]
+pub struct LoginArgs {
+    /// User name [default: asked for on the terminal]
+    #[arg(short, long, value_name = "USER")]
+    pub username: Option<String>,
+    /// Take the password from standard input, even if that is a terminal
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Password; others can see it while lbuild runs: --password-stdin hides it
+    #[arg(short, long, value_name = "PASSWORD", conflicts_with = "password_stdin", value_parser = hidden)]
+    pub password: Option<Secret>,
+    /// The registry
+    #[arg(value_name = "HOST[:PORT]", default_value = DEFAULT_HOST)]
+    pub host: String,
+}
+
+/// `lbuild logout`.
+#[derive(Debug, ClapArgs)]
+pub struct LogoutArgs {
+    /// The registry
+    #[arg(value_name = "HOST[:PORT]", default_value = DEFAULT_HOST)]
+    pub host: String,
+}
+
+fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
 /// `lbuild prune`.
 #[derive(Debug, ClapArgs)]
 pub struct PruneArgs {
@@ -249,7 +288,7 @@ pub enum FormatArg {
 pub fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = 1;
-    while let Some(width) = arguments.get(at).and_then(|argument| root_width(&argument.to_string_lossy())) {
+    while let Some(width) = arguments.get(at).and_then(|argument| global_width(&argument.to_string_lossy())) {
         at += width;
     }
     if arguments.get(at).is_some_and(|argument| starts_a_build(&argument.to_string_lossy())) {
@@ -258,13 +297,12 @@ pub fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<Os
     arguments
 }
 
-/// Returns how many arguments `--root` takes, if `argument` is it.
-fn root_width(argument: &str) -> Option<usize> {
-    match argument {
-        "--root" => Some(2),
-        _ if argument.starts_with("--root=") => Some(1),
-        _ => None,
-    }
+/// Returns how many arguments a flag takes that may stand before the command, if `argument` is one.
+fn global_width(argument: &str) -> Option<usize> {
+    ["--root", "--insecure-registry"].iter().find_map(|flag| match argument.strip_prefix(flag)? {
+        "" => Some(2),
+        value => value.starts_with('=').then_some(1),
+    })
 }
 
 fn starts_a_build(argument: &str) -> bool {
@@ -296,6 +334,9 @@ mod tests {
             (&["images"], &["images"]),
             (&["--root", "r", "-t", "x", "."], &["--root", "r", "build", "-t", "x", "."]),
             (&["--root=r", "fsck"], &["--root=r", "fsck"]),
+            (&["--insecure-registry", "h:1", "login"], &["--insecure-registry", "h:1", "login"]),
+            (&["--insecure-registry=h:1", "."], &["--insecure-registry=h:1", "build", "."]),
+            (&["--rootless", "."], &["build", "--rootless", "."]),
             (&["--help"], &["--help"]),
             (&["-V"], &["-V"]),
             (&[], &[]),
@@ -308,6 +349,24 @@ mod tests {
     fn every_command_is_known_by_name() {
         let names: Vec<String> = Args::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
         assert_eq!(names, Command::NAMES);
+    }
+
+    #[test]
+    fn registries_are_named_before_and_after_the_command() {
+        for typed in [&["--insecure-registry=h:1", "login", "x.y"][..], &["login", "x.y", "--insecure-registry", "h:1"]]
+        {
+            let args = Args::try_parse_from([&["lbuild"], typed].concat()).expect("parses");
+            assert_eq!(args.insecure_registry, ["h:1"]);
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let args = Args::try_parse_from(["lbuild", "login", "-u", "u", "-p", "hush"]).expect("parses");
+        assert!(!format!("{args:?}").contains("hush"));
+        let Command::Login(login) = args.command else { panic!("login") };
+        assert_eq!((login.host.as_str(), login.password.as_ref().map(Secret::expose)), ("docker.io", Some("hush")));
+        assert!(Args::try_parse_from(["lbuild", "login", "-p", "a", "--password-stdin"]).is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use layerfs::digest::Digest;
 use layerfs::image::Image;
 use layerfs::reference::ImageRef;
 use layerfs::registry::Registries;
+use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
 use layerfs::store::{ImageSummary, Store};
@@ -168,6 +169,28 @@ pub fn prune(root: &Path, all: bool, cancel: &Cancel) -> Result<Pruned, Failure>
     let report = builder::prune(&open(root)?, all, cancel)?;
     let objects = report.blobs + report.layers + report.indexes + report.derived + report.leftovers;
     Ok(Pruned { objects, bytes: report.bytes })
+}
+
+/// Asks the registry `host` whether it takes `credential`, and keeps it; returns where.
+///
+/// # Errors
+/// [`Failure`]; then nothing is kept.
+pub fn login(
+    settings: &RegistrySettings,
+    host: &str,
+    credential: &Credential,
+    cancel: &Cancel,
+) -> Result<Keeper, Failure> {
+    Registries::new(settings.clone(), Arc::new(Silent), cancel).check_credential(host, credential)?;
+    Ok(Credentials::new(settings).ended_by(cancel).store(host, credential)?)
+}
+
+/// Forgets the credentials for the registry `host`; reports whether there were any.
+///
+/// # Errors
+/// [`Failure`].
+pub fn logout(settings: &RegistrySettings, host: &str, cancel: &Cancel) -> Result<bool, Failure> {
+    Ok(Credentials::new(settings).ended_by(cancel).erase(host)?)
 }
 
 fn open(root: &Path) -> Result<Store, Failure> {

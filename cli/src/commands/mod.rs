@@ -4,6 +4,8 @@ mod build;
 mod fsck;
 mod images;
 mod inspect;
+mod login;
+mod logout;
 mod prune;
 mod push;
 mod rmi;
@@ -28,8 +30,17 @@ pub struct Scene {
     pub root: PathBuf,
     /// The environment variables.
     pub environment: Environment,
+    /// Registries that need not prove who they are, as typed.
+    pub insecure_registries: Vec<String>,
     /// Set by the first interrupt.
     pub cancel: Cancel,
+}
+
+impl Scene {
+    /// Returns what the user set about registries.
+    fn registry_settings(&self) -> Result<RegistrySettings, settings::SettingsError> {
+        settings::registry(&self.insecure_registries, &self.environment)
+    }
 }
 
 /// Does what was typed, reports what went wrong, and returns how lbuild ends.
@@ -68,6 +79,8 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Inspect(inspect) => inspect::run(inspect, scene),
         Command::Rmi(rmi) => rmi::run(rmi, scene),
         Command::Fsck => fsck::run(scene),
+        Command::Login(login) => login::run(login, scene),
+        Command::Logout(logout) => logout::run(logout, scene),
         Command::Prune(prune) => prune::run(prune, scene),
     }
 }
@@ -77,7 +90,7 @@ fn scene(args: &Args) -> Result<Scene, Failure> {
     let root = settings::root(args.root.as_deref(), &environment)?;
     let cancel = Cancel::new().at("make", "an eventfd").map_err(io_failure)?;
     crate::signals::listen(cancel.clone()).at("wait for", "signals").map_err(io_failure)?;
-    Ok(Scene { root, environment, cancel })
+    Ok(Scene { root, environment, insecure_registries: args.insecure_registry.clone(), cancel })
 }
 
 fn io_failure(error: IoError) -> Failure {

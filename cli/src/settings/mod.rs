@@ -8,6 +8,7 @@ mod csv;
 mod environment;
 mod error;
 mod output;
+mod registry;
 mod root;
 mod secret;
 
@@ -15,6 +16,7 @@ pub use build::{build, network, progress, tag};
 pub use environment::Environment;
 pub use error::SettingsError;
 pub use output::REGISTRY;
+pub use registry::{registry, registry_host};
 pub use root::root;
 
 #[cfg(test)]

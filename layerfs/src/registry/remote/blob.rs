@@ -69,17 +69,6 @@ impl Remote {
         self.persist(|| reader.open())?;
         Ok(Box::new(reader))
     }
-
-    /// Opens a blob as [`Self::blob`] does, but from byte `offset` on.
-    ///
-    /// # Errors
-    /// As [`Self::blob`].
-    pub fn blob_from(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, RegistryError> {
-        let mut reader = self.blob(blob)?;
-        io::copy(&mut (&mut reader).take(offset), &mut io::sink())
-            .map_err(|source| RegistryError::Source { act: format!("read blob {}", blob.digest), source })?;
-        Ok(reader)
-    }
 }
 
 /// Reads a blob, across cuts.
