@@ -8,9 +8,9 @@ use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
-use crate::output::Outputs;
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
+use crate::push::Places;
 use crate::request::BuildRequest;
 use crate::resolve::resolve;
 use crate::worker::id_map::{Caller, IdMap};
@@ -175,8 +175,8 @@ impl Attempt<'_> {
         let state = session.run()?;
         let image = self.finish(&shelf, &state)?;
         let registries = Registries::new(self.request.registries.clone(), Arc::new(Silent), &cancel);
-        let outputs = Outputs { store: self.store, registries: &registries, sink: self.sink };
-        let manifests = outputs.write(&self.request.outputs, &image)?;
+        let places = Places { store: self.store, registries: &registries, sink: self.sink };
+        let manifests = places.write(&self.request.outputs, &image)?;
         Ok(BuildResult { id: image.id(), manifests })
     }
 

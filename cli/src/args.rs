@@ -30,6 +30,9 @@ pub enum Command {
     Run(RunArgs),
     /// Push images of the store to registries
     Push(PushArgs),
+    /// Look at manifests of registries, or join images of several platforms under one name
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
@@ -44,7 +47,7 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 8] = ["build", "run", "push", "images", "inspect", "rmi", "fsck", "prune"];
+    pub const NAMES: [&str; 9] = ["build", "run", "push", "manifest", "images", "inspect", "rmi", "fsck", "prune"];
 }
 
 /// `lbuild build`.

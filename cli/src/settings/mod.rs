@@ -14,7 +14,6 @@ mod secret;
 pub use build::{build, network, progress, tag};
 pub use environment::Environment;
 pub use error::SettingsError;
-pub use output::REGISTRY;
 pub use root::root;
 
 #[cfg(test)]
