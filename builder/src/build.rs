@@ -8,9 +8,9 @@ use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
-use crate::output::Outputs;
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
+use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
 use crate::worker::id_map::{Caller, IdMap};
@@ -201,8 +201,8 @@ impl Attempt<'_> {
         });
         let state = self.beside_fetching(&shelf, cancel, || session.run())?;
         let image = self.finish(&shelf, &state)?;
-        let outputs = Outputs { store: self.store, registries: &self.client.registries, sink: self.sink };
-        let manifests = outputs.write(&self.request.outputs, &image)?;
+        let places = Places { store: self.store, client: self.client, sink: self.sink };
+        let manifests = places.write(&self.request.outputs, &image)?;
         Ok(BuildResult { id: image.id(), manifests })
     }
 

@@ -45,6 +45,7 @@ mod exec;
 
 mod push;
 
+mod manifest;
 mod output;
 
 mod build;
@@ -53,5 +54,6 @@ mod run_image;
 
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
-pub use push::{Pushed, all_tags, push};
+pub use manifest::ManifestBytes;
+pub use push::{Places, Pushed};
 pub use run_image::run_image;

@@ -35,6 +35,9 @@ pub enum Command {
     Run(RunArgs),
     /// Push images of the store to registries
     Push(PushArgs),
+    /// Look at manifests of registries, or join images of several platforms under one name
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
@@ -53,8 +56,8 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 10] =
-        ["build", "run", "push", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
+    pub const NAMES: [&str; 11] =
+        ["build", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
 }
 
 /// `lbuild build`.

@@ -2,13 +2,14 @@
 
 use crate::exit::Exit;
 use crate::report::Failure;
-use builder::Pushed;
 use builder::diagnostic::Diagnostic;
-use builder::error::BuildError;
+use builder::error::{BuildError, StepError};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
+use builder::{ManifestBytes, Places, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
+use layerfs::export::LayerCompression;
 use layerfs::image::Image;
 use layerfs::reference::ImageRef;
 use layerfs::registry::Registries;
@@ -92,27 +93,51 @@ pub fn run(
     }
 }
 
-/// Pushes images of the store.
-///
-/// # Errors
-/// [`Failure`].
-pub fn push(
-    root: &Path,
-    names: &[ImageRef],
-    settings: RegistrySettings,
-    sink: &dyn ProgressSink,
-    cancel: &Cancel,
-) -> Result<Vec<Pushed>, Failure> {
-    let registries = Registries::new(settings, Arc::new(Silent), cancel);
-    Ok(builder::push(names, crate::settings::REGISTRY, &open(root)?, &registries, sink)?)
+/// What commands that speak to registries are given.
+pub struct Registry<'a> {
+    /// The store's directory.
+    pub root: &'a Path,
+    /// How registries are spoken to.
+    pub settings: RegistrySettings,
+    /// Who is told how it goes on.
+    pub sink: &'a dyn ProgressSink,
+    /// Ends it.
+    pub cancel: &'a Cancel,
 }
 
-/// Returns every name that the store has in the repositories of `names`.
-///
-/// # Errors
-/// [`Failure`].
-pub fn all_tags(root: &Path, names: &[ImageRef]) -> Result<Vec<ImageRef>, Failure> {
-    Ok(builder::all_tags(names, &open(root)?)?)
+impl Registry<'_> {
+    fn with<T>(&self, work: impl FnOnce(Places<'_>) -> Result<T, StepError>) -> Result<T, Failure> {
+        let store = open(self.root)?;
+        let at = |client: &Client| work(Places { store: &store, client, sink: self.sink });
+        Ok(with_registries(&self.settings, self.sink, self.cancel, at)?)
+    }
+
+    /// Pushes images of the store; with `all_tags` every name that it has in their repositories.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn push(&self, names: &[ImageRef], all_tags: bool) -> Result<Vec<Pushed>, Failure> {
+        self.with(|places| {
+            let names = if all_tags { places.all_tags(names)? } else { names.to_vec() };
+            places.push(&names, LayerCompression::REGISTRY)
+        })
+    }
+
+    /// Returns what a name leads to in its registry.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn manifest(&self, name: &ImageRef) -> Result<ManifestBytes, Failure> {
+        self.with(|places| places.fetch_manifest(name))
+    }
+
+    /// Makes an index of images, and pushes it if that is wanted.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn create_index(&self, name: &ImageRef, images: &[ImageRef], push: bool) -> Result<ManifestBytes, Failure> {
+        self.with(|places| places.create_index(name, images, push))
+    }
 }
 
 /// Returns the images of the store, the newest first.

@@ -30,7 +30,7 @@ pub use docker_archive::DockerArchive;
 pub use forms::LayerCompression;
 pub use oci_archive::OciArchive;
 pub use oci_directory::OciDirectory;
-pub use registry::{PushEvent, PushObserver, RegistryExporter};
+pub use registry::{PushEvent, PushObserver, RegistryExporter, pushed_manifest};
 pub use sparse::SparseExporter;
 pub use store::StoreExporter;
 

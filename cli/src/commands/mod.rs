@@ -6,12 +6,14 @@ mod images;
 mod inspect;
 mod login;
 mod logout;
+mod manifest;
 mod prune;
 mod push;
 mod rmi;
 mod run;
 
-use crate::args::{Args, Command, ProgressArg};
+use crate::args::{Args, Command, ManifestCommand, ProgressArg};
+use crate::engine::Registry;
 use crate::exit::Exit;
 use crate::report::{self, Failure};
 use crate::settings::{self, Environment};
@@ -75,6 +77,8 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Build(build) => build::run(build, scene),
         Command::Run(run) => run::run(run, scene),
         Command::Push(push) => push::run(push, scene),
+        Command::Manifest(ManifestCommand::Inspect(args)) => manifest::inspect(args, scene),
+        Command::Manifest(ManifestCommand::Create(args)) => manifest::create(args, scene),
         Command::Images(images) => images::run(images, scene),
         Command::Inspect(inspect) => inspect::run(inspect, scene),
         Command::Rmi(rmi) => rmi::run(rmi, scene),
@@ -102,10 +106,19 @@ fn registries(_scene: &Scene) -> RegistrySettings {
     RegistrySettings::default()
 }
 
-/// Returns the view that `--progress` asks for.
-fn typed_screen(typed: Option<ProgressArg>, scene: &Scene) -> Result<Box<dyn ProgressSink>, Failure> {
+/// Speaks to registries, showing how it goes on as `--progress` says.
+fn at_registries<T>(
+    typed: Option<ProgressArg>,
+    scene: &Scene,
+    work: impl FnOnce(Registry<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let progress = settings::progress(typed, false, &scene.environment, std::io::stderr().is_terminal())?;
-    screen(progress).map_err(io_failure)
+    let screen = screen(progress).map_err(io_failure)?;
+    let settings = registries(scene);
+    let result = work(Registry { root: &scene.root, settings, sink: &*screen, cancel: &scene.cancel });
+    // The view must stand before anything is printed below it.
+    drop(screen);
+    result
 }
 
 /// Reports whether standard error takes colours.

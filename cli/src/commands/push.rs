@@ -1,8 +1,7 @@
 //! `lbuild push`.
 
-use super::{Scene, print, registries, typed_screen};
+use super::{Scene, at_registries, print};
 use crate::args::PushArgs;
-use crate::engine;
 use crate::exit::Exit;
 use crate::report::Failure;
 use crate::settings;
@@ -12,12 +11,8 @@ use layerfs::reference::ImageRef;
 /// Pushes images of the store, and says where each went, as Docker does.
 pub fn run(args: &PushArgs, scene: &Scene) -> Result<Exit, Failure> {
     let names: Vec<ImageRef> = args.names.iter().map(|name| settings::tag(name)).collect::<Result<_, _>>()?;
-    let names = if args.all_tags { engine::all_tags(&scene.root, &names)? } else { names };
-    let screen = typed_screen(args.progress, scene)?;
-    let pushed = engine::push(&scene.root, &names, registries(scene), &*screen, &scene.cancel);
-    // The view must stand before anything is printed below it.
-    drop(screen);
-    print(&pushed?.iter().map(line).collect::<String>())?;
+    let pushed = at_registries(args.progress, scene, |registry| registry.push(&names, args.all_tags))?;
+    print(&pushed.iter().map(line).collect::<String>())?;
     Ok(Exit::Success)
 }
 

@@ -15,7 +15,6 @@ mod secret;
 pub use build::{build, network, progress, tag};
 pub use environment::Environment;
 pub use error::SettingsError;
-pub use output::REGISTRY;
 pub use registry::{registry, registry_host};
 pub use root::root;
 

@@ -72,11 +72,8 @@ pub fn pushed(outputs: &[Output], tags: &[ImageRef]) -> Result<Option<Output>, S
         let help = "add `-t HOST/REPOSITORY:TAG`".to_owned();
         return Err(SettingsError::NoName { flag: "--push".to_owned(), help });
     }
-    Ok(Some(Output::Registry { names, by_digest: false, compression: REGISTRY }))
+    Ok(Some(Output::Registry { names, by_digest: false, compression: LayerCompression::REGISTRY }))
 }
-
-/// How layers go to registries where nothing else is asked for.
-pub const REGISTRY: LayerCompression = LayerCompression { form: Compression::Gzip, level: None, force: false };
 
 fn later(kind: &str, typed: &Typed) -> SettingsError {
     let what = format!("output type `{kind}`");
@@ -162,7 +159,7 @@ impl Typed {
                 Err(self.malformed(&format!("can't push tagged ref {} by digest", name.familiar())))
             }
             _ => {
-                let compression = self.compression(REGISTRY.form)?;
+                let compression = self.compression(LayerCompression::REGISTRY.form)?;
                 Ok(Output::Registry { names, by_digest: self.by_digest, compression })
             }
         }

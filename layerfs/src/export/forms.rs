@@ -40,6 +40,9 @@ impl LayerCompression {
     /// Leaves layers as they are in the store.
     pub const KEEP: Self = Self { form: Compression::Plain, level: None, force: false };
 
+    /// As layers go to registries where nothing else is asked for.
+    pub const REGISTRY: Self = Self { form: Compression::Gzip, level: None, force: false };
+
     fn options(self) -> CompressOptions {
         let level = match (self.form, self.level) {
             (Compression::Plain, _) | (Compression::Zstd, Some(0)) => None,

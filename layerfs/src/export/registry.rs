@@ -65,6 +65,25 @@ impl Exporter for RegistryExporter<'_> {
     }
 }
 
+/// Returns the manifest that a push of `image` would send; what is to be compressed for it is, and is kept.
+///
+/// # Errors
+/// As [`Exporter::export`].
+pub fn pushed_manifest(
+    image: &FinishedImage,
+    compression: LayerCompression,
+    store: &Store,
+) -> Result<(Descriptor, Vec<u8>), StoreError> {
+    let _lease = hold(image, &[], store)?;
+    let shipment = Shipment::new(image, compression, store)?;
+    let made = |piece| match shipment.known(piece)? {
+        Some(known) => Ok(known),
+        None => Ok(compression.made(piece.layer, store)?.descriptor),
+    };
+    let pieces = shipment.pieces.iter().map(made).collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(shipment.manifest(&pieces))
+}
+
 impl RegistryExporter<'_> {
     /// Brings a shipment to the repositories of one host; each may mount what the one before it got.
     fn deliver(
