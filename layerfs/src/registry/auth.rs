@@ -6,7 +6,7 @@ mod token;
 
 use super::address::{Address, Origin, is_loopback};
 use super::credentials::{Credential, Found};
-use super::error::{ANONYMOUS, RegistryError};
+use super::error::{ANONYMOUS, Refusal, RegistryError};
 use super::observer::Observer;
 use super::secret::Secret;
 use super::transport::{Guard, Response, Transport};
@@ -160,33 +160,33 @@ impl Authorizer {
         Ok(Authorization { header, fresh: true })
     }
 
-    /// Asks the token server. Where only reading is wanted and it refuses our credentials, it is asked again without: an
-    /// old password should not keep us from public images.
+    /// Asks the token server. What it refuses is asked for again without the other repositories that blobs might be mounted
+    /// from; and where only reading is wanted, without our credentials: an old password should not keep us from public
+    /// images.
     fn fetch(&self, transport: &Transport, ask: &Ask<'_>, key: &Key) -> Result<Token, RegistryError> {
-        let server = token::Server { transport, ask, key, only_get: &self.only_get };
-        match server.fetch(&key.credential) {
-            Err(RegistryError::Denied(refusal)) if key.credential != Credential::Anonymous => {
-                let denied = |mut refusal: Box<super::error::Refusal>| {
-                    refusal.credential = self.describe(ask);
-                    RegistryError::Denied(refusal)
-                };
-                if key.scopes.is_empty() || !key.scopes.iter().all(|scope| scope.ends_with(":pull")) {
-                    return Err(denied(refusal));
-                }
-                let Ok(token) = server.fetch(&Credential::Anonymous) else { return Err(denied(refusal)) };
-                self.observer.warning(&format!(
-                    "`{}` refuses the credentials ({}); going on without",
-                    ask.host,
-                    self.describe(ask)
-                ));
-                Ok(token)
-            }
-            Err(RegistryError::Denied(mut refusal)) => {
-                refusal.credential = self.describe(ask);
-                Err(RegistryError::Denied(refusal))
-            }
-            other => other,
+        let denied = match self.server(transport, ask, key).fetch(&key.credential) {
+            Err(RegistryError::Denied(refusal)) => refusal,
+            other => return other,
+        };
+        let own = format!("repository:{}:", ask.repository);
+        let narrow: Vec<String> = key.scopes.iter().filter(|scope| scope.starts_with(&own)).cloned().collect();
+        if narrow.len() < key.scopes.len() && !narrow.is_empty() {
+            return self.fetch(transport, ask, &Key { scopes: narrow, ..key.clone() });
         }
+        let reads = !key.scopes.is_empty() && key.scopes.iter().all(|scope| scope.ends_with(":pull"));
+        if reads
+            && key.credential != Credential::Anonymous
+            && let Ok(token) = self.server(transport, ask, key).fetch(&Credential::Anonymous)
+        {
+            let credential = self.describe(ask);
+            self.observer.warning(&format!("`{}` refuses us {credential}; going on without", ask.host));
+            return Ok(token);
+        }
+        Err(RegistryError::Denied(Box::new(Refusal { credential: self.describe(ask), ..*denied })))
+    }
+
+    fn server<'a>(&'a self, transport: &'a Transport, ask: &'a Ask<'a>, key: &'a Key) -> token::Server<'a> {
+        token::Server { transport, ask, key, only_get: &self.only_get }
     }
 }
 

@@ -61,6 +61,7 @@ impl Remote {
             done: offset,
             skip: 0,
             body: None,
+            ends: false,
             failures: 0,
             at_failure: offset,
             pace,
@@ -83,6 +84,8 @@ struct BlobReader {
     /// Bytes to pass over, which were given out before the cut.
     skip: u64,
     body: Option<Box<dyn Read + Send>>,
+    /// Whether the body ends with the blob.
+    ends: bool,
     failures: u32,
     /// What `done` was at the last failure.
     at_failure: u64,
@@ -107,6 +110,7 @@ impl BlobReader {
         };
         self.pace = Pace::new(self.remote.session.patience.idle);
         self.came = 0;
+        self.ends = answer.length() == Some(self.size - self.done + self.skip);
         self.body = Some(Box::new(answer.into_body()));
         Ok(())
     }
@@ -214,13 +218,12 @@ impl Read for BlobReader {
 }
 
 impl BlobReader {
-    /// Lets the connection go, for others to use if the body is at its end.
+    /// Lets the connection go. One that stated the length is at its end, which a last read shows at once, so that others
+    /// can use it.
     fn end(&mut self) {
-        if self.done < self.size {
-            return;
-        }
-        if let Some(mut body) = self.body.take() {
-            // One byte is asked for to meet the end; what comes besides is not wanted.
+        if let Some(mut body) = self.body.take_if(|_| self.done == self.size)
+            && self.ends
+        {
             body.read(&mut [0]).ok();
         }
     }
