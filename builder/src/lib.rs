@@ -35,11 +35,15 @@ pub mod worker;
 pub mod assemble;
 pub mod request;
 
+pub mod listener;
+
 pub mod resolve;
 
 pub mod error;
 
 mod exec;
+
+mod push;
 
 mod output;
 
@@ -49,4 +53,5 @@ mod run_image;
 
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
+pub use push::{Pushed, all_tags, push};
 pub use run_image::run_image;

@@ -28,6 +28,8 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Run a command in an image; what it changes is thrown away
     Run(RunArgs),
+    /// Push images of the store to registries
+    Push(PushArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
@@ -42,7 +44,7 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 7] = ["build", "run", "images", "inspect", "rmi", "fsck", "prune"];
+    pub const NAMES: [&str; 8] = ["build", "run", "push", "images", "inspect", "rmi", "fsck", "prune"];
 }
 
 /// `lbuild build`.
@@ -76,10 +78,14 @@ pub struct BuildArgs {
     /// Network of RUN
     #[arg(long, value_enum, default_value_t = NetworkArg::Host)]
     pub network: NetworkArg,
-    /// Where the image goes: type=image, type=oci,dest=FILE[,tar=false] or type=docker,dest=FILE; attributes
-    /// compression=uncompressed|gzip|zstd, compression-level=N, force-compression=true; may be repeated
+    /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false] or
+    /// type=docker,dest=FILE; attributes name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
+    /// compression-level=N, force-compression=true; may be repeated
     #[arg(short, long, value_name = "type=TYPE[,dest=FILE]")]
     pub output: Vec<String>,
+    /// Push the image under its names, as `--output=type=registry` does
+    #[arg(long)]
+    pub push: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
@@ -120,6 +126,57 @@ pub struct RunArgs {
     /// The command and its arguments, in place of the image's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// `lbuild push`.
+#[derive(Debug, ClapArgs)]
+pub struct PushArgs {
+    /// Push every tag that the store has of each repository
+    #[arg(short, long)]
+    pub all_tags: bool,
+    /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
+    #[arg(long, value_enum)]
+    pub progress: Option<ProgressArg>,
+    /// The images, by the names to push them under
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// `lbuild manifest`.
+#[derive(Debug, Subcommand)]
+pub enum ManifestCommand {
+    /// Show the manifest or index of an image in a registry
+    Inspect(ManifestInspectArgs),
+    /// Make an index of images that are in registries or in the store
+    Create(ManifestCreateArgs),
+}
+
+/// `lbuild manifest inspect`.
+#[derive(Debug, ClapArgs)]
+pub struct ManifestInspectArgs {
+    /// Print the bytes as the registry gave them
+    #[arg(long)]
+    pub raw: bool,
+    /// The image: `[HOST/]REPOSITORY[:TAG|@DIGEST]`
+    #[arg(value_name = "IMAGE")]
+    pub name: String,
+}
+
+/// `lbuild manifest create`.
+#[derive(Debug, ClapArgs)]
+pub struct ManifestCreateArgs {
+    /// Push the index under its name; without it, it is only shown
+    #[arg(long)]
+    pub push: bool,
+    /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
+    #[arg(long, value_enum)]
+    pub progress: Option<ProgressArg>,
+    /// The name of the index
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The images, one for each platform, or indexes of some
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<String>,
 }
 
 /// `lbuild images`.

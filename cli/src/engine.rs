@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::report::Failure;
+use builder::Pushed;
 use builder::diagnostic::Diagnostic;
 use builder::error::BuildError;
 use builder::progress::ProgressSink;
@@ -10,8 +11,12 @@ use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::image::Image;
 use layerfs::reference::ImageRef;
+use layerfs::registry::Registries;
+use layerfs::registry::observer::Silent;
+use layerfs::registry::settings::RegistrySettings;
 use layerfs::store::{ImageSummary, Store};
 use std::path::Path;
+use std::sync::Arc;
 
 /// An image of the store.
 #[derive(Debug)]
@@ -84,6 +89,29 @@ pub fn run(
         Ok(exit) => Ok(of_command(exit)),
         Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
     }
+}
+
+/// Pushes images of the store.
+///
+/// # Errors
+/// [`Failure`].
+pub fn push(
+    root: &Path,
+    names: &[ImageRef],
+    settings: RegistrySettings,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Vec<Pushed>, Failure> {
+    let registries = Registries::new(settings, Arc::new(Silent), cancel);
+    Ok(builder::push(names, crate::settings::REGISTRY, &open(root)?, &registries, sink)?)
+}
+
+/// Returns every name that the store has in the repositories of `names`.
+///
+/// # Errors
+/// [`Failure`].
+pub fn all_tags(root: &Path, names: &[ImageRef]) -> Result<Vec<ImageRef>, Failure> {
+    Ok(builder::all_tags(names, &open(root)?)?)
 }
 
 /// Returns the images of the store, the newest first.

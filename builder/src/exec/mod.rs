@@ -9,6 +9,7 @@
 
 mod contexts;
 mod copy;
+mod fetching;
 mod lazy_worker;
 mod material;
 mod pins;

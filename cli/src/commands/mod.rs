@@ -5,15 +5,19 @@ mod fsck;
 mod images;
 mod inspect;
 mod prune;
+mod push;
 mod rmi;
 mod run;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, ProgressArg};
 use crate::exit::Exit;
 use crate::report::{self, Failure};
 use crate::settings::{self, Environment};
+use crate::ui::{Plain, Quiet, Tty};
+use builder::progress::ProgressSink;
 use layerfs::cancel::Cancel;
-use layerfs::io_error::IoContext;
+use layerfs::io_error::{IoContext, IoError};
+use layerfs::registry::settings::RegistrySettings;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -59,6 +63,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
     match &args.command {
         Command::Build(build) => build::run(build, scene),
         Command::Run(run) => run::run(run, scene),
+        Command::Push(push) => push::run(push, scene),
         Command::Images(images) => images::run(images, scene),
         Command::Inspect(inspect) => inspect::run(inspect, scene),
         Command::Rmi(rmi) => rmi::run(rmi, scene),
@@ -75,8 +80,19 @@ fn scene(args: &Args) -> Result<Scene, Failure> {
     Ok(Scene { root, environment, cancel })
 }
 
-fn io_failure(error: layerfs::io_error::IoError) -> Failure {
+fn io_failure(error: IoError) -> Failure {
     Failure::of(&settings::SettingsError::Io(error))
+}
+
+/// Returns how registries are spoken to.
+fn registries(_scene: &Scene) -> RegistrySettings {
+    RegistrySettings::default()
+}
+
+/// Returns the view that `--progress` asks for.
+fn typed_screen(typed: Option<ProgressArg>, scene: &Scene) -> Result<Box<dyn ProgressSink>, Failure> {
+    let progress = settings::progress(typed, false, &scene.environment, std::io::stderr().is_terminal())?;
+    screen(progress).map_err(io_failure)
 }
 
 /// Reports whether standard error takes colours.
@@ -84,12 +100,21 @@ pub fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Returns the view that was asked for.
+fn screen(progress: ProgressArg) -> Result<Box<dyn ProgressSink>, IoError> {
+    Ok(match progress {
+        ProgressArg::Quiet => Box::new(Quiet),
+        ProgressArg::Tty => Box::new(Tty::start().at("start", "the live view")?),
+        ProgressArg::Auto | ProgressArg::Plain => Box::new(Plain::new(std::io::stderr())),
+    })
+}
+
 /// Writes to standard output; a reader that has gone is no error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(io_failure(layerfs::io_error::IoError::new("write", "standard output", &error)))
+            Err(io_failure(IoError::new("write", "standard output", &error)))
         }
         _ => Ok(()),
     }

@@ -3,11 +3,12 @@
 use super::{Environment, SettingsError, output, secret};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg};
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
+use layerfs::registry::settings::RegistrySettings;
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSetting
     let context = context(&args.path)?;
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
     let outputs = outputs(args)?;
-    let progress = progress(args, environment, std::io::stderr().is_terminal())?;
+    let progress = progress(args.progress, args.quiet, environment, std::io::stderr().is_terminal())?;
     let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(is_stdout);
     let request = BuildRequest {
         context,
@@ -68,6 +69,8 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSetting
         source_date_epoch: source_date_epoch(environment)?,
         proxies: proxies(environment),
         outputs,
+        pull: PullPolicy::Missing,
+        registries: RegistrySettings::default(),
     };
     Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), prints_id })
 }
@@ -252,12 +255,15 @@ fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Vec<builder::r
 /// Returns the outputs; without `-o` the image goes to the store.
 fn outputs(args: &BuildArgs) -> Result<Vec<Output>, SettingsError> {
     let names: Vec<ImageRef> = args.tag.iter().map(|text| tag(text)).collect::<Result<_, _>>()?;
-    if args.output.is_empty() {
+    if args.output.is_empty() && !args.push {
         return Ok(vec![Output::Store { names }]);
     }
     let terminal = std::io::stdout().is_terminal();
-    let outputs: Vec<Output> =
-        args.output.iter().map(|text| output::output(text, &names, terminal)).collect::<Result<_, _>>()?;
+    let typed = args.output.iter().map(|text| output::output(text, &names, terminal));
+    let mut outputs: Vec<Output> = typed.collect::<Result<Vec<_>, _>>()?.concat();
+    if args.push {
+        outputs.extend(output::pushed(&outputs, &names)?);
+    }
     let to_stdout = outputs.iter().filter(|output| is_stdout(output)).count();
     if to_stdout > 1 {
         return Err(malformed("--output", &args.output.join(" "), "only one output can go to standard output"));
@@ -275,11 +281,20 @@ fn outputs(args: &BuildArgs) -> Result<Vec<Output>, SettingsError> {
 fn is_stdout(output: &Output) -> bool {
     match output {
         Output::Oci { destination, .. } | Output::Docker { destination, .. } => *destination == Destination::Stdout,
-        Output::Store { .. } => false,
+        Output::Store { .. } | Output::Registry { .. } => false,
     }
 }
 
-fn progress(args: &BuildArgs, environment: &Environment, terminal: bool) -> Result<ProgressArg, SettingsError> {
+/// Returns how progress is shown; never [`ProgressArg::Auto`].
+///
+/// # Errors
+/// [`SettingsError::Variable`].
+pub fn progress(
+    typed: Option<ProgressArg>,
+    quiet: bool,
+    environment: &Environment,
+    terminal: bool,
+) -> Result<ProgressArg, SettingsError> {
     let from_variable = || match environment.text("BUILDKIT_PROGRESS") {
         None | Some("auto") => Ok(ProgressArg::Auto),
         Some("plain") => Ok(ProgressArg::Plain),
@@ -291,7 +306,7 @@ fn progress(args: &BuildArgs, environment: &Environment, terminal: bool) -> Resu
             wanted: "`auto`, `plain`, `tty` or `quiet`",
         }),
     };
-    let wanted = match (args.quiet, args.progress) {
+    let wanted = match (quiet, typed) {
         (true, _) => ProgressArg::Quiet,
         (false, Some(typed)) => typed,
         (false, None) => from_variable()?,

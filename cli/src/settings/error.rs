@@ -50,6 +50,14 @@ pub enum SettingsError {
         #[source]
         source: ReferenceError,
     },
+    /// An image is to be pushed, and has no name to push it to.
+    #[error("`{flag}`: no name to push to")]
+    NoName {
+        /// The flag, with its value.
+        flag: String,
+        /// What to add.
+        help: String,
+    },
     /// The context is not there, or is no directory.
     #[error("unable to prepare context: {why}")]
     Context {
@@ -119,7 +127,7 @@ impl SettingsError {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known are: {}", known.join(", ")),
             }),
-            Self::Later { help, .. } | Self::Secret { help, .. } => Some(help.clone()),
+            Self::Later { help, .. } | Self::Secret { help, .. } | Self::NoName { help, .. } => Some(help.clone()),
             Self::Tag { source, .. } => Some(source.why.clone()),
             Self::Context { path, .. } => context_cure(&path.to_string_lossy()),
             Self::NoDockerfile { typed: true, .. } => {

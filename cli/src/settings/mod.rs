@@ -11,9 +11,10 @@ mod output;
 mod root;
 mod secret;
 
-pub use build::{build, network};
+pub use build::{build, network, progress, tag};
 pub use environment::Environment;
 pub use error::SettingsError;
+pub use output::REGISTRY;
 pub use root::root;
 
 #[cfg(test)]

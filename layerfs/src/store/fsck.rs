@@ -51,7 +51,7 @@ impl Store {
         let repairing = repair.is_some();
         self.check_blobs(repairing, &mut report)?;
         self.check_images(&mut report)?;
-        for directory in ["cache", "index"] {
+        for directory in ["cache", "index", "sparse"] {
             self.check_sealed(&self.root.join(directory), repairing, &mut report)?;
         }
         self.check_layers(check_layer, repairing, &mut report)?;

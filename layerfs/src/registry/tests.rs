@@ -1,0 +1,3 @@
+//! Tests of the client against a real registry.
+
+mod real;
