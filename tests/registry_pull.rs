@@ -1,6 +1,6 @@
 //! Bases that are pulled: mirrors, limits, what is asked for and what is not.
 
-use crate::harness::{Lab, base, output};
+use crate::harness::{Lab, output};
 use crate::registry::form::{copy_onto, mirrors, write_registries};
 use crate::registry::{
     Class, Exchange, Fault, Faults, Form, Proxy, Registry, SIGNATURE, dead_address, layout, put, received,
