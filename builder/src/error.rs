@@ -17,6 +17,7 @@ use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
 use layerfs::layer::{ExecutionId, LayerKey};
+use layerfs::registry::error::RegistryError;
 use layerfs::unpack::LayerError;
 
 /// What can go wrong with one step.
@@ -171,6 +172,12 @@ impl Diagnose for StepError {
 }
 
 impl Diagnose for StoreError {
+    fn diagnose(&self) -> Diagnostic {
+        with_cure(self.to_string(), self.help())
+    }
+}
+
+impl Diagnose for RegistryError {
     fn diagnose(&self) -> Diagnostic {
         with_cure(self.to_string(), self.help())
     }

@@ -4,6 +4,8 @@
 //!
 //! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`.
 
+mod base64;
+
 pub mod cancel;
 pub mod flight;
 pub mod io_error;

@@ -134,4 +134,12 @@ impl CredentialSource for LazyCredentials {
     fn credential(&self, host: &str, repository: &str) -> Result<credentials::Found, RegistryError> {
         self.read.get_or_init(|| Credentials::new(&self.settings)).find(host, repository)
     }
+
+    /// Asks the registry `host` (`docker.io`, `localhost:5000`) whether it takes `credential`, as `login` does.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if it does not, or cannot be asked.
+    pub fn check_credential(&self, host: &str, credential: &credentials::Credential) -> Result<(), RegistryError> {
+        todo!("{host} {credential:?}")
+    }
 }

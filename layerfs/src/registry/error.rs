@@ -1,5 +1,6 @@
 //! [`RegistryError`]: what can go wrong between lbuild and a registry.
 
+mod help;
 mod said;
 
 pub use said::Said;
@@ -26,6 +27,20 @@ pub enum RegistryError {
         name: String,
         /// By which file.
         path: PathBuf,
+    },
+    /// A program that keeps credentials failed.
+    #[error("`docker-credential-{name} {act}` for `{server}`: {why}")]
+    Helper {
+        /// What follows `docker-credential-` in its name.
+        name: String,
+        /// The settings file that names it.
+        named_in: PathBuf,
+        /// What it was asked to do: `get`, `store` or `erase`.
+        act: &'static str,
+        /// The registry, as helpers call it.
+        server: String,
+        /// What went wrong, in its own words if it had any.
+        why: String,
     },
     /// Ctrl-C.
     #[error("cancelled")]
@@ -213,44 +228,6 @@ pub struct Refusal {
 }
 
 impl RegistryError {
-    /// Returns what can be done about it.
-    pub fn help(&self) -> Option<String> {
-        let text = match self {
-            Self::Denied(refusal) if refusal.credential.starts_with(ANONYMOUS) => {
-                return Some(format!("run `lbuild login {}`, if the repository is yours to use", refusal.host));
-            }
-            Self::Denied(refusal) => {
-                return Some(format!(
-                    "check that this account may do it, or run `lbuild login {}` with another",
-                    refusal.host
-                ));
-            }
-            Self::UnknownHost { .. } => "check the name's first part, and the network",
-            Self::Unreachable { .. } => "check host and port, and whether a proxy is needed (HTTPS_PROXY)",
-            Self::NotTls { host, .. } => {
-                return Some(format!("if it is to be trusted all the same, add `--insecure-registry {host}`"));
-            }
-            Self::Untrusted { host, read, .. } => return Some(help_of_untrusted(host, read)),
-            Self::NotFound { near, .. } if !near.is_empty() => {
-                return Some(format!(
-                    "there is {}",
-                    near.iter().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", ")
-                ));
-            }
-            Self::NotFound { .. } => "check repository and tag; a private repository may also look like this",
-            Self::TooLarge(_) => "make the layer smaller, or raise the limit of the registry or of the proxy before it",
-            Self::Immutable(_) => "push under another tag, or let the registry's owner change the rule",
-            Self::TooMany(_) => "wait, log in (more is allowed to accounts), or set up a mirror",
-            Self::Broken { .. } => "try again; what was transferred is kept",
-            Self::Schema1 { .. } => "push the image again with any tool of the last years",
-            Self::Digest { .. } | Self::Size { .. } => {
-                "the registry, or something on the way to it, changes bytes: try again, or another mirror"
-            }
-            _ => return None,
-        };
-        Some(text.to_owned())
-    }
-
     /// Reports whether the same request may well succeed a little later.
     pub(super) fn is_transient(&self) -> bool {
         match self {
@@ -286,14 +263,6 @@ pub(super) const ANONYMOUS: &str = "no credentials";
 /// Reports whether an answer with `status` is worth another try: 408, 429, and what servers and proxies say in trouble.
 pub(super) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 429) || (status >= 500 && status != 501 && status != 505)
-}
-
-fn help_of_untrusted(host: &str, read: &[PathBuf]) -> String {
-    let read: Vec<String> = read.iter().map(|path| format!("`{}`", path.display())).collect();
-    let read = if read.is_empty() { "no file".to_owned() } else { read.join(", ") };
-    format!(
-        "authorities were read from {read}: put the registry's into `/etc/docker/certs.d/{host}/ca.crt`, or name it in SSL_CERT_FILE"
-    )
 }
 
 impl From<RegistryError> for std::io::Error {

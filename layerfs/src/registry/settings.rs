@@ -1,6 +1,9 @@
 //! [`RegistrySettings`]: what the user set about registries; a value.
 
+pub(super) mod file;
+
 use super::secret::Secret;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +15,12 @@ pub struct RegistrySettings {
     pub auth_files: Vec<PathBuf>,
     /// `DOCKER_AUTH_CONFIG`: the text of such a file; goes before all files.
     pub auth_inline: Option<Secret>,
-    /// containers' `registries.conf`, the one to use: the user's, else the system's; drop-ins after it.
+    /// The file that `login` writes where no helper is set up and no file has an entry for the host.
+    pub login_file: Option<PathBuf>,
+    /// Directories that credential helpers are looked for in, as in `PATH`; those of this process if nothing is said.
+    pub search_path: Option<OsString>,
+    /// containers' `registries.conf`, the one to use: the user's, else the system's; drop-ins after it. A directory stands
+    /// for the files `*.conf` in it, sorted.
     pub registries_conf: Vec<PathBuf>,
     /// Docker's `daemon.json`, for its `registry-mirrors` and `insecure-registries`.
     pub daemon_json: Vec<PathBuf>,
@@ -20,7 +28,7 @@ pub struct RegistrySettings {
     pub certificate_directories: Vec<PathBuf>,
     /// `SSL_CERT_FILE`: replaces the system's certificates.
     pub ca_file: Option<PathBuf>,
-    /// `SSL_CERT_DIR`: replaces the system's certificates.
+    /// `SSL_CERT_DIR`: replaces the system's certificates. Several directories are parted by `:`.
     pub ca_directory: Option<PathBuf>,
     /// `--insecure-registry`: `host[:port]` that may speak http or show any certificate.
     pub insecure: Vec<String>,
