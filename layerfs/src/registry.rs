@@ -37,7 +37,7 @@ mod tests;
 use crate::cancel::Cancel;
 use crate::reference::ImageRef;
 use auth::CredentialSource;
-use credentials::Credentials;
+use credentials::{Credential, Credentials, Found};
 use error::RegistryError;
 use observer::Observer;
 use remote::Remote;
@@ -62,7 +62,7 @@ struct Inner {
 impl Registries {
     /// Returns a client. Nothing is read until a registry is asked.
     pub fn new(settings: RegistrySettings, observer: Arc<dyn Observer>, cancel: &Cancel) -> Self {
-        let credentials = Box::new(LazyCredentials { settings: settings.clone(), read: std::sync::OnceLock::new() });
+        let credentials = Box::new(Credentials::new(&settings).ended_by(cancel));
         let trust = Box::new(settings.clone());
         Self::with_sources(settings, observer, cancel, trust, credentials)
     }
@@ -97,6 +97,21 @@ impl Registries {
         Ok(self.pusher(self.routes()?.push(name)?, mount_from))
     }
 
+    /// Asks the registry `host` (`docker.io`, `localhost:5000`) whether it takes `credential`, as `login` does.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if it does not, or cannot be asked.
+    pub fn check_credential(&self, host: &str, credential: &Credential) -> Result<(), RegistryError> {
+        let name = ImageRef { host: host.to_owned(), repository: "login".to_owned(), tag: None, digest: None };
+        let endpoint = self.routes()?.push(&name)?;
+        let inner = &self.0;
+        let credentials = Box::new(Given(credential.clone()));
+        let trust = Box::new(inner.settings.clone());
+        let observer = Arc::clone(&inner.session.observer);
+        let session = Session::new(&inner.settings, observer, &inner.session.cancel, trust, credentials);
+        Remote::asking_for_nothing(Arc::new(session), endpoint).check()
+    }
+
     /// Returns the repository at `endpoint`, to read it.
     pub(crate) fn puller(&self, endpoint: Endpoint) -> Remote {
         Remote::new(Arc::clone(&self.0.session), endpoint, "pull", &[])
@@ -123,23 +138,18 @@ impl TrustSource for RegistrySettings {
     }
 }
 
-/// Credentials that are read at the first question.
-#[derive(Debug)]
-struct LazyCredentials {
-    settings: RegistrySettings,
-    read: std::sync::OnceLock<Credentials>,
+impl CredentialSource for Credentials {
+    fn credential(&self, host: &str, repository: &str) -> Result<Found, RegistryError> {
+        self.find(host, repository)
+    }
 }
 
-impl CredentialSource for LazyCredentials {
-    fn credential(&self, host: &str, repository: &str) -> Result<credentials::Found, RegistryError> {
-        self.read.get_or_init(|| Credentials::new(&self.settings)).find(host, repository)
-    }
+/// One credential, which the user has just given.
+#[derive(Debug)]
+struct Given(Credential);
 
-    /// Asks the registry `host` (`docker.io`, `localhost:5000`) whether it takes `credential`, as `login` does.
-    ///
-    /// # Errors
-    /// [`RegistryError`] if it does not, or cannot be asked.
-    pub fn check_credential(&self, host: &str, credential: &credentials::Credential) -> Result<(), RegistryError> {
-        todo!("{host} {credential:?}")
+impl CredentialSource for Given {
+    fn credential(&self, _: &str, _: &str) -> Result<Found, RegistryError> {
+        Ok(Found { credential: self.0.clone(), place: "this login".to_owned() })
     }
 }

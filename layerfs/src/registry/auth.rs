@@ -170,7 +170,7 @@ impl Authorizer {
                     refusal.credential = self.describe(ask);
                     RegistryError::Denied(refusal)
                 };
-                if !key.scopes.iter().all(|scope| scope.ends_with(":pull")) {
+                if key.scopes.is_empty() || !key.scopes.iter().all(|scope| scope.ends_with(":pull")) {
                     return Err(denied(refusal));
                 }
                 let Ok(token) = server.fetch(&Credential::Anonymous) else { return Err(denied(refusal)) };

@@ -51,8 +51,25 @@ impl Remote {
         scopes.extend(others.map(|from| format!("repository:{from}:pull")));
         scopes.sort();
         scopes.dedup();
-        let guard = Guard { host: endpoint.host.to_ascii_lowercase(), insecure: endpoint.scheme == Scheme::Insecure };
-        Self { session, place: Arc::new(Place { endpoint, guard, scopes }), waits: true }
+        Self { session, place: Arc::new(Place { guard: guard_of(&endpoint), endpoint, scopes }), waits: true }
+    }
+
+    /// Returns the registry at `endpoint`, to be let in and no more.
+    pub(super) fn asking_for_nothing(session: Arc<Session>, endpoint: Endpoint) -> Self {
+        let place = Place { guard: guard_of(&endpoint), endpoint, scopes: Vec::new() };
+        Self { session, place: Arc::new(place), waits: true }
+    }
+
+    /// Asks whether the registry lets us in (distribution-spec, "Determining Support").
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub(super) fn check(&self) -> Result<(), RegistryError> {
+        let act = format!("log in to `{}`", self.endpoint().credentials_host);
+        self.persist(|| {
+            let answer = self.call(Call::new(&act, Method::GET, Target::Path("/v2/")))?;
+            if answer.status == 200 { Ok(()) } else { Err(self.refusal(&act, answer)) }
+        })
     }
 
     /// Returns the place.
@@ -104,6 +121,10 @@ impl Remote {
         }
         self.call(Call { headers, limit: Limit::Stream, ..Call::new(act, Method::GET, Target::Path(path)) })
     }
+}
+
+fn guard_of(endpoint: &Endpoint) -> Guard {
+    Guard { host: endpoint.host.to_ascii_lowercase(), insecure: endpoint.scheme == Scheme::Insecure }
 }
 
 /// Returns the error of an answer that breaks the protocol.
