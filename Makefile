@@ -38,12 +38,14 @@ bench:
 	$(CARGO) build --release --locked
 	tests/bench
 
-# The tests that take long: 100 seeded kills, full disks, two builds beside a prune.
+# The tests that take long: 100 seeded kills, full disks, two builds beside a prune,
+# 200 seeded pulls and pushes through a proxy that breaks things.
 soak:
 	tests/setup test
 	tests/bases test
 	tests/apt-repository
 	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p lbuild --test product -- --nocapture survive::
+	LBUILD_TEST_SOAK=200 $(CARGO) test --locked -p lbuild --test product -- --nocapture registry_faults::
 
 install:
 	$(CARGO) build --release --locked
