@@ -47,8 +47,10 @@ mod output;
 
 mod build;
 mod maintain;
+mod pull;
 mod run_image;
 
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
+pub use pull::{PullRequest, Pulled, complete, pull};
 pub use run_image::run_image;
