@@ -151,10 +151,10 @@ impl Finder<'_> {
         match (self.policy, here) {
             (PullPolicy::Missing | PullPolicy::Never, Some(here)) => Ok(here),
             (PullPolicy::Newer, Some(here)) => {
-                let there = self.there(name)?.without_memory();
+                let there = self.there(name)?.fresh();
                 Ok(if there.top().is_ok() { Arc::new(there) } else { here })
             }
-            (PullPolicy::Always, _) => Ok(Arc::new(self.there(name)?.without_memory())),
+            (PullPolicy::Always, _) => Ok(Arc::new(self.there(name)?.fresh())),
             (_, None) => Ok(Arc::new(self.there(name)?)),
         }
     }

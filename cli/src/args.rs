@@ -31,6 +31,8 @@ pub struct Args {
 pub enum Command {
     /// Build an image from a Dockerfile (the default command)
     Build(Box<BuildArgs>),
+    /// Fetch images from their registries into the store
+    Pull(PullArgs),
     /// Run a command in an image; what it changes is thrown away
     Run(RunArgs),
     /// Push images of the store to registries
@@ -56,8 +58,8 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 11] =
-        ["build", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
+    pub const NAMES: [&str; 12] =
+        ["build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
 }
 
 /// `lbuild build`.
@@ -88,6 +90,10 @@ pub struct BuildArgs {
     /// Run every step again
     #[arg(long)]
     pub no_cache: bool,
+    /// Ask the registries for every image, also if it is in the store; `missing` asks for those that have no name there,
+    /// `newer` takes the store's where no registry answers, `never` asks none [default: missing]
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    pub pull: Option<PullArg>,
     /// Network of RUN
     #[arg(long, value_enum, default_value_t = NetworkArg::Host)]
     pub network: NetworkArg,
@@ -114,6 +120,23 @@ pub struct BuildArgs {
     /// The directory that COPY and ADD read from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+}
+
+/// `lbuild pull`.
+#[derive(Debug, ClapArgs)]
+pub struct PullArgs {
+    /// Platform to choose of an image that is there for several, `os/arch[/variant]` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
+    /// Show nothing but the names
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
+    #[arg(long, value_enum)]
+    pub progress: Option<ProgressArg>,
+    /// The images: `NAME[:TAG]` or `NAME@DIGEST`
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 /// `lbuild run`.
@@ -254,6 +277,22 @@ pub struct PruneArgs {
     /// Remove the records and layers of the build cache, too
     #[arg(short, long)]
     pub all: bool,
+}
+
+/// Values of `--pull`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PullArg {
+    /// Ask for every image
+    #[value(alias = "true")]
+    Always,
+    /// Ask for images that have no name in the store
+    #[value(alias = "false", alias = "ifmissing")]
+    Missing,
+    /// Ask for every image, and take the store's where no registry answers
+    #[value(alias = "ifnewer")]
+    Newer,
+    /// Ask for none
+    Never,
 }
 
 /// Values of `--network`.

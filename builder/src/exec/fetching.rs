@@ -110,6 +110,23 @@ impl<'a> Fetching<'a> {
         self.import_unless(blob, self.cancel)
     }
 
+    /// Makes sure that all these layers are in the store, side by side; where one fails, the rest is given up.
+    ///
+    /// # Errors
+    /// As [`Self::import`], the first in their order.
+    pub(crate) fn import_all(&self, blobs: &[Descriptor]) -> Result<(), StepError> {
+        let stop = self.cancel.child().map_err(|error| StepError::io("make", "an eventfd", &error))?;
+        let import = |blob| self.import_unless(blob, &stop).inspect_err(|_| stop.cancel());
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = blobs.iter().map(|blob| scope.spawn(move || import(blob))).collect();
+            let results = threads.into_iter().map(|thread| thread.join().expect("fetching does not panic"));
+            let mut failures: Vec<StepError> = results.filter_map(Result::err).collect();
+            // Those that were given up say nothing.
+            failures.sort_by_key(|error| matches!(error, StepError::Cancelled));
+            failures.into_iter().next().map_or(Ok(()), Err)
+        })
+    }
+
     fn import_unless(&self, blob: &Descriptor, cancel: &Cancel) -> Result<(), StepError> {
         self.imports.get_or_try(blob.digest, || {
             if self.is_here(blob)? {

@@ -42,7 +42,7 @@ pub struct RegistrySource {
     store: Store,
     places: Arc<Places>,
     observer: Arc<dyn Observer>,
-    remembers: bool,
+    is_fresh: bool,
     top: Mutex<Option<Descriptor>>,
 }
 
@@ -59,12 +59,13 @@ impl RegistrySource {
 
     fn at(name: ImageRef, store: Store, places: Vec<Box<dyn Place>>, observer: Arc<dyn Observer>) -> Self {
         let places = Arc::new(Places::new(name.to_string(), places, Arc::clone(&observer)));
-        Self { name, store, places, observer, remembers: true, top: Mutex::default() }
+        Self { name, store, places, observer, is_fresh: false, top: Mutex::default() }
     }
 
-    /// Fails where no registry answers, also if what the name led to before is known.
-    pub fn without_memory(self) -> Self {
-        Self { remembers: false, ..self }
+    /// Fails where no registry can be reached, also if what the name led to before is known: it serves only where a
+    /// registry answers that it was asked too often.
+    pub fn fresh(self) -> Self {
+        Self { is_fresh: true, ..self }
     }
 
     /// Returns the descriptor of the manifest or index that the name leads to; asked for once.
@@ -122,7 +123,7 @@ impl RegistrySource {
         match head {
             Ok(found) if found.digest == known.digest => Ok(known),
             Ok(_) => self.fetch_top(self.tag(), false),
-            Err(StoreError::Pull(error)) if self.remembers && error.is_silence() => {
+            Err(StoreError::Pull(error)) if error.is_limit() || (error.is_silence() && !self.is_fresh) => {
                 self.observer.warning(&format!(
                     "`{}` is taken as it was when it was last asked for, {}: {error}",
                     self.name.familiar(),

@@ -18,6 +18,11 @@ impl PullError {
         self.asked.iter().rev().find_map(|(_, error)| error.help())
     }
 
+    /// Reports whether the last place answered that it was asked too often.
+    pub fn is_limit(&self) -> bool {
+        matches!(self.asked.last(), Some((_, RegistryError::TooMany(_))))
+    }
+
     /// Reports whether no place answered that there is no such image, or that we may not have it: it may well be there.
     pub fn is_silence(&self) -> bool {
         self.asked.last().is_none_or(|(_, error)| is_silence(error))

@@ -223,7 +223,7 @@ fn what_a_name_led_to_serves_where_nobody_answers() {
     world.resolves(&world.source("host/app", &[&world.host]));
     world.host.feel(Mood::Down);
     world.resolves(&world.source("host/app", &[&world.host]));
-    let strict = world.source("host/app", &[&world.host]).without_memory();
+    let strict = world.source("host/app", &[&world.host]).fresh();
     assert!(matches!(strict.resolve(&amd64()), Err(StoreError::Pull(_))));
     world.host.feel(Mood::Fine);
     *world.host.tag.lock().expect("a tag") = None;
