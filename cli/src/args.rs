@@ -35,7 +35,7 @@ pub enum Command {
     /// Remove names of images
     Rmi(RmiArgs),
     /// Check every object of the store
-    Fsck,
+    Fsck(FsckArgs),
     /// Remove what no image needs
     Prune(PruneArgs),
 }
@@ -147,6 +147,14 @@ pub struct RmiArgs {
     /// The images: a name takes that name away, an image ID all names of the image
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,
+}
+
+/// `lbuild fsck`.
+#[derive(Debug, ClapArgs)]
+pub struct FsckArgs {
+    /// Remove what is damaged; the next build makes it again
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// `lbuild prune`.

@@ -10,7 +10,7 @@ use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::image::Image;
 use layerfs::reference::ImageRef;
-use layerfs::store::{ImageSummary, Store};
+use layerfs::store::{FsckReport, ImageSummary, Store};
 use std::path::Path;
 
 /// An image of the store.
@@ -118,18 +118,19 @@ pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
 pub fn remove(root: &Path, name: &str) -> Result<Removed, Failure> {
     let store = open(root)?;
     let manifest = store.find(name)?;
-    let id = store.image(&manifest.digest)?.id();
+    // A damaged image has no ID to tell, and is one to be rid of.
+    let id = store.image(&manifest.digest).ok().map(|image| image.id());
     let names = store.remove(name)?;
     let left = store.refs().list()?.iter().any(|(_, other)| other.digest == manifest.digest);
-    Ok(Removed { names, images: if left { Vec::new() } else { vec![id] } })
+    Ok(Removed { names, images: id.filter(|_| !left).into_iter().collect() })
 }
 
-/// Checks every object; returns what is wrong, one line each.
+/// Checks every object; with `repair`, removes what is damaged.
 ///
 /// # Errors
 /// [`Failure`] if the store cannot be read at all.
-pub fn check(root: &Path, cancel: &Cancel) -> Result<Vec<String>, Failure> {
-    Ok(builder::check(&open(root)?, cancel)?.problems)
+pub fn check(root: &Path, repair: bool, cancel: &Cancel) -> Result<FsckReport, Failure> {
+    Ok(builder::check(&open(root)?, repair, cancel)?)
 }
 
 /// Removes what no image needs; with `all` the build cache, too.

@@ -17,7 +17,7 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
-pub use fsck::{Counts, FsckReport};
+pub use fsck::{Counts, FsckReport, LayerCheck, Problem};
 pub use gc::{GcOptions, GcReport, Remover};
 pub use reach::Reach;
 

@@ -62,7 +62,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Images(images) => images::run(images, scene),
         Command::Inspect(inspect) => inspect::run(inspect, scene),
         Command::Rmi(rmi) => rmi::run(rmi, scene),
-        Command::Fsck => fsck::run(scene),
+        Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
     }
 }
