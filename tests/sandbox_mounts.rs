@@ -77,6 +77,26 @@ fn userns_secrets_are_files_or_variables_and_leave_nothing() {
     required.build(&[]).ends(125).says("secret `x` is required and was not given").says("Dockerfile:2");
 }
 
+/// A secret that is no text cannot be an environment variable, and is refused by name; as a file it may be any bytes.
+#[test]
+fn userns_a_secret_of_any_bytes_is_a_file_only() {
+    let lab = Lab::with(
+        "FROM busybox\nRUN --mount=type=secret,id=key,required od -An -tx1 /run/secrets/key > /seen\n\
+         RUN --mount=type=secret,id=key,env=KEY true\n",
+    );
+    lab.file("key", b"\xff\x00\xfe");
+    let secret = ["-t", "x", "--secret", "id=key,src=key"];
+    let run = lab.build(&secret);
+    run.ends(125).says("secret `key` is not UTF-8 and cannot be an environment variable").says("Dockerfile:3");
+    run.says("leave `env=` out");
+    lab.file(
+        "Dockerfile",
+        "FROM busybox\nRUN --mount=type=secret,id=key,required od -An -tx1 /run/secrets/key > /seen\n",
+    );
+    lab.build(&secret).ok();
+    assert_eq!(lab.shell("x", "cat /seen"), " ff 00 fe\n");
+}
+
 /// Row 1.7-6: nothing that is written through a bind mount lasts, `ro` is the default, and a file can be bound.
 #[test]
 fn userns_bind_mounts_show_contexts_stages_and_images() {
