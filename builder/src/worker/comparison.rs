@@ -108,7 +108,6 @@ fn kind(kind: &Kind) -> String {
 mod tests {
     use super::*;
     use layerfs::change::Change;
-    use layerfs::unpack::unpack;
     use std::collections::BTreeMap;
     use std::fs;
     use std::path::Path;
