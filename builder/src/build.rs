@@ -60,6 +60,7 @@ pub fn build(
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
             Err(_) if cancel.is_cancelled() => return Err(BuildError::Cancelled),
             other => {
+                tell_sockets(&contexts.skipped_sockets(), sink);
                 remember(&contexts, began, sink);
                 return other;
             }
@@ -76,6 +77,20 @@ fn strike(cache: &dyn CacheBackend, error: BuildError) -> Result<(), BuildError>
         Ok(_) => Ok(()),
         Err(error) => Err(BuildError::Output(error.into())),
     }
+}
+
+/// Says which sockets were left out of the contexts, the first few by name.
+fn tell_sockets(sockets: &[String], sink: &dyn ProgressSink) {
+    const SHOWN: usize = 3;
+    if sockets.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = sockets.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    if sockets.len() > SHOWN {
+        names.push(format!("and {} more", sockets.len() - SHOWN));
+    }
+    let text = format!("sockets of the build context are left out, no layer can hold one: {}", names.join(", "));
+    sink.event(Event::Warning(Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }));
 }
 
 /// Keeps what was learned of the context's files. Without it the next build reads them again, which is no reason to fail.
