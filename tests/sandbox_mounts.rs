@@ -1,6 +1,6 @@
 //! RUN's mounts, users, shells and networks (FEATURES 1.7).
 
-use crate::harness::{Lab, Server, has_ranges};
+use crate::harness::{Identity, Lab, Run, Server, has_ranges, identity};
 
 /// Row 1.7-7: what is in a cache mount stays from stage to stage and from build to build, and in no layer.
 #[test]
@@ -247,6 +247,21 @@ fn subid_setuid_programs_work() {
         "FROM debian\nRUN passwd -d root && useradd -m app && cp /usr/bin/id /usr/bin/setuid-id && chmod 4755 /usr/bin/setuid-id\nUSER app\nRUN echo setuid-$(setuid-id -u) su-$(su -c 'id -u') plain-$(id -u)\n",
     );
     lab.build(&[]).ok().says(" setuid-0 su-0 plain-1000\n");
+}
+
+/// newuidmap is powerless under no_new_privs, as in a container with `allowPrivilegeEscalation: false`.
+#[test]
+fn subid_no_new_privs_is_named_with_its_cure() {
+    if identity() != Identity::Ranges {
+        return;
+    }
+    let lab = Lab::with("FROM busybox\nRUN true\n");
+    let build = lab.building(&[]);
+    let mut command = std::process::Command::new("setpriv");
+    command.arg("--no-new-privs").arg(build.get_program()).args(build.get_args()).current_dir(lab.path(""));
+    command.env("LBUILD_ROOT", lab.store()).env("BUILDKIT_PROGRESS", "plain");
+    let run = Run::from_output(command.output().expect("setpriv"), "setpriv".to_owned());
+    run.ends(125).says("uidmap` refused: ").says("`allowPrivilegeEscalation: true`").does_not_say("/etc/subuid");
 }
 
 /// With one id, what needs another says what to add.
