@@ -5,7 +5,7 @@ use crate::args::RunArgs;
 use crate::engine;
 use crate::exit::Exit;
 use crate::report::Failure;
-use crate::settings::{Environment, network};
+use crate::settings::{Environment, SettingsError, network};
 use crate::ui::PassThrough;
 use builder::diagnostic::Diagnostic;
 use builder::request::RunRequest;
@@ -38,7 +38,7 @@ fn request(args: &RunArgs, config: &RunConfig, environment: &Environment) -> Res
     let or_root = |text: &str| if text.is_empty() { "/".to_owned() } else { text.to_owned() };
     Ok(RunRequest {
         arguments,
-        environment: variables(args, config, environment),
+        environment: variables(args, config, environment)?,
         working_directory: or_root(args.workdir.as_deref().unwrap_or(&config.working_dir)),
         user: args.user.clone().unwrap_or_else(|| config.user.clone()),
         network: network(args.network),
@@ -57,7 +57,11 @@ fn arguments(args: &RunArgs, config: &RunConfig) -> Vec<String> {
     [entrypoint, command].concat()
 }
 
-fn variables(args: &RunArgs, config: &RunConfig, environment: &Environment) -> Vec<(String, String)> {
+fn variables(
+    args: &RunArgs,
+    config: &RunConfig,
+    environment: &Environment,
+) -> Result<Vec<(String, String)>, SettingsError> {
     let mut variables = vec![("PATH".to_owned(), PATH.to_owned())];
     let mut set = |name: &str, value: String| match variables.iter_mut().find(|(known, _)| known == name) {
         Some(known) => known.1 = value,
@@ -69,11 +73,18 @@ fn variables(args: &RunArgs, config: &RunConfig, environment: &Environment) -> V
     }
     for typed in &args.env {
         match typed.split_once('=') {
+            Some(("", _)) => return Err(nameless(typed)),
+            None if typed.is_empty() => return Err(nameless(typed)),
             Some((name, value)) => set(name, value.to_owned()),
             None => environment.text(typed).into_iter().for_each(|value| set(typed, value.to_owned())),
         }
     }
-    variables
+    Ok(variables)
+}
+
+fn nameless(typed: &str) -> SettingsError {
+    let why = "the name is missing: write `NAME=VALUE`".to_owned();
+    SettingsError::Malformed { flag: "--env", text: typed.to_owned(), why }
 }
 
 #[cfg(test)]
@@ -116,6 +127,15 @@ mod tests {
     fn an_image_without_a_command_needs_one() {
         let failure = request(&typed(&["x"]), &RunConfig::default(), &Environment::default()).expect_err("no command");
         assert_eq!(failure.diagnostic.message, "image `x` has neither ENTRYPOINT nor CMD");
+    }
+
+    #[test]
+    fn a_variable_needs_a_name() {
+        for value in ["=x", "=", ""] {
+            let failure = request(&typed(&["-e", value, "x"]), &config(), &Environment::default()).expect_err(value);
+            let wanted = format!("`--env {value}`: the name is missing: write `NAME=VALUE`");
+            assert_eq!(failure.diagnostic.message, wanted);
+        }
     }
 
     #[test]
