@@ -336,3 +336,16 @@ fn sockets_of_a_context_are_left_out_and_told() {
     lab.file("Dockerfile", "FROM scratch\nCOPY d/s /\n");
     lab.build(&[]).ends(125).says("d/s").says("sockets of the build context are left out");
 }
+
+/// A destination that ends in `/.` is a directory, as one that ends in `/`; without either it is a file's name.
+#[test]
+fn a_destination_that_ends_in_a_dot_is_a_directory() {
+    let lab = Lab::with("FROM scratch\nCOPY a /x/.\nCOPY a /y/\nCOPY a /z\nWORKDIR /w\nCOPY a .\nCOPY a v/./\n");
+    lab.file("a", "x");
+    lab.build(&["-t", "x"]).ok();
+    for (number, wanted) in
+        [(0, &["x", "x/a"][..]), (1, &["y", "y/a"]), (2, &["z"]), (4, &["w", "w/a"]), (5, &["w", "w/v", "w/v/a"])]
+    {
+        assert_eq!(lab.layer("x", number), wanted, "layer {number}");
+    }
+}
