@@ -23,6 +23,7 @@ use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
 use layerfs::store::Store;
 use std::collections::BTreeMap;
+use std::sync::Once;
 
 /// What a build came to.
 #[derive(Debug, Clone)]
@@ -54,8 +55,18 @@ pub fn build(
     let began = now();
     let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
     let cache = LocalCache::new(store);
+    let told = Once::new();
     loop {
-        let attempt = Attempt { request, store, sink, plan: &plan, bases: &bases, contexts: &contexts, cache: &cache };
+        let attempt = Attempt {
+            request,
+            store,
+            sink,
+            plan: &plan,
+            bases: &bases,
+            contexts: &contexts,
+            cache: &cache,
+            told: &told,
+        };
         match attempt.run(cancel) {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
             Err(_) if cancel.is_cancelled() => return Err(BuildError::Cancelled),
@@ -90,14 +101,19 @@ fn tell_sockets(sockets: &[String], sink: &dyn ProgressSink) {
         names.push(format!("and {} more", sockets.len() - SHOWN));
     }
     let text = format!("sockets of the build context are left out, no layer can hold one: {}", names.join(", "));
-    sink.event(Event::Warning(Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }));
+    sink.event(Event::Warning(warning(text)));
+}
+
+/// Returns a warning that has no place in the Dockerfile.
+fn warning(text: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }
 }
 
 /// Keeps what was learned of the context's files. Without it the next build reads them again, which is no reason to fail.
 fn remember(contexts: &Contexts, began: Timestamp, sink: &dyn ProgressSink) {
     if let Err(error) = contexts.save(began) {
         let text = format!("the digests of the context's files could not be kept for the next build: {error}");
-        sink.event(Event::Warning(Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }));
+        sink.event(Event::Warning(warning(text)));
     }
 }
 
@@ -154,12 +170,14 @@ struct Attempt<'a> {
     bases: &'a Bases,
     contexts: &'a Contexts,
     cache: &'a dyn CacheBackend,
+    told: &'a Once,
 }
 
 impl Attempt<'_> {
     fn run(&self, outer: &Cancel) -> Result<BuildResult, BuildError> {
         let cancel = outer.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
-        let map = IdMap::detect(&Caller::read(None));
+        let caller = Caller::read(None);
+        let map = IdMap::detect(&caller);
         let worker = LazyWorker::new(self.store.root(), &map, &cancel);
         let directories = self.store.directories(&map.digest).map_err(StepError::from)?;
         let lease = self.store.lease().map_err(StepError::from)?;
@@ -171,6 +189,7 @@ impl Attempt<'_> {
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,
+            before_commands: (self.told, map.kept_groups(&caller).map(warning)),
         };
         let session = Session::new(Build {
             plan: self.plan,

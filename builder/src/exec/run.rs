@@ -18,6 +18,7 @@ use std::os::fd::AsFd;
 impl StepRun<'_> {
     /// Runs a command; its layer is then kept under `key`.
     pub(super) fn run(&self, op: &RunOp, key: LayerKey) -> Result<(), StepError> {
+        self.session.tell_before_commands();
         let mut secrets = Secrets::default();
         let mut environment = op.environment.clone();
         environment.extend(op.proxies.iter().cloned());
