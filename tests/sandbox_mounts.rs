@@ -75,6 +75,9 @@ fn userns_secrets_are_files_or_variables_and_leave_nothing() {
     }
     let required = Lab::with("FROM busybox\nRUN --mount=type=secret,id=x,required cat /run/secrets/x\n");
     required.build(&[]).ends(125).says("secret `x` is required and was not given").says("Dockerfile:2");
+    let misspelt = Lab::with("FROM busybox\nRUN --mount=type=secret,id=token,required cat /run/secrets/token\n");
+    misspelt.file("f", "x");
+    misspelt.build(&["--secret", "id=tokne,src=f"]).ends(125).says("did you mean `tokne`, which was given?");
 }
 
 /// A secret that is no text cannot be an environment variable, and is refused by name; as a file it may be any bytes.
