@@ -8,7 +8,7 @@ mod words_expand;
 
 #[test]
 fn any_text_as_a_dockerfile() {
-    mutation::run(&["dockerfile", "plan"], dockerfile_parse::run);
+    mutation::run(&["dockerfile", "plan", "fuzz/dockerfile_parse"], dockerfile_parse::run);
 }
 
 #[test]
