@@ -6,7 +6,7 @@ fn lookup(name: &str) -> Option<String> {
     match name {
         "EMPTY" => Some(String::new()),
         "LONG" => Some("ab/".repeat(4_096)),
-        _ if name.len() % 2 == 0 => Some(format!("*{name}?\\")),
+        _ if name.len().is_multiple_of(2) => Some(format!("*{name}?\\")),
         _ => None,
     }
 }
