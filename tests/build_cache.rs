@@ -1,8 +1,8 @@
 //! The cache: what hits, what does not, and that no two executions of a step are ever mixed.
 
-use crate::harness::{Lab, output};
+use crate::harness::{Lab, fed, output};
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 const STEPS: &str = "FROM busybox\nARG A=1\nRUN echo $A > /a\nCOPY f /f\nRUN date +%N > /n && cat /f > /g\n";
 
@@ -163,6 +163,25 @@ fn userns_secrets_and_proxies_do_not_enter_keys_or_images() {
         &["-c", &format!("grep -r -l -e sesame- -e swordfish-7 '{}' 2>/dev/null || true", lab.store().display())],
     );
     assert_eq!(found, "", "a secret is in the store");
+}
+
+/// However many files a stage has, few are open at once where few may be.
+#[test]
+fn userns_a_stages_files_are_copied_within_the_limit_of_open_files() {
+    let lab = Lab::with(
+        "FROM busybox AS build\nRUN mkdir /d; for i in $(seq 500); do echo $i > /d/$i; done\n\
+         FROM busybox\nCOPY --from=build /d /d\n",
+    );
+    let build = lab.building(&["-t", "x"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]).arg(build.get_program()).args(build.get_args());
+    limited.current_dir(lab.path("")).env_clear().env("RAYON_NUM_THREADS", "2");
+    limited.envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    fed(limited, "").ok();
+    assert_eq!(
+        lab.shell("x", "cat /d/* | sort -n | md5sum; ls /d | wc -l"),
+        lab.shell("x", "seq 500 | md5sum; echo 500")
+    );
 }
 
 /// Two commands that change nothing make one layer, which then stands twice in the image.

@@ -1,5 +1,6 @@
 //! [`Cancel`]: one flag that ends a build, and a descriptor to poll beside every pipe, socket and wait.
 
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -53,11 +54,49 @@ impl Cancel {
     pub fn is_cancelled(&self) -> bool {
         self.0.flag.load(Ordering::SeqCst)
     }
+
+    /// Returns a reader of `inner` that fails once the flag is set.
+    pub fn watch<R: Read>(&self, inner: R) -> Watched<R, impl Fn() -> bool> {
+        Watched::new(inner, || self.is_cancelled())
+    }
 }
 
 impl AsFd for Cancel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.event.as_fd()
+    }
+}
+
+/// Bytes between two looks at who waits for them.
+const LOOK_EVERY: usize = 1 << 20;
+
+/// A reader that fails once nobody wants what it reads: however long the stream, its reader hears soon of its end.
+#[derive(Debug)]
+pub struct Watched<R, F> {
+    inner: R,
+    is_cancelled: F,
+    unchecked: usize,
+}
+
+impl<R: Read, F: Fn() -> bool> Watched<R, F> {
+    /// Returns a reader of `inner` that fails once `is_cancelled` says so; it is asked first, and then once a MiB.
+    pub fn new(inner: R, is_cancelled: F) -> Self {
+        Self { inner, is_cancelled, unchecked: LOOK_EVERY }
+    }
+}
+
+impl<R: Read, F: Fn() -> bool> Read for Watched<R, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.unchecked >= LOOK_EVERY {
+            self.unchecked = 0;
+            if (self.is_cancelled)() {
+                // Not `Interrupted`: whoever copies would try again.
+                return Err(io::Error::other("cancelled"));
+            }
+        }
+        let count = self.inner.read(buffer)?;
+        self.unchecked += count;
+        Ok(count)
     }
 }
 
@@ -73,6 +112,18 @@ mod tests {
         assert!(!parent.is_cancelled() && !second.is_cancelled());
         parent.cancel();
         assert!(second.is_cancelled() && parent.child()?.is_cancelled());
+        Ok(())
+    }
+
+    #[test]
+    fn a_watched_stream_ends_soon_after_the_flag_is_set() -> io::Result<()> {
+        let cancel = Cancel::new()?;
+        let mut endless = cancel.watch(io::repeat(7));
+        let mut read = |count: u64| io::copy(&mut (&mut endless).take(count), &mut io::sink());
+        assert_eq!(read(4 << 20)?, 4 << 20);
+        cancel.cancel();
+        assert_eq!(read(4 << 20).map_err(|error| error.to_string()), Err("cancelled".to_owned()));
+        assert!(cancel.watch(io::empty()).read(&mut [0]).is_err(), "looked at before the first byte");
         Ok(())
     }
 }

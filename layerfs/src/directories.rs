@@ -17,11 +17,12 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 ///
 /// ```text
 /// layers/<map>/a1b2c3/           a layer in overlay form; names of at most 6 characters
-/// layers/<map>/names/<layer key> a link that says `a1b2c3`: making it is what publishes a layer
+/// layers/<map>/names/<layer key> a link that says `a1b2c3@<boot>`: making it is what publishes a layer
 /// ```
 ///
-/// Directories are not fsynced. So the link says `a1b2c3@<boot>` with the id of the boot in which it was made, and counts
-/// as absent after a reboot: a power cut may have lost what is in the directory. [`Self::mark_synced`] takes the boot off.
+/// Directories are not fsynced: a layer is made again faster than each of its files is waited for. So a link says
+/// `a1b2c3@<boot>` with the id of the boot in which it was made, and counts as absent after a reboot: a power cut may have
+/// lost what is in the directory.
 #[derive(Debug, Clone)]
 pub struct LayerDirectories {
     root: PathBuf,
@@ -94,17 +95,6 @@ impl LayerDirectories {
         }
     }
 
-    /// Notes that a layer's directory is on disk for good: the caller fsynced all of it.
-    ///
-    /// # Errors
-    /// The operating system's.
-    pub fn mark_synced(&self, key: &LayerKey) -> Result<(), IoError> {
-        let Some(name) = self.find(key)? else { return Ok(()) };
-        let beside = self.root.join(format!("names/.{}", sealed::temporary_name()));
-        symlink(name, &beside).at("create", &beside)?;
-        fs::rename(&beside, self.link(key)).at("rename", self.link(key))
-    }
-
     /// Takes back a layer: its name is gone at once; returns the directory, for the caller to delete.
     ///
     /// # Errors
@@ -173,17 +163,13 @@ impl LayerDirectories {
     /// Returns the directory that a link leads to, if it may be used.
     fn usable(&self, link: &str) -> Option<String> {
         let (name, boot) = directory_of(link)?;
-        let trusted = boot.is_none_or(|boot| boot == self.boot);
-        (trusted && self.root.join(name).is_dir()).then(|| name.to_owned())
+        (boot == self.boot && self.root.join(name).is_dir()).then(|| name.to_owned())
     }
 }
 
 /// Splits a link's text into the directory's name and the boot; nothing if it is no such text.
-fn directory_of(link: &str) -> Option<(&str, Option<&str>)> {
-    let (name, boot) = match link.split_once('@') {
-        Some((name, boot)) => (name, Some(boot)),
-        None => (link, None),
-    };
+fn directory_of(link: &str) -> Option<(&str, &str)> {
+    let (name, boot) = link.split_once('@')?;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     ((1..=NAME_LENGTH).contains(&name.len()) && name.bytes().all(plain)).then_some((name, boot))
 }
@@ -235,7 +221,7 @@ mod tests {
     fn a_link_to_nothing_or_out_of_the_store_is_absent() {
         let layers = tempfile::tempdir().expect("a directory");
         let directories = LayerDirectories::open(layers.path(), "map").expect("opened");
-        for target in ["gone12", "../..", "/etc", ".", "", "toolong1", "names/x", "a@b@c"] {
+        for target in ["gone12", "gone12@boot", "../..", "/etc", ".", "", "toolong1", "names/x", "a@b@c"] {
             // An empty link cannot be made; the system refuses it.
             if symlink(target, directories.link(&key(1))).is_err() {
                 continue;
@@ -249,17 +235,20 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_of_an_earlier_boot_is_absent_unless_it_was_synced() {
+    fn a_directory_of_an_earlier_boot_is_absent() {
         let layers = tempfile::tempdir().expect("a directory");
         let before = LayerDirectories::open_in_boot(layers.path(), "map", "one").expect("opened");
         let after = LayerDirectories::open_in_boot(layers.path(), "map", "two").expect("opened");
-        let (lost, kept) = (made(&before), made(&before));
+        let (lost, unnamed, kept) = (made(&before), made(&before), made(&after));
         before.publish(&lost, &key(1)).expect("published");
-        before.publish(&kept, &key(2)).expect("published");
-        before.mark_synced(&key(2)).expect("marked");
+        symlink(&unnamed, before.link(&key(2))).expect("a link that says no boot");
+        after.publish(&kept, &key(3)).expect("published");
         assert_eq!(after.find(&key(1)), Ok(None));
-        assert_eq!(after.find(&key(2)), Ok(Some(kept)));
-        assert_eq!(after.unpublished(), Ok(vec![after.root().join(lost)]), "left for gc");
+        assert_eq!(after.find(&key(2)), Ok(None));
+        assert_eq!(after.find(&key(3)), Ok(Some(kept)));
+        let mut left = vec![after.root().join(lost), after.root().join(unnamed)];
+        left.sort();
+        assert_eq!(after.unpublished(), Ok(left), "left for gc");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 pub(crate) mod disk;
 
+use crate::path::Waypoint;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A point in time, in seconds and nanoseconds since 1970-01-01T00:00:00Z; `nanoseconds` is below 10⁹ and counts up
@@ -53,6 +55,17 @@ pub enum Kind {
         /// Minor number.
         minor: u32,
     },
+}
+
+impl Kind {
+    /// Returns what this is to who follows links.
+    pub fn waypoint(&self) -> Waypoint<'_> {
+        match self {
+            Self::Directory => Waypoint::Way,
+            Self::Symlink { target } => Waypoint::Link(Cow::Borrowed(target)),
+            _ => Waypoint::End,
+        }
+    }
 }
 
 /// Extended attributes by full name (`user.x`, `security.capability`), with any bytes.

@@ -1,5 +1,9 @@
 //! [`TreePath`]: a path inside a root file system, as a value; it touches no disk.
 
+mod follow;
+
+pub use follow::{FollowError, Waypoint, follow};
+
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;

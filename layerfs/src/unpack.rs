@@ -5,6 +5,10 @@
 //! ```
 //! A layer is unpacked alone, so that layers unpack beside one another; what one leans on below it is filled in by
 //! [`complete()`]. A name is refused if it climbs with `..`; a leading `/` means nothing, as in a chroot.
+//!
+//! A directory that a layer only implies looks as it does in the layers below. One that is nowhere below gets mode 0755,
+//! owner 0:0 and the time 0: others give it the time of unpacking, but the same layer must be the same tree wherever and
+//! whenever it is unpacked, or what is copied from it would differ from one machine to the next.
 
 mod complete;
 mod disk;
@@ -12,11 +16,13 @@ mod error;
 mod layer;
 mod limits;
 mod sink;
+mod stream;
 mod table;
 
 pub use complete::complete;
 pub use error::LayerError;
 pub use limits::UnpackLimits;
+pub use stream::LayerStream;
 
 use crate::index::LayerIndex;
 use crate::path::TreePath;
@@ -38,7 +44,7 @@ pub struct Unpacked {
 /// What a layer leans on below it; empty for a self-contained layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Borrowed {
-    /// Directories that the tar only implies, whose metadata is that of the layers below (or 0755 0:0).
+    /// Directories that the tar only implies, whose metadata is that of the layers below (or 0755 0:0, of the time 0).
     pub directories: Vec<TreePath>,
     /// Hardlinks to files of layers below: the new name, and the target. Until [`complete()`] has copied the file, the
     /// index has a [`crate::change::Node::Hardlink`] there whose target the layer does not have.
@@ -97,7 +103,7 @@ fn read(tar: &mut dyn Read, sink: &mut impl sink::Sink, limits: UnpackLimits) ->
 
 /// Returns the error of reading a layer's tar.
 fn reading(source: std::io::Error) -> LayerError {
-    LayerError::Tar(TarError::Stream { act: "read", source })
+    TarError::Stream { act: "read", source }.into()
 }
 
 #[cfg(test)]

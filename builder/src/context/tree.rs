@@ -2,15 +2,13 @@
 
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata, Timestamp};
-use layerfs::path::TreePath;
-use layerfs::stack::{Stack, StackError};
+use layerfs::path::{FollowError, TreePath, Waypoint, follow};
+use layerfs::stack::{Found, Stack, StackError};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-
-/// The most links that are followed in one path, as in Linux.
-const LINK_LIMIT: usize = 40;
 
 /// Which inode a path is a name of, where an inode may have several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,6 +71,9 @@ pub enum TreeError {
     Path(#[from] StackError),
 }
 
+/// The bytes of a file, to be read once.
+pub type Opened<'a> = Box<dyn Read + Send + 'a>;
+
 /// What a COPY reads from.
 pub trait SourceTree: Sync {
     /// Returns what stands at `path`, no link followed; nothing if there is nothing, or nothing the build may see.
@@ -91,7 +92,20 @@ pub trait SourceTree: Sync {
     ///
     /// # Errors
     /// The operating system's.
-    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError>;
+    fn open(&self, path: &TreePath) -> Result<Opened<'_>, IoError>;
+
+    /// Returns how many files [`SourceTree::open_all`] opens better than one after the other.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    /// Opens regular files, no link followed, at most [`SourceTree::at_once`] of them; returns them in the same order.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn open_all(&self, paths: &[&TreePath]) -> Result<Vec<Opened<'_>>, IoError> {
+        paths.iter().map(|path| self.open(path)).collect()
+    }
 
     /// Returns what hides `path` from the build, if something does.
     fn excluded_by(&self, _path: &TreePath) -> Option<Exclusion> {
@@ -103,23 +117,18 @@ pub trait SourceTree: Sync {
     /// # Errors
     /// [`StackError::Loop`] after 40 links; the operating system's.
     fn resolve(&self, path: &TreePath) -> Result<TreePath, TreeError> {
-        let mut done = TreePath::root();
-        let mut left: Vec<Box<[u8]>> = path.components().map(Into::into).collect();
-        left.reverse();
-        let mut links = 0;
-        while let Some(part) = left.pop() {
-            let next = done.join(&part);
-            match self.lookup(&next)?.map(|entry| entry.metadata.kind) {
-                Some(Kind::Symlink { target }) if links < LINK_LIMIT => {
-                    links += 1;
-                    left.extend(target.split(|&b| b == b'/').rev().filter(|part| !part.is_empty()).map(Into::into));
-                    done = if target.starts_with(b"/") { TreePath::root() } else { done };
-                }
-                Some(Kind::Symlink { .. }) => return Err(StackError::Loop(path.clone()).into()),
-                _ => done = next,
-            }
-        }
-        Ok(done)
+        let look = |path: &TreePath| {
+            Ok(match self.lookup(path)?.map(|entry| entry.metadata.kind) {
+                Some(Kind::Symlink { target }) => Waypoint::Link(Cow::Owned(target.into())),
+                // What is below a file is missing, to whoever looks there.
+                _ => Waypoint::Way,
+            })
+        };
+        follow(path, true, look).map_err(|error| match error {
+            FollowError::Loop(path) => StackError::Loop(path).into(),
+            FollowError::NotADirectory(path) => StackError::NotADirectory(path).into(),
+            FollowError::Look(error) => error,
+        })
     }
 }
 
@@ -136,24 +145,34 @@ impl SourceTree for EmptyTree {
         Ok(Vec::new())
     }
 
-    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError> {
+    fn open(&self, path: &TreePath) -> Result<Opened<'_>, IoError> {
         Err(missing(path))
     }
 }
 
-/// Opens a regular file of a stack: the number of the layer, 0 the lowest, and the inode's path in it.
-pub type LayerOpener<'a> = dyn Fn(usize, &TreePath) -> io::Result<File> + Sync + 'a;
+/// Opens regular files of a stack.
+pub trait LayerFiles: Sync {
+    /// Returns how many files are opened at once at the most.
+    fn at_once(&self) -> usize;
+
+    /// Opens files: each the number of the layer, 0 the lowest, and the inode's path in it. Returns as many, in the same
+    /// order.
+    ///
+    /// # Errors
+    /// What opening one of them failed with.
+    fn open(&self, files: &[(usize, &TreePath)]) -> io::Result<Vec<File>>;
+}
 
 /// The tree of a stage or an image: owners are kept.
 pub struct StackTree<'a> {
     stack: &'a Stack,
-    opener: &'a LayerOpener<'a>,
+    files: &'a dyn LayerFiles,
 }
 
 impl<'a> StackTree<'a> {
-    /// Returns the tree of `stack`, whose files `opener` opens.
-    pub fn new(stack: &'a Stack, opener: &'a LayerOpener<'a>) -> Self {
-        Self { stack, opener }
+    /// Returns the tree of `stack`, whose `files` are opened from its layers.
+    pub fn new(stack: &'a Stack, files: &'a dyn LayerFiles) -> Self {
+        Self { stack, files }
     }
 }
 
@@ -164,7 +183,7 @@ impl fmt::Debug for StackTree<'_> {
 }
 
 /// Returns the entry of what a stack has.
-fn entry_of(found: &layerfs::stack::Found<'_>) -> Entry {
+fn entry_of(found: &Found<'_>) -> Entry {
     let link = match found.metadata.kind {
         Kind::Directory => None,
         _ => Some(LinkKey { space: found.layer as u64, inode: name_of(&found.inode) }),
@@ -190,12 +209,21 @@ impl SourceTree for StackTree<'_> {
         Ok(self.stack.children(directory).into_iter().map(|(name, found)| (name, entry_of(&found))).collect())
     }
 
-    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError> {
-        let found = self.stack.lookup(path).ok_or_else(|| missing(path))?;
-        match (self.opener)(found.layer, &found.inode) {
-            Ok(file) => Ok(Box::new(file)),
-            Err(error) => Err(IoError::new("open", path.to_string(), &error)),
-        }
+    fn open(&self, path: &TreePath) -> Result<Opened<'_>, IoError> {
+        Ok(self.open_all(&[path])?.pop().expect("as many files as were asked for"))
+    }
+
+    fn at_once(&self) -> usize {
+        self.files.at_once()
+    }
+
+    fn open_all(&self, paths: &[&TreePath]) -> Result<Vec<Opened<'_>>, IoError> {
+        let Some(first) = paths.first() else { return Ok(Vec::new()) };
+        let found = |path: &&TreePath| self.stack.lookup(path).ok_or_else(|| missing(path));
+        let found: Vec<Found<'_>> = paths.iter().map(found).collect::<Result<_, _>>()?;
+        let files: Vec<(usize, &TreePath)> = found.iter().map(|found| (found.layer, &found.inode)).collect();
+        let opened = self.files.open(&files).map_err(|error| IoError::new("open", first.to_string(), &error))?;
+        Ok(opened.into_iter().map(|file| -> Opened<'_> { Box::new(file) }).collect())
     }
 }
 
@@ -223,7 +251,7 @@ impl SourceTree for MemoryTree {
         Ok(children)
     }
 
-    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError> {
+    fn open(&self, path: &TreePath) -> Result<Opened<'_>, IoError> {
         match self.nodes.get(path) {
             Some((_, bytes)) => Ok(Box::new(bytes.as_slice())),
             None => Err(missing(path)),

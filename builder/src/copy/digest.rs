@@ -6,7 +6,7 @@
 use super::error::CopyError;
 use super::select::{SelectedEntry, Selection, is_file};
 use crate::context::memo::Memo;
-use crate::context::tree::{LinkKey, SourceTree, TreeError};
+use crate::context::tree::{LinkKey, Opened, SourceTree, TreeError};
 use layerfs::digest::{Digest, Hasher};
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata};
@@ -15,6 +15,8 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::io::Read;
 
+/// Most files that one core takes at a time.
+const MOST_AT_A_TIME: usize = 256;
 /// Version of what is hashed.
 const FORMAT: &[u8] = b"lbuild copy 1";
 
@@ -30,32 +32,42 @@ pub fn content_digest(
     memo: &Memo,
 ) -> Result<Digest, CopyError> {
     for item in &mut selection.items {
-        item.entries.par_iter_mut().with_min_len(64).try_for_each(|entry| fill_digest(entry, tree, memo))?;
+        let share = share(item.entries.len());
+        item.entries.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo))?;
     }
     Ok(digest_of(selection, owner))
 }
 
-fn fill_digest(entry: &mut SelectedEntry, tree: &dyn SourceTree, memo: &Memo) -> Result<(), CopyError> {
-    if !is_file(&entry.metadata) || entry.digest.is_some() {
-        return Ok(());
+/// Returns how many of `count` files a core takes at a time: few enough that all end at the same time.
+fn share(count: usize) -> usize {
+    count.div_ceil(4 * rayon::current_num_threads()).clamp(1, MOST_AT_A_TIME)
+}
+
+fn fill_digests(entries: &mut [SelectedEntry], tree: &dyn SourceTree, memo: &Memo) -> Result<(), CopyError> {
+    let mut unread = Vec::new();
+    for entry in entries.iter_mut().filter(|entry| is_file(&entry.metadata) && entry.digest.is_none()) {
+        entry.digest = entry.stamp.as_ref().and_then(|stamp| memo.get(stamp));
+        if entry.digest.is_none() {
+            unread.push(entry);
+        }
     }
-    let digest = match entry.stamp.as_ref().and_then(|stamp| memo.get(stamp)) {
-        Some(digest) => digest,
-        None => {
-            let digest = hash_file(&entry.path, entry.metadata.size(), tree)?;
+    for entries in unread.chunks_mut(tree.at_once()) {
+        let paths: Vec<&TreePath> = entries.iter().map(|entry| &entry.path).collect();
+        let files = tree.open_all(&paths).map_err(TreeError::from)?;
+        for (entry, file) in entries.iter_mut().zip(files) {
+            let digest = hash_file(&entry.path, entry.metadata.size(), file)?;
             if let Some(stamp) = &entry.stamp {
                 memo.put(stamp, digest);
             }
-            digest
+            entry.digest = Some(digest);
         }
-    };
-    entry.digest = Some(digest);
+    }
     Ok(())
 }
 
 /// Returns the digest of a file's bytes, which must be `size`.
-fn hash_file(path: &TreePath, size: u64, tree: &dyn SourceTree) -> Result<Digest, CopyError> {
-    let mut reader = tree.open(path).map_err(TreeError::from)?.take(size.saturating_add(1));
+fn hash_file(path: &TreePath, size: u64, file: Opened<'_>) -> Result<Digest, CopyError> {
+    let mut reader = file.take(size.saturating_add(1));
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; usize::try_from(size.saturating_add(1)).unwrap_or(usize::MAX).min(256 << 10)];
     let mut count = 0;

@@ -9,7 +9,7 @@ use super::select::{Selection, select};
 use super::workdir::plan_workdir;
 use super::write::write_layer;
 use crate::context::memo::Memo;
-use crate::context::tree::{Entry, LinkKey, MemoryTree};
+use crate::context::tree::{Entry, LayerFiles, LinkKey, MemoryTree, SourceTree, StackTree};
 use crate::plan::op::Script;
 use layerfs::change::{Change, Node};
 use layerfs::index::LayerIndex;
@@ -17,7 +17,9 @@ use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::sync::{Arc, Mutex};
 
 /// `d/` a directory, `l>t` a link, `f` a file whose bytes are its path; `f=5` one of mtime 5 with inode 7.
 fn metadata(line: &str) -> (TreePath, Metadata, Option<LinkKey>) {
@@ -208,6 +210,71 @@ fn row_5_4_the_digest_covers_all_but_mtime() {
     ] {
         assert_ne!(base, other, "{what}");
     }
+}
+
+/// Files whose bytes are their paths, opened three at a time at the most.
+#[derive(Default)]
+struct InThrees {
+    asked: Mutex<Vec<usize>>,
+}
+
+impl LayerFiles for InThrees {
+    fn at_once(&self) -> usize {
+        3
+    }
+
+    fn open(&self, files: &[(usize, &TreePath)]) -> std::io::Result<Vec<File>> {
+        self.asked.lock().unwrap().push(files.len());
+        let file = |(_, path): &(usize, &TreePath)| {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(path.as_bytes())?;
+            file.rewind()?;
+            Ok(file)
+        };
+        files.iter().map(file).collect()
+    }
+}
+
+/// What comes of files that are opened together is what comes of them one by one.
+#[test]
+fn files_of_a_stage_are_opened_together_and_in_order() {
+    let one_by_one = MemoryTree {
+        nodes: (0..700)
+            .map(|number| {
+                let path = TreePath::from(format!("d/{number}").as_str());
+                let size = path.as_bytes().len() as u64;
+                let metadata = Metadata { kind: Kind::File { size }, ..metadata("f").1 };
+                (path.clone(), (Entry::plain(metadata), path.as_bytes().to_vec()))
+            })
+            .chain([("d".into(), (Entry::plain(metadata("d/").1), Vec::new()))])
+            .collect(),
+    };
+    let change = |(path, (entry, _)): (&TreePath, &(Entry, _))| Change {
+        path: path.clone(),
+        node: Node::Inode(entry.metadata.clone()),
+    };
+    let changes = one_by_one.nodes.iter().map(change).collect();
+    let stack = Stack::new(vec![Arc::new(LayerIndex { changes, ..LayerIndex::default() })]);
+    let files = InThrees::default();
+    let together = StackTree::new(&stack, &files);
+
+    let digest = |tree: &dyn SourceTree| {
+        let mut selection = select(&["d".to_owned()], tree).unwrap();
+        let digest = content_digest(&mut selection, None, tree, &Memo::default()).unwrap();
+        (
+            digest,
+            selection.items.into_iter().flat_map(|item| item.entries).map(|entry| entry.digest).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(digest(&together), digest(&one_by_one));
+    let tar = |tree: &dyn SourceTree| {
+        let plan = copy(&["d"], &one_by_one, "to/", &Stack::default()).unwrap();
+        write_layer(plan, tree, Vec::new()).unwrap().0
+    };
+    assert!(tar(&together) == tar(&one_by_one));
+    let asked = files.asked.into_inner().unwrap();
+    assert_eq!(asked.iter().sum::<usize>(), 2 * 700);
+    assert!(asked.iter().all(|count| *count <= 3) && asked.len() < 2 * 700 / 2, "{asked:?}");
 }
 
 #[test]

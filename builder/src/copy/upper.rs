@@ -3,13 +3,10 @@
 use super::plan::{ContentSource, PlannedChange};
 use layerfs::change::{Change, Node};
 use layerfs::digest::Digest;
-use layerfs::meta::{Kind, Metadata};
-use layerfs::path::TreePath;
+use layerfs::meta::Metadata;
+use layerfs::path::{FollowError, TreePath, Waypoint, follow};
 use layerfs::stack::{Stack, StackError};
 use std::collections::{BTreeMap, HashMap};
-
-/// The most links that are followed in one path, as in Linux.
-const LINK_LIMIT: usize = 40;
 
 /// Something that the layer holds, under one name or several.
 #[derive(Debug)]
@@ -54,25 +51,8 @@ impl<'a> Upper<'a> {
     /// # Errors
     /// [`StackError`].
     pub fn resolve(&self, path: &TreePath) -> Result<TreePath, StackError> {
-        let mut done = TreePath::root();
-        let mut left: Vec<Box<[u8]>> = path.components().map(Into::into).collect();
-        left.reverse();
-        let mut links = 0;
-        while let Some(part) = left.pop() {
-            let next = done.join(&part);
-            match self.at(&next).map(|metadata| &metadata.kind) {
-                Some(Kind::Symlink { .. }) if links == LINK_LIMIT => return Err(StackError::Loop(path.clone())),
-                Some(Kind::Symlink { target }) => {
-                    links += 1;
-                    left.extend(target.split(|&b| b == b'/').rev().filter(|part| !part.is_empty()).map(Into::into));
-                    done = if target.starts_with(b"/") { TreePath::root() } else { done };
-                }
-                None | Some(Kind::Directory) => done = next,
-                Some(_) if left.is_empty() => done = next,
-                Some(_) => return Err(StackError::NotADirectory(next)),
-            }
-        }
-        Ok(done)
+        let look = |path: &TreePath| Ok(self.at(path).map_or(Waypoint::Way, |metadata| metadata.kind.waypoint()));
+        follow(path, true, look).map_err(|error: FollowError| error.into())
     }
 
     /// Puts a new inode at `path`; what the layer had at or below it is gone, unless both are directories.

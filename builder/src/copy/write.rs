@@ -30,9 +30,10 @@ const MAX_ACCOUNT_FILE: u64 = 10 << 20;
 pub fn write_layer<W: Write>(plan: CopyPlan, tree: &dyn SourceTree, out: W) -> Result<(W, LayerIndex), CopyError> {
     let mut writer = LayerWriter { tar: TarWriter::new(out), plan: &plan, tree, accounts: BTreeMap::new() };
     for batch in plan.changes.chunks(BATCH) {
-        let ready: Vec<Option<Vec<u8>>> =
-            batch.par_iter().with_min_len(16).map(|planned| read_ahead(planned, tree)).collect::<Result<_, _>>()?;
-        for (planned, bytes) in batch.iter().zip(ready) {
+        let share = BATCH.div_ceil(rayon::current_num_threads()).max(16);
+        let ready: Vec<Vec<Option<Vec<u8>>>> =
+            batch.par_chunks(share).map(|some| read_ahead(some, tree)).collect::<Result<_, _>>()?;
+        for (planned, bytes) in batch.iter().zip(ready.into_iter().flatten()) {
             writer.write(planned, bytes)?;
         }
     }
@@ -42,22 +43,37 @@ pub fn write_layer<W: Write>(plan: CopyPlan, tree: &dyn SourceTree, out: W) -> R
     Ok((out, LayerIndex { changes, accounts, ..LayerIndex::default() }))
 }
 
-/// Reads a small file of the source tree, and checks it.
-fn read_ahead(planned: &PlannedChange, tree: &dyn SourceTree) -> Result<Option<Vec<u8>>, CopyError> {
-    let (Some(ContentSource::Tree(source)), Some(metadata)) = (&planned.source, planned.change.node.metadata()) else {
-        return Ok(None);
-    };
-    let size = metadata.size();
-    if size > SMALL {
-        return Ok(None);
+/// Reads the small files of the source tree among some changes; returns as many, nothing for what is no such file.
+fn read_ahead(changes: &[PlannedChange], tree: &dyn SourceTree) -> Result<Vec<Option<Vec<u8>>>, CopyError> {
+    let mut ready = vec![None; changes.len()];
+    let small: Vec<(usize, &TreePath)> =
+        changes.iter().enumerate().filter_map(|(at, planned)| Some((at, small_source(planned)?))).collect();
+    for some in small.chunks(tree.at_once()) {
+        let paths: Vec<&TreePath> = some.iter().map(|(_, path)| *path).collect();
+        let files = tree.open_all(&paths).map_err(TreeError::from)?;
+        for ((at, path), mut file) in some.iter().zip(files) {
+            ready[*at] = Some(read_small(&changes[*at], path, &mut *file)?);
+        }
     }
+    Ok(ready)
+}
+
+/// Returns where in the source tree the bytes of a change are, if they are few.
+fn small_source(planned: &PlannedChange) -> Option<&TreePath> {
+    match (&planned.source, planned.change.node.metadata()) {
+        (Some(ContentSource::Tree(source)), Some(metadata)) if metadata.size() <= SMALL => Some(source),
+        _ => None,
+    }
+}
+
+/// Reads a small file, and checks it.
+fn read_small(planned: &PlannedChange, source: &TreePath, file: &mut dyn Read) -> Result<Vec<u8>, CopyError> {
+    let size = planned.change.node.metadata().map_or(0, Metadata::size);
     let mut bytes = vec![0; usize::try_from(size).unwrap_or_default() + 1];
-    let mut reader = tree.open(source).map_err(TreeError::from)?;
-    let count =
-        read_full(&mut *reader, &mut bytes).map_err(|error| IoError::new("read", source.to_string(), &error))?;
+    let count = read_full(file, &mut bytes).map_err(|error| IoError::new("read", source.to_string(), &error))?;
     bytes.truncate(count);
     let same = count as u64 == size && planned.digest.is_none_or(|digest| digest == Digest::of(&bytes));
-    if same { Ok(Some(bytes)) } else { Err(CopyError::Changed { path: source.clone() }) }
+    if same { Ok(bytes) } else { Err(CopyError::Changed { path: source.clone() }) }
 }
 
 /// Reads until the buffer is full or the file ends.

@@ -1,6 +1,6 @@
 //! What a step reads from outside, as digests: the material of its key.
 
-use crate::context::tree::{SourceTree, StackTree};
+use crate::context::tree::{LayerFiles, SourceTree, StackTree};
 use crate::copy::digest::content_digest;
 use crate::copy::select::{Selection, select};
 use crate::error::StepError;
@@ -8,6 +8,7 @@ use crate::exec::session::Session;
 use crate::exec::stage::StepKey;
 use crate::key::{self, CacheKey, KeyBuilder, RunInputs};
 use crate::plan::op::{CopyOp, From, MountKind, Op, RunOp};
+use crate::worker::files_at_once;
 use layerfs::digest::Digest;
 use layerfs::layer::{Layer, LayerKey};
 use layerfs::path::TreePath;
@@ -147,10 +148,9 @@ impl Session<'_> {
         }
         let layers = self.layers_of(from);
         let stack = self.build.shelf.indexes(&layers)?;
-        let opener = LayerFiles { session: self, layers: &layers, keys: OnceLock::new(), failure: Mutex::new(None) };
-        let open = |layer: usize, path: &TreePath| opener.open(layer, path);
-        let result = read(&StackTree::new(&stack, &open));
-        match opener.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let files = WorkerFiles { session: self, layers: &layers, keys: OnceLock::new(), failure: Mutex::new(None) };
+        let result = read(&StackTree::new(&stack, &files));
+        match files.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(failure) => Err(failure),
             None => result,
         }
@@ -180,15 +180,19 @@ pub(super) fn mount_pattern(source: &TreePath) -> String {
 }
 
 /// Opens files of layers through the worker; the layers' directories are made ready by the first.
-struct LayerFiles<'a> {
+struct WorkerFiles<'a> {
     session: &'a Session<'a>,
     layers: &'a [Layer],
     keys: OnceLock<Option<Vec<LayerKey>>>,
     failure: Mutex<Option<StepError>>,
 }
 
-impl LayerFiles<'_> {
-    fn open(&self, layer: usize, path: &TreePath) -> io::Result<File> {
+impl LayerFiles for WorkerFiles<'_> {
+    fn at_once(&self) -> usize {
+        files_at_once()
+    }
+
+    fn open(&self, files: &[(usize, &TreePath)]) -> io::Result<Vec<File>> {
         let keys = self.keys.get_or_init(|| match self.session.build.shelf.directories(self.layers) {
             Ok(keys) => Some(keys),
             Err(error) => {
@@ -197,17 +201,18 @@ impl LayerFiles<'_> {
             }
         });
         let Some(keys) = keys else { return Err(io::Error::other("the layers cannot be unpacked")) };
-        self.ask(keys[layer], path).map_err(|error| {
+        let files = files.iter().map(|(layer, path)| (keys[*layer], (*path).clone())).collect();
+        self.ask(files).map_err(|error| {
             let text = error.to_string();
             self.fail(error);
             io::Error::other(text)
         })
     }
+}
 
-    fn ask(&self, key: LayerKey, path: &TreePath) -> Result<File, StepError> {
-        let worker = self.session.build.worker.get()?;
-        let mut files = worker.open_files(vec![(key, path.clone())], self.session.build.cancel)?;
-        Ok(files.pop().expect("a file was asked for"))
+impl WorkerFiles<'_> {
+    fn ask(&self, files: Vec<(LayerKey, TreePath)>) -> Result<Vec<File>, StepError> {
+        Ok(self.session.build.worker.get()?.open_files(files, self.session.build.cancel)?)
     }
 
     /// Keeps the first error: it says more than what comes of it.

@@ -5,8 +5,9 @@ use crate::error::StepError;
 use crate::exec::lazy_worker::LazyWorker;
 use crate::worker::{Worker, WorkerError};
 use layerfs::blobs::BlobStore;
+use layerfs::compress::decompress;
 use layerfs::descriptor::{Descriptor, media_type};
-use layerfs::digest::{ChainId, DiffId, Digest, HashReader};
+use layerfs::digest::{ChainId, DiffId, Digest};
 use layerfs::directories::LayerDirectories;
 use layerfs::export::ExportLayer;
 use layerfs::flight::Flight;
@@ -17,8 +18,9 @@ use layerfs::lease::{Held, Lease};
 use layerfs::source::ImageSource;
 use layerfs::stack::Stack;
 use layerfs::store::Store;
-use layerfs::unpack::{complete, index_tar};
+use layerfs::unpack::{LayerError, LayerStream, UnpackLimits, Unpacked, complete, index_tar};
 use std::collections::HashMap;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ pub struct Shelf<'a> {
     unpacks: Flight<LayerKey, LayerKey>,
     tars: Flight<ExecutionId, TarFacts>,
     lease: &'a Lease,
+    limits: UnpackLimits,
 }
 
 impl<'a> Shelf<'a> {
@@ -52,7 +55,8 @@ impl<'a> Shelf<'a> {
             }
         }
         let (imports, unpacks, tars) = Default::default();
-        Self { store, directories, worker, sources, imports, unpacks, tars, lease }
+        let limits = UnpackLimits::default();
+        Self { store, directories, worker, sources, imports, unpacks, tars, lease, limits }
     }
 
     /// Reports whether a layer can be had in some form without running its step again.
@@ -93,7 +97,8 @@ impl<'a> Shelf<'a> {
                 return Ok(());
             }
             let (source, _) = self.sources.get(&blob.digest).ok_or(StepError::BlobGone(blob.digest))?;
-            Ok(self.store.blobs().import(&mut source.open(blob)?, blob)?)
+            let mut bytes = self.worker.cancel().watch(source.open(blob)?);
+            self.store.blobs().import(&mut bytes, blob).map_err(|error| self.unless_cancelled(error))
         })
     }
 
@@ -204,9 +209,8 @@ impl<'a> Shelf<'a> {
         }
         self.import(blob)?;
         let file = self.store.blobs().open(&blob.digest)?;
-        let mut plain = HashReader::new(layerfs::compress::decompress(Box::new(file)).map_err(StepError::stream)?);
-        let unpacked = index_tar(&mut plain)?;
-        let got = DiffId(plain.finish().1);
+        let plain = decompress(Box::new(file)).map_err(StepError::stream)?;
+        let (unpacked, got) = self.index_of(plain).map_err(|error| self.unless_cancelled(error))?;
         if got != diff_id {
             // What a manifest states of a blob must not stand for another image's layer.
             return Err(WorkerError::DiffIdMismatch { wanted: diff_id, got }.into());
@@ -219,13 +223,27 @@ impl<'a> Shelf<'a> {
         Ok(index)
     }
 
+    /// Reads a layer's plain tar for its index and diff ID.
+    fn index_of(&self, plain: impl Read) -> Result<(Unpacked, DiffId), LayerError> {
+        let mut plain = LayerStream::new(self.worker.cancel().watch(plain), self.limits);
+        let unpacked = index_tar(&mut plain)?;
+        Ok((unpacked, plain.finish()?))
+    }
+
+    /// Returns what an error of reading stands for: a stream ends early where the build was ended.
+    fn unless_cancelled(&self, error: impl Into<StepError>) -> StepError {
+        if self.worker.cancel().is_cancelled() { StepError::Cancelled } else { error.into() }
+    }
+
     fn built_index(&self, execution: ExecutionId) -> Result<Arc<LayerIndex>, StepError> {
         let key = LayerKey::Execution(execution);
         if let Some(index) = self.store.indexes().get(&key)? {
             return Ok(index);
         }
         let tar = self.tar_in_store(&key)?.ok_or(StepError::LayerGone(execution))?;
-        let index = Arc::new(index_tar(&mut self.store.blobs().open(&tar.diff_id.0)?)?.index);
+        let file = self.store.blobs().open(&tar.diff_id.0)?;
+        let (unpacked, _) = self.index_of(file).map_err(|error| self.unless_cancelled(error))?;
+        let index = Arc::new(unpacked.index);
         self.store.indexes().put(&key, Arc::clone(&index))?;
         Ok(index)
     }
@@ -341,3 +359,6 @@ fn chain_of(below: &[DiffId], diff_id: DiffId) -> ChainId {
     chain.push(diff_id);
     ChainId::of(&chain).expect("a chain with a layer has an id")
 }
+
+#[cfg(test)]
+mod tests;

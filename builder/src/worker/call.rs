@@ -3,8 +3,9 @@
 use crate::channel::Channel;
 use crate::worker::error::WorkerError;
 use crate::worker::protocol::Reply;
+use layerfs::cancel::Watched;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The worker's end of one call.
@@ -43,32 +44,7 @@ impl Call {
     }
 
     /// Returns a reader that ends with an error once the front closed its end.
-    pub(super) fn watch<R: Read>(&self, inner: R) -> Watched<'_, R> {
-        Watched { call: self, inner, unchecked: 0 }
-    }
-}
-
-/// Bytes between two looks at the front.
-const LOOK_EVERY: usize = 1 << 20;
-
-/// A reader that ends with an error once the front closed its end.
-#[derive(Debug)]
-pub(super) struct Watched<'a, R> {
-    call: &'a Call,
-    inner: R,
-    unchecked: usize,
-}
-
-impl<R: Read> Read for Watched<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.unchecked >= LOOK_EVERY {
-            self.unchecked = 0;
-            if self.call.is_cancelled() {
-                return Err(io::Error::other("cancelled"));
-            }
-        }
-        let count = self.inner.read(buffer)?;
-        self.unchecked += count;
-        Ok(count)
+    pub(super) fn watch<R: Read>(&self, inner: R) -> Watched<R, impl Fn() -> bool> {
+        Watched::new(inner, || self.is_cancelled())
     }
 }

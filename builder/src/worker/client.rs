@@ -1,6 +1,6 @@
 //! [`Worker`]: the front's end of the pipe.
 
-use crate::channel::{Channel, ChannelError};
+use crate::channel::{Channel, ChannelError, MOST_DESCRIPTORS};
 use crate::progress::Stream;
 use crate::sandbox::spec::RunSpec;
 use crate::worker::error::WorkerError;
@@ -212,6 +212,18 @@ impl Worker {
     }
 }
 
+/// Returns how many files are to be asked of [`Worker::open_files`] at once by each of the threads that work for all cores,
+/// so that they take no more than a quarter of the open files that a process may have.
+pub fn files_at_once() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    at_once_within(limit, rayon::current_num_threads())
+}
+
+fn at_once_within(limit: Option<u64>, threads: usize) -> usize {
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    (limit / 4 / threads.max(1)).clamp(1, MOST_DESCRIPTORS)
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
         // The end of the control channel ends the worker.
@@ -243,4 +255,23 @@ fn is_last(reply: &Reply) -> bool {
 
 fn unexpected(reply: &Reply) -> WorkerError {
     WorkerError::Lost(format!("it answered {reply:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_cores_together_leave_most_open_files_to_others() {
+        for (limit, threads, wanted) in [
+            (Some(1024), 2, 128),
+            (Some(1024), 64, 4),
+            (Some(1 << 20), 2, 253),
+            (Some(64), 32, 1),
+            (Some(0), 2, 1),
+            (None, 8, 253),
+        ] {
+            assert_eq!(at_once_within(limit, threads), wanted, "{limit:?} {threads}");
+        }
+    }
 }

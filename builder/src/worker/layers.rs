@@ -7,7 +7,7 @@ use crate::worker::error::WorkerError;
 use crate::worker::protocol::Reply;
 use layerfs::compress::decompress;
 use layerfs::diff::opener;
-use layerfs::digest::{ChainId, DiffId, HashReader, HashWriter};
+use layerfs::digest::{ChainId, DiffId, HashWriter};
 use layerfs::directories::LayerDirectories;
 use layerfs::flight::Flight;
 use layerfs::index::LayerIndex;
@@ -18,7 +18,7 @@ use layerfs::path::TreePath;
 use layerfs::rootdir::RootDir;
 use layerfs::stack::Stack;
 use layerfs::tar::{TarError, write_layer};
-use layerfs::unpack::{Borrowed, LayerError, Unpacked, complete, unpack};
+use layerfs::unpack::{Borrowed, LayerError, LayerStream, UnpackLimits, Unpacked, complete, unpack};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -265,16 +265,14 @@ impl Layers {
         let draft = Draft { layers: self, name: self.fresh_name(), kept: false };
         std::fs::create_dir(draft.path()).at("make", draft.path())?;
         let directory = RootDir::open(&draft.path())?;
-        let plain = decompress(Box::new(call.watch(File::from(blob)))).at("read", "a layer")?;
-        let mut plain = HashReader::new(plain);
-        let unpacked = unpack(&mut plain, &directory);
-        let unpacked =
+        let plain = decompress(Box::new(File::from(blob))).at("read", "a layer")?;
+        // The plain bytes are watched: a little that is compressed may be very much.
+        let mut plain = LayerStream::new(call.watch(plain), UnpackLimits::default());
+        let unpacked = unpack(&mut plain, &directory).and_then(|unpacked| Ok((unpacked, plain.finish()?)));
+        let (unpacked, got) =
             unpacked.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
-        // The digest is of everything, padding after the end included.
-        std::io::copy(&mut plain, &mut std::io::sink()).at("read", "a layer")?;
-        let (_, got, _) = plain.finish();
         match wanted {
-            Some(wanted) if wanted != DiffId(got) => Err(WorkerError::DiffIdMismatch { wanted, got: DiffId(got) }),
+            Some(wanted) if wanted != got => Err(WorkerError::DiffIdMismatch { wanted, got }),
             _ => Ok((draft, unpacked)),
         }
     }

@@ -23,7 +23,7 @@ mod run;
 mod serve;
 mod start;
 
-pub use client::{Worker, WorkerOptions};
+pub use client::{Worker, WorkerOptions, files_at_once};
 pub use error::WorkerError;
 pub use start::{Obstacle, WORKER_NAME, WorkerStartError};
 

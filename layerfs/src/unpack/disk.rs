@@ -108,6 +108,11 @@ impl<'a> Disk<'a> {
         Ok(())
     }
 
+    /// Makes a whiteout at `path`, for a device that was found only after the layer's end.
+    pub(super) fn hide(&self, path: &TreePath) -> Result<(), LayerError> {
+        self.whiteout(path, &mut BTreeSet::new()).map_err(LayerError::written)
+    }
+
     /// Makes a whiteout for each of the layer's, and for each device and further name of one.
     fn whiteouts(&self, unpacked: &Unpacked) -> Result<(), IoError> {
         let changes = &unpacked.index.changes;

@@ -5,6 +5,7 @@ use crate::meta::Metadata;
 use crate::meta::disk::CHANGE_OWNER;
 use crate::path::TreePath;
 use crate::tar::TarError;
+use crate::unpack::stream::TooLong;
 use std::path::PathBuf;
 
 /// What can go wrong when a layer is unpacked, compared or mounted.
@@ -15,7 +16,7 @@ pub enum LayerError {
     Io(#[from] IoError),
     /// The tar is wrong.
     #[error(transparent)]
-    Tar(#[from] TarError),
+    Tar(TarError),
     /// An entry tries to leave its layer, or contradicts another or itself.
     #[error("layer entry `{entry}` is refused: {why}")]
     Hostile {
@@ -33,6 +34,12 @@ pub enum LayerError {
         limit: u64,
         /// The entry that went over it.
         entry: String,
+    },
+    /// The tar itself is longer than that of any layer should be, whatever its entries say.
+    #[error("the layer's tar has more than {limit} bytes")]
+    TooLong {
+        /// The limit.
+        limit: u64,
     },
     /// The disk or the quota is full, or so nearly that a layer may not take the rest.
     #[error("no space left to write `{path}`")]
@@ -108,6 +115,20 @@ pub enum LayerError {
         /// Number of indexes.
         indexes: usize,
     },
+}
+
+/// A stream that ended at its limit is not a bad tar.
+impl From<TarError> for LayerError {
+    fn from(error: TarError) -> Self {
+        let too_long = match &error {
+            TarError::Stream { source, .. } => source.get_ref().and_then(|inner| inner.downcast_ref::<TooLong>()),
+            _ => None,
+        };
+        match too_long {
+            Some(TooLong { limit }) => Self::TooLong { limit: *limit },
+            None => Self::Tar(error),
+        }
+    }
 }
 
 impl LayerError {

@@ -6,7 +6,7 @@
 pub struct UnpackLimits {
     /// Entries.
     pub entries: u64,
-    /// Bytes of all regular files together, holes included.
+    /// Bytes of all regular files together, and of the tar itself.
     pub bytes: u64,
     /// Bytes of a path.
     pub path: usize,

@@ -4,13 +4,11 @@
 
 use crate::change::{Change, Node};
 use crate::index::LayerIndex;
-use crate::meta::{Kind, Metadata, Timestamp};
-use crate::path::TreePath;
+use crate::meta::{Metadata, Timestamp};
+use crate::path::{FollowError, TreePath, Waypoint, follow};
 use crate::unpack::{Borrowed, Unpacked};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// Links followed on one way at most, as in the kernel.
-const MOST_LINKS: usize = 40;
+use std::convert::Infallible;
 
 /// What a layer says so far.
 #[derive(Debug, Default)]
@@ -30,28 +28,12 @@ pub(super) struct Table {
 impl Table {
     /// Returns `path` with the links on its way followed, as far as this layer has them; the last component is not.
     pub(super) fn resolve(&self, path: &TreePath) -> Result<TreePath, String> {
-        let Some(parent) = path.parent() else { return Ok(TreePath::root()) };
-        let mut at = TreePath::root();
-        let mut ahead: Vec<Box<[u8]>> = reversed(parent.as_bytes());
-        let mut links = 0;
-        while let Some(name) = ahead.pop() {
-            let next = at.join(&name);
-            match self.inode(&next).map(|metadata| &metadata.kind) {
-                Some(Kind::Symlink { target }) if &*name != b".." => {
-                    links += 1;
-                    if links > MOST_LINKS {
-                        return Err("too many levels of symbolic links".to_owned());
-                    }
-                    if target.first() == Some(&b'/') {
-                        at = TreePath::root();
-                    }
-                    ahead.extend(reversed(target));
-                }
-                None | Some(Kind::Directory) => at = next,
-                Some(_) => return Err(format!("`{next}` is no directory in this layer")),
-            }
-        }
-        Ok(at.child(path.name()))
+        let look = |path: &TreePath| Ok(self.inode(path).map_or(Waypoint::Way, |metadata| metadata.kind.waypoint()));
+        follow(path, false, look).map_err(|error| match error {
+            FollowError::Loop(_) => "too many levels of symbolic links".to_owned(),
+            FollowError::NotADirectory(path) => format!("`{path}` is no directory in this layer"),
+            FollowError::<Infallible>::Look(never) => match never {},
+        })
     }
 
     /// Returns the metadata of the inode at `path`, by whichever of its names.
@@ -204,11 +186,6 @@ impl Table {
         };
         Unpacked { index, borrowed }
     }
-}
-
-/// Returns the components of `bytes`, the last first.
-fn reversed(bytes: &[u8]) -> Vec<Box<[u8]>> {
-    bytes.split(|&b| b == b'/').rev().filter(|part| !part.is_empty()).map(Box::from).collect()
 }
 
 /// Returns what is below `path` among the sorted paths that `from` gives from a start on.

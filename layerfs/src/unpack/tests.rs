@@ -1,5 +1,6 @@
 use super::*;
-use crate::meta::Timestamp;
+use crate::digest::{DiffId, Digest, HashReader};
+use crate::meta::{Metadata, Timestamp};
 use crate::stack::Stack;
 use crate::testing::{Item, Needs, Tar, assert_on_disk, lines, namespaced};
 use std::os::unix::fs::MetadataExt;
@@ -169,6 +170,10 @@ fn what_a_layer_leans_on_is_found_out() {
     ] {
         let found = index_tar(&mut &tar.end()[..]).expect("index");
         assert_eq!(found.index.implied, directories);
+        for path in &found.index.implied {
+            let node = &found.index.get(path).expect("implied").node;
+            assert_eq!(node.metadata(), Some(&Metadata::directory(Timestamp::default())), "{path}");
+        }
         assert_eq!(found.borrowed, Borrowed { directories, links });
     }
 }
@@ -240,6 +245,24 @@ fn bombs_end_at_the_limits() {
     assert!(error.to_string().ends_with("a name of 256 bytes, 255 are possible"), "{error}");
 }
 
+/// What comes after the end of an archive is nobody's entry, and still has to be read for the digest.
+#[test]
+fn a_stream_without_end_is_refused_at_the_limit() {
+    let tar = Tar::default().file("f", "x").end();
+    let limits = UnpackLimits { bytes: 1 << 20, ..UnpackLimits::default() };
+    let mut counted = HashReader::new(std::io::repeat(0));
+    let error = index_tar(&mut LayerStream::new(tar.chain(&mut counted), limits)).expect_err("too long");
+    assert_eq!(error.to_string(), "the layer's tar has more than 1048576 bytes");
+    let (_, _, read) = counted.finish();
+    assert!(read < 2 << 20, "{read} bytes were read");
+
+    let mut whole = LayerStream::new(&tar[..], UnpackLimits { bytes: tar.len() as u64, ..limits });
+    index_tar(&mut whole).expect("just short enough");
+    assert_eq!(whole.finish().expect("the end"), DiffId(Digest::of(&tar)));
+    let untouched = LayerStream::new(std::io::repeat(0), limits);
+    assert!(matches!(untouched.finish(), Err(LayerError::TooLong { limit: 0x10_0000 })));
+}
+
 #[test]
 fn subid_owners_xattrs_and_times_come_back() {
     namespaced(Needs::Ranges, || {
@@ -300,6 +323,86 @@ fn userns_holes_stay_holes() {
     });
 }
 
+/// A hardlink to a lower file is one more name of it, as where layers are applied one after the other: the name linked to
+/// comes up with it, unless the layer says something else of that. Each case: the upper layer, and what it is then.
+#[test]
+fn userns_hardlinks_to_lower_files_are_one_inode() {
+    let lower = Tar::default()
+        .item("a", Item { mode: 0o711, ..Item::new(b'5') })
+        .item("a/b", Item { mode: 0o700, ..Item::new(b'5') });
+    let lower = lower.file("a/b/f", "bytes").hard("a/f", "a/b/f").link("l", "a/b").link("s", "nowhere");
+    let lower = lower.dir("etc").file("etc/passwd", "root:x:0:0\n").item("null", device(b'3', 1, 3)).end();
+    let cases: Vec<(&str, Tar, &[&str])> = vec![
+        (
+            "directories above the target come with it",
+            Tar::default().hard("g", "a/b/f").hard("h", "l/f"),
+            &[
+                "directory /a 711 0:0",
+                "directory /a/b 700 0:0",
+                "file /a/b/f 5 644 0:0",
+                "hardlink /g /a/b/f",
+                "hardlink /h /a/b/f",
+            ],
+        ),
+        (
+            "two names of one lower inode",
+            Tar::default().hard("g", "a/b/f").hard("h", "a/f"),
+            &[
+                "directory /a 711 0:0",
+                "directory /a/b 700 0:0",
+                "file /a/b/f 5 644 0:0",
+                "hardlink /a/f /a/b/f",
+                "hardlink /g /a/b/f",
+                "hardlink /h /a/b/f",
+            ],
+        ),
+        (
+            "the target is deleted",
+            Tar::default().hard("g", "a/f").hard("h", "a/f").dir("a").file("a/.wh.f", ""),
+            &["directory /a 755 0:0", "whiteout /a/f", "file /g 5 644 0:0", "hardlink /h /g"],
+        ),
+        (
+            "its directory is hidden",
+            Tar::default().hard("g", "a/b/f").hard("h", "a/b/f").dir("a").file("a/.wh..wh..opq", ""),
+            &["directory /a 755 0:0", "file /g 5 644 0:0", "hardlink /h /g", "opaque /a"],
+        ),
+        (
+            "its directory is replaced",
+            Tar::default().hard("g", "a/b/f").file("a", ""),
+            &["file /a 0 644 0:0", "file /g 5 644 0:0"],
+        ),
+        ("a symbolic link", Tar::default().hard("t", "s"), &["symlink /s nowhere", "hardlink /t /s"]),
+        ("a device", Tar::default().hard("m", "null").hard("n", "null"), &["char /m 1:3 644 0:0", "hardlink /n /m"]),
+        (
+            "accounts",
+            Tar::default().hard("g", "etc/passwd"),
+            &["directory /etc 755 0:0", "file /etc/passwd 11 644 0:0", "hardlink /g /etc/passwd"],
+        ),
+    ];
+    namespaced(Needs::OneId, || {
+        in_directory(|below_root| {
+            let below = Arc::new(unpack(&mut &lower[..], below_root).expect("unpack").index);
+            let stack = Stack::new(vec![Arc::clone(&below)]);
+            let open = |_: usize, path: &TreePath| below_root.open_file(path);
+            for (name, tar, wanted) in cases {
+                let tar = tar.end();
+                in_directory(|root| {
+                    let unpacked = unpack(&mut &tar[..], root).expect("unpack");
+                    let index = complete(unpacked, Some(root), &stack, &open).expect(name);
+                    assert_eq!(lines(&index), wanted, "{name}");
+                    assert_eq!(index.check(), Ok(()), "{name}");
+                    assert_on_disk(root, &index);
+                    let alone = index_tar(&mut &tar[..]).expect("index");
+                    assert_eq!(complete(alone, None, &stack, &open).expect(name), index, "{name}");
+                    let merged = Stack::new(vec![Arc::clone(&below), Arc::new(index)]);
+                    let accounts = merged.account_file(&TreePath::from("etc/passwd"));
+                    assert_eq!(accounts, Some(&b"root:x:0:0\n"[..]), "{name}");
+                });
+            }
+        });
+    });
+}
+
 #[test]
 fn userns_what_is_borrowed_is_filled_in() {
     namespaced(Needs::OneId, || {
@@ -317,11 +420,12 @@ fn userns_what_is_borrowed_is_filled_in() {
                     lines(&index),
                     [
                         "directory /a 711 0:0",
+                        "file /a/f 5 644 0:0",
                         "file /a/new 0 644 0:0",
                         "directory /d 755 0:0",
-                        "file /d/i 5 644 0:0",
-                        "hardlink /g /d/i",
-                        "hardlink /h /d/i",
+                        "hardlink /d/i /a/f",
+                        "hardlink /g /a/f",
+                        "hardlink /h /a/f",
                     ]
                 );
                 assert_on_disk(root, &index);
