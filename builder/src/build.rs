@@ -23,6 +23,7 @@ use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
 use layerfs::store::Store;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Once;
 
 /// What a build came to.
 #[derive(Debug, Clone)]
@@ -46,12 +47,13 @@ pub fn build(
     let dockerfile = parse(request, sink)?;
     let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
     let cache = LocalCache::new(store);
+    let told = Once::new();
     let mut again = false;
     loop {
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
-            let asked = Asked { request, store, sink, client, cache: &cache, dockerfile: &dockerfile, graph: &graph };
-            asked.build(again, &ends)
+            let (cache, dockerfile, graph) = (&cache, &dockerfile, &graph);
+            Asked { request, store, sink, client, cache, dockerfile, graph, told: &told, cancel }.build(again, &ends)
         });
         match outcome {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
@@ -71,12 +73,15 @@ struct Asked<'a> {
     cache: &'a dyn CacheBackend,
     dockerfile: &'a Dockerfile,
     graph: &'a StageGraph,
+    told: &'a Once,
+    /// The caller's, which no failure of a step sets off.
+    cancel: &'a Cancel,
 }
 
 impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
-    fn build(&self, again: bool, cancel: &Cancel) -> Result<BuildResult, BuildError> {
-        let Self { request, store, sink, client, cache, .. } = *self;
+    fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
+        let Self { request, store, sink, client, cache, told, .. } = *self;
         let bases = resolve(&self.graph.images, request, store, client)?;
         let (plan, warnings) = Plan::new(self.dockerfile, self.graph, &bases, &plan_options(request))?;
         if !again {
@@ -87,10 +92,12 @@ impl Asked<'_> {
         }
         let began = now();
         let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
-        let attempt = Attempt { request, store, sink, client, plan: &plan, bases: &bases, contexts: &contexts, cache };
-        let outcome = attempt.run(cancel);
-        if !cancel.is_cancelled() || outcome.is_ok() {
-            remember(&contexts, began, sink);
+        let (plan, bases, contexts) = (&plan, &bases, &contexts);
+        let outcome = Attempt { request, store, sink, client, plan, bases, contexts, cache, told }.run(ends);
+        let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
+        if !ended {
+            tell_sockets(&contexts.skipped_sockets(), sink);
+            remember(contexts, began, sink);
         }
         outcome
     }
@@ -105,6 +112,20 @@ fn strike(cache: &dyn CacheBackend, error: BuildError) -> Result<(), BuildError>
         Ok(_) => Ok(()),
         Err(error) => Err(BuildError::Output(error.into())),
     }
+}
+
+/// Says which sockets were left out of the contexts, the first few by name.
+fn tell_sockets(sockets: &[String], sink: &dyn ProgressSink) {
+    const SHOWN: usize = 3;
+    if sockets.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = sockets.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    if sockets.len() > SHOWN {
+        names.push(format!("and {} more", sockets.len() - SHOWN));
+    }
+    let text = format!("sockets of the build context are left out, no layer can hold one: {}", names.join(", "));
+    sink.event(Event::Warning(warning(text)));
 }
 
 /// Keeps what was learned of the context's files. Without it the next build reads them again, which is no reason to fail.
@@ -169,11 +190,13 @@ struct Attempt<'a> {
     bases: &'a Bases,
     contexts: &'a Contexts,
     cache: &'a dyn CacheBackend,
+    told: &'a Once,
 }
 
 impl Attempt<'_> {
     fn run(&self, cancel: &Cancel) -> Result<BuildResult, BuildError> {
-        let map = IdMap::detect(&Caller::read(None));
+        let caller = Caller::read(None);
+        let map = IdMap::detect(&caller);
         let worker = LazyWorker::new(self.store.root(), &map, cancel);
         let directories = self.store.directories(&map.digest).map_err(StepError::from)?;
         let lease = self.store.lease().map_err(StepError::from)?;
@@ -186,6 +209,7 @@ impl Attempt<'_> {
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,
+            before_commands: (self.told, map.kept_groups(&caller).map(warning)),
         };
         let session = Session::new(Build {
             plan: self.plan,

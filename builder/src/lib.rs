@@ -56,6 +56,6 @@ mod run_image;
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
 pub use manifest::ManifestBytes;
-pub use push::{Places, Pushed};
 pub use pull::{PullRequest, Pulled, complete, pull};
+pub use push::{Places, Pushed};
 pub use run_image::run_image;

@@ -155,8 +155,7 @@ impl Places<'_> {
     /// The settings' of registries.
     pub(crate) fn source(self, name: &ImageRef) -> Result<RegistrySource, StoreError> {
         let remotes = self.client.registries.pull_from(name)?;
-        Ok(RegistrySource::new(name.clone(), self.store.clone(), remotes, Arc::clone(&self.client.observer))
-            .without_memory())
+        Ok(RegistrySource::new(name.clone(), self.store.clone(), remotes, Arc::clone(&self.client.observer)).fresh())
     }
 
     /// Returns every name that the store has in the repositories of `names`.

@@ -51,7 +51,7 @@ pub enum Command {
     /// Forget the password for a registry
     Logout(LogoutArgs),
     /// Check every object of the store
-    Fsck,
+    Fsck(FsckArgs),
     /// Remove what no image needs
     Prune(PruneArgs),
 }
@@ -269,6 +269,14 @@ pub struct LogoutArgs {
 
 fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
+}
+
+/// `lbuild fsck`.
+#[derive(Debug, ClapArgs)]
+pub struct FsckArgs {
+    /// Remove what is damaged; the next build makes it again
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// `lbuild prune`.

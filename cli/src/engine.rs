@@ -4,19 +4,22 @@ use crate::exit::Exit;
 use crate::report::Failure;
 use builder::diagnostic::Diagnostic;
 use builder::error::{BuildError, StepError};
+use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{ManifestBytes, Places, Pushed};
+use builder::{ManifestBytes, Places, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
+use layerfs::error::StoreError;
 use layerfs::export::LayerCompression;
 use layerfs::image::Image;
+use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::Registries;
 use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
-use layerfs::store::{ImageSummary, Store};
+use layerfs::store::{FsckReport, ImageSummary, Store};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -112,6 +115,27 @@ impl Registry<'_> {
         Ok(with_registries(&self.settings, self.sink, self.cancel, at)?)
     }
 
+    /// Brings images into the store.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn pull(&self, names: Vec<ImageRef>, platform: Platform) -> Result<Vec<Pulled>, Failure> {
+        let request = PullRequest { names, platform, registries: self.settings.clone() };
+        Ok(builder::pull(&request, &open(self.root)?, self.sink, self.cancel)?)
+    }
+
+    /// Brings what is missing of an image into the store: everything, or blobs that are in a registry only.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn complete(&self, name: &ImageRef) -> Result<(), Failure> {
+        let store = open(self.root)?;
+        if !builder::complete(name, &self.settings, &store, self.sink, self.cancel)? {
+            self.pull(vec![name.clone()], Platform::host())?;
+        }
+        Ok(())
+    }
+
     /// Pushes images of the store; with `all_tags` every name that it has in their repositories.
     ///
     /// # Errors
@@ -165,6 +189,17 @@ pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
     Ok(StoredImage { image, names, size })
 }
 
+/// Returns the image with this name, ID, or beginning of an ID, if there is one.
+///
+/// # Errors
+/// [`Failure`] if there is more than one, or it is damaged.
+pub fn find_if_there(root: &Path, name: &str) -> Result<Option<StoredImage>, Failure> {
+    match open(root)?.find(name) {
+        Err(StoreError::NoImage { .. }) => Ok(None),
+        _ => find(root, name).map(Some),
+    }
+}
+
 /// Takes a name away, or all names of an image that is given by its ID.
 ///
 /// # Errors
@@ -172,18 +207,19 @@ pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
 pub fn remove(root: &Path, name: &str) -> Result<Removed, Failure> {
     let store = open(root)?;
     let manifest = store.find(name)?;
-    let id = store.image(&manifest.digest)?.id();
+    // A damaged image has no ID to tell, and is one to be rid of.
+    let id = store.image(&manifest.digest).ok().map(|image| image.id());
     let names = store.remove(name)?;
     let left = store.refs().list()?.iter().any(|(_, other)| other.digest == manifest.digest);
-    Ok(Removed { names, images: if left { Vec::new() } else { vec![id] } })
+    Ok(Removed { names, images: id.filter(|_| !left).into_iter().collect() })
 }
 
-/// Checks every object; returns what is wrong, one line each.
+/// Checks every object; with `repair`, removes what is damaged.
 ///
 /// # Errors
 /// [`Failure`] if the store cannot be read at all.
-pub fn check(root: &Path, cancel: &Cancel) -> Result<Vec<String>, Failure> {
-    Ok(builder::check(&open(root)?, cancel)?.problems)
+pub fn check(root: &Path, repair: bool, cancel: &Cancel) -> Result<FsckReport, Failure> {
+    Ok(builder::check(&open(root)?, repair, cancel)?)
 }
 
 /// Removes what no image needs; with `all` the build cache, too.

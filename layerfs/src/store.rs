@@ -19,7 +19,7 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
-pub use fsck::{Counts, FsckReport};
+pub use fsck::{Counts, FsckReport, LayerCheck, Problem};
 pub use gc::{GcOptions, GcReport, Remover};
 pub use reach::Reach;
 pub use remembered::Remembered;
@@ -345,7 +345,7 @@ impl Store {
     pub fn remove(&self, text: &str) -> Result<Vec<ImageRef>, StoreError> {
         if let Ok(name) = text.parse::<ImageRef>()
             && name.digest.is_none()
-            && self.refs.remove(&name)?.is_some()
+            && (self.refs.remove(&name)?.is_some() | self.sparse.remove(&name)?)
         {
             return Ok(vec![name]);
         }

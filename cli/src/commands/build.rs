@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// Builds the image and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let settings = settings::build(args, &scene.environment)?;
+    let settings = settings::build(args, scene.registry_settings()?, &scene.environment)?;
     let screen = screen(settings.progress).map_err(io_failure)?;
     let recorder = Recorder::new(Box::new(Placed::new(settings.request.dockerfile.clone(), screen)));
     let built = engine::build(&settings.request, &scene.root, &recorder, &scene.cancel);

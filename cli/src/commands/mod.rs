@@ -8,6 +8,7 @@ mod login;
 mod logout;
 mod manifest;
 mod prune;
+mod pull;
 mod push;
 mod rmi;
 mod run;
@@ -75,6 +76,7 @@ fn perform(args: &Args) -> Result<Exit, Failure> {
 fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
     match &args.command {
         Command::Build(build) => build::run(build, scene),
+        Command::Pull(pull) => pull::run(pull, scene),
         Command::Run(run) => run::run(run, scene),
         Command::Push(push) => push::run(push, scene),
         Command::Manifest(ManifestCommand::Inspect(args)) => manifest::inspect(args, scene),
@@ -82,9 +84,9 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Images(images) => images::run(images, scene),
         Command::Inspect(inspect) => inspect::run(inspect, scene),
         Command::Rmi(rmi) => rmi::run(rmi, scene),
-        Command::Fsck => fsck::run(scene),
         Command::Login(login) => login::run(login, scene),
         Command::Logout(logout) => logout::run(logout, scene),
+        Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
     }
 }
@@ -101,11 +103,6 @@ fn io_failure(error: IoError) -> Failure {
     Failure::of(&settings::SettingsError::Io(error))
 }
 
-/// Returns how registries are spoken to.
-fn registries(_scene: &Scene) -> RegistrySettings {
-    RegistrySettings::default()
-}
-
 /// Speaks to registries, showing how it goes on as `--progress` says.
 fn at_registries<T>(
     typed: Option<ProgressArg>,
@@ -114,7 +111,7 @@ fn at_registries<T>(
 ) -> Result<T, Failure> {
     let progress = settings::progress(typed, false, &scene.environment, std::io::stderr().is_terminal())?;
     let screen = screen(progress).map_err(io_failure)?;
-    let settings = registries(scene);
+    let settings = scene.registry_settings()?;
     let result = work(Registry { root: &scene.root, settings, sink: &*screen, cancel: &scene.cancel });
     // The view must stand before anything is printed below it.
     drop(screen);

@@ -1,7 +1,7 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
 use super::{Environment, SettingsError, output, secret};
-use crate::args::{BuildArgs, NetworkArg, ProgressArg};
+use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use builder::plan::op::Network;
 use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
 use builder::source::Source;
@@ -47,7 +47,11 @@ pub struct BuildSettings {
 ///
 /// # Errors
 /// [`SettingsError`], before anything is written.
-pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSettings, SettingsError> {
+pub fn build(
+    args: &BuildArgs,
+    registries: RegistrySettings,
+    environment: &Environment,
+) -> Result<BuildSettings, SettingsError> {
     let context = context(&args.path)?;
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
     let outputs = outputs(args)?;
@@ -65,12 +69,12 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSetting
         no_cache: args.no_cache,
         network: network(args.network),
         jobs: args.jobs,
-        platform: platform(environment)?,
+        platform: build_platform(environment)?,
         source_date_epoch: source_date_epoch(environment)?,
         proxies: proxies(environment),
         outputs,
-        pull: PullPolicy::Missing,
-        registries: RegistrySettings::default(),
+        pull: pull_policy(args.pull),
+        registries,
     };
     Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), prints_id })
 }
@@ -81,6 +85,28 @@ pub fn network(typed: NetworkArg) -> Network {
         NetworkArg::Host => Network::Host,
         NetworkArg::None => Network::None,
     }
+}
+
+fn pull_policy(typed: Option<PullArg>) -> PullPolicy {
+    match typed {
+        None | Some(PullArg::Missing) => PullPolicy::Missing,
+        Some(PullArg::Always) => PullPolicy::Always,
+        Some(PullArg::Newer) => PullPolicy::Newer,
+        Some(PullArg::Never) => PullPolicy::Never,
+    }
+}
+
+/// Returns the platform that was typed; this machine's where none was.
+///
+/// # Errors
+/// [`SettingsError::Malformed`].
+pub fn platform(typed: Option<&str>) -> Result<Platform, SettingsError> {
+    let Some(text) = typed else { return Ok(Platform::host()) };
+    text.parse().map_err(|_| SettingsError::Malformed {
+        flag: "--platform",
+        text: text.to_owned(),
+        why: "it is not of the form `os/arch[/variant]`".to_owned(),
+    })
 }
 
 /// Returns an image's name as typed with `-t`.
@@ -319,7 +345,7 @@ pub fn progress(
 }
 
 /// Returns the machine's own platform, the only one so far; a wish for another must not go unheard.
-fn platform(environment: &Environment) -> Result<Platform, SettingsError> {
+fn build_platform(environment: &Environment) -> Result<Platform, SettingsError> {
     const NAME: &str = "DOCKER_DEFAULT_PLATFORM";
     let host = Platform::host();
     let Some(text) = environment.text(NAME) else { return Ok(host) };

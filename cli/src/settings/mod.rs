@@ -12,7 +12,7 @@ mod registry;
 mod root;
 mod secret;
 
-pub use build::{build, network, progress, tag};
+pub use build::{build, network, platform, progress, tag};
 pub use environment::Environment;
 pub use error::SettingsError;
 pub use registry::{registry, registry_host};

@@ -5,7 +5,12 @@ use builder::request::{BuildContextSource, ContextSource, Destination, LayerComp
 use clap::Parser;
 use layerfs::compress::Compression;
 use layerfs::reference::ImageRef;
+use layerfs::registry::settings::RegistrySettings;
 use std::path::{Path, PathBuf};
+
+fn build(args: &BuildArgs, environment: &Environment) -> Result<super::build::BuildSettings, SettingsError> {
+    super::build(args, RegistrySettings::default(), environment)
+}
 
 fn typed(arguments: &[&str]) -> BuildArgs {
     let args = Args::try_parse_from(["lbuild", "build"].iter().chain(arguments)).expect("parses");
@@ -20,12 +25,15 @@ fn context() -> tempfile::TempDir {
 }
 
 /// Returns what `arguments` mean with a good context, or the message and the cure.
-fn meant(arguments: &[&str], variables: &[(&str, &str)]) -> Result<build::BuildSettings, (String, Option<String>)> {
+fn meant(
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<super::build::BuildSettings, (String, Option<String>)> {
     let dir = context();
     let path = dir.path().to_string_lossy().into_owned();
     let environment: Environment = variables.iter().copied().collect();
     let all: Vec<&str> = arguments.iter().copied().chain([path.as_str()]).collect();
-    super::build(&typed(&all), &environment).map_err(|error| {
+    build(&typed(&all), &environment).map_err(|error| {
         let diagnostic = error.diagnose();
         (diagnostic.message.replace(&path, "CONTEXT"), diagnostic.help)
     })
@@ -53,7 +61,7 @@ fn the_store_is_where_it_was_said_to_be() {
 #[test]
 fn contexts_and_dockerfiles_that_are_not_there_are_named() {
     let refused =
-        |arguments: &[&str]| super::build(&typed(arguments), &Environment::default()).expect_err("refused").to_string();
+        |arguments: &[&str]| build(&typed(arguments), &Environment::default()).expect_err("refused").to_string();
     assert_eq!(refused(&["/no/such"]), "unable to prepare context: path `/no/such` not found");
     assert_eq!(refused(&["/dev/null"]), "unable to prepare context: path `/dev/null` is not a directory");
     assert_eq!(refused(&["-"]), "a build context on standard input is not built yet");
@@ -63,7 +71,7 @@ fn contexts_and_dockerfiles_that_are_not_there_are_named() {
     assert_eq!(refused(&[&path]), format!("no Dockerfile: `{path}/Dockerfile` does not exist"));
     assert_eq!(message(&["-f", "/no/such"]), "no Dockerfile: `/no/such` does not exist");
     assert_eq!(message(&["-f", "/"]), "read `/`: Is a directory");
-    let near = super::build(&typed(&["imges"]), &Environment::default()).expect_err("refused").diagnose();
+    let near = build(&typed(&["imges"]), &Environment::default()).expect_err("refused").diagnose();
     assert_eq!(near.help.as_deref(), Some("did you mean the command `images`?"));
 }
 
@@ -71,7 +79,7 @@ fn contexts_and_dockerfiles_that_are_not_there_are_named() {
 fn the_lower_case_name_is_taken_where_the_usual_one_is_missing() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("dockerfile"), "FROM scratch\n").expect("write");
-    let settings = super::build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect("settings");
+    let settings = build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect("settings");
     assert_eq!(settings.request.dockerfile_path, Some(dir.path().join("dockerfile")));
     assert_eq!(settings.request.context, ContextSource::Directory(dir.path().to_owned()));
 }
@@ -80,7 +88,7 @@ fn the_lower_case_name_is_taken_where_the_usual_one_is_missing() {
 fn a_dockerfile_that_is_no_text_is_refused_by_its_line() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("Dockerfile"), b"FROM a\nRUN \xff\n").expect("write");
-    let error = super::build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect_err("refused");
+    let error = build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect_err("refused");
     assert!(error.to_string().ends_with("is not UTF-8: byte 11 (0xff) on line 2 starts no character"), "{error}");
 }
 

@@ -81,8 +81,12 @@ impl Reach {
 impl Store {
     /// Returns what the images of `index.json` need, with what is wrong with them, one line each.
     pub(super) fn reach_of_images(&self) -> Result<(Reach, Vec<String>), StoreError> {
+        self.reach_of(self.refs.roots()?)
+    }
+
+    /// Returns what the images of `waiting` need, with what is wrong with them, one line each.
+    pub(super) fn reach_of(&self, mut waiting: Vec<Descriptor>) -> Result<(Reach, Vec<String>), StoreError> {
         let (mut reach, mut wrong) = (Reach::default(), Vec::new());
-        let mut waiting = self.refs.roots()?;
         while let Some(entry) = waiting.pop() {
             if !reach.blobs.insert(entry.digest) {
                 continue;
