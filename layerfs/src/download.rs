@@ -140,7 +140,7 @@ impl Fetch<'_> {
     /// [`RegistryError::Cancelled`]; [`StoreError::Io`].
     pub fn run(&self, download: &Download) -> Result<(), StoreError> {
         let result = self.bring(download);
-        let end = result.as_ref().map(|()| ()).map_err(ToString::to_string);
+        let end = result.as_ref().copied().map_err(ToString::to_string);
         download.change(|state| state.end = Some(end));
         result
     }

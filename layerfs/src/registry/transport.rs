@@ -241,7 +241,8 @@ fn next_hop(request: &Request<'_>, response: &Response) -> Result<Address, Regis
         return Err(redirect(request, format!("to `{next}`, which is not encrypted")));
     }
     let rereads = matches!(request.method, Method::GET | Method::HEAD);
-    if !rereads && !(matches!(response.status, 307 | 308) && request.payload.is_again()) {
+    let repeats = matches!(response.status, 307 | 308) && request.payload.is_again();
+    if !rereads && !repeats {
         return Err(redirect(
             request,
             format!("to `{next}` with status {}, after a {}", response.status, request.method),

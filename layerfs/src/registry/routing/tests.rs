@@ -249,7 +249,7 @@ fn a_daemon_json_that_is_root_s_alone_is_passed_over() -> Result<(), Box<dyn std
     let (daemon, conf) = (dir.path().join("daemon.json"), dir.path().join("registries.conf"));
     for path in [&daemon, &conf] {
         std::fs::write(path, "")?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o0))?;
     }
     if std::fs::File::open(&daemon).is_ok() {
         // Root may read anything; the other users' suites show this.

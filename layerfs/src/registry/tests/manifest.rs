@@ -12,6 +12,13 @@ fn manifest() -> String {
     format!(r#"{{"mediaType":"{OCI}","layers":[]}}"#)
 }
 
+/// Headers of an answer.
+type Headers<'a> = Vec<(&'a str, &'a str)>;
+type Head<'a> = &'a [(&'a str, &'a str)];
+type Own<'a> = Vec<(&'a str, String)>;
+/// Whether an error is of the kind that is wanted.
+type Kind = fn(&RegistryError) -> bool;
+
 #[test]
 fn a_manifest_is_checked() {
     let right = Digest::of(manifest()).to_string();
@@ -20,7 +27,7 @@ fn a_manifest_is_checked() {
     let schema_1 = r#"{"schemaVersion":1}"#.to_owned();
     let json = |kind: &'static str| ("content-type", kind);
     // Reference, headers, body, what the error says.
-    let cases: Vec<(&str, Vec<(&str, &str)>, String, Option<&str>)> = vec![
+    let cases: Vec<(&str, Headers<'_>, String, Option<&str>)> = vec![
         ("1", vec![json(OCI)], manifest(), None),
         ("1", vec![json(OCI), ("docker-content-digest", &right)], manifest(), None),
         ("1", vec![json(OCI), ("docker-content-digest", "sha512:what")], manifest(), None),
@@ -58,7 +65,7 @@ fn a_manifest_is_checked() {
 fn a_head_that_says_too_little_is_followed_by_a_get() {
     let right = Digest::of(manifest()).to_string();
     let full: &[(&str, &str)] = &[("content-type", OCI), ("docker-content-digest", &right)];
-    let cases: [(u16, &[(&str, &str)], usize); 4] =
+    let cases: [(u16, Head<'_>, usize); 4] =
         [(200, full, 1), (200, &full[..1], 2), (200, &full[1..], 2), (405, &[], 2)];
     for (status, headers, requests) in cases {
         let head: Vec<(String, String)> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -133,7 +140,7 @@ fn lists_of_tags_without_end_end() {
 #[test]
 fn a_manifest_that_is_not_taken_says_why() {
     let wrong = Digest::of(b"other").to_string();
-    let cases: Vec<(u16, Vec<(&str, String)>, &str, fn(&RegistryError) -> bool)> = vec![
+    let cases: Vec<(u16, Own<'_'>, &str, Kind)> = vec![
         (
             400,
             vec![],

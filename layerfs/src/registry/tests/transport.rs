@@ -21,6 +21,9 @@ fn password() -> Credential {
     Credential::Password { user: "u".to_owned(), password: Secret::new("p") }
 }
 
+/// Headers of an answer.
+type Head<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn redirects_lose_the_credentials_where_they_leave_the_server() {
     let store = Server::new(|request| match (request.header("authorization"), request.target.as_str()) {
@@ -61,7 +64,7 @@ fn redirects_that_lead_nowhere_end() {
 #[test]
 fn what_may_pass_is_tried_again() {
     // Status, headers, whether it is tried again, how the error ends.
-    let cases: [(u16, &[(&str, &str)], usize, &str); 9] = [
+    let cases: [(u16, Head<'_>, usize, &str); 9] = [
         (503, &[], 4, "answered 503: busy"),
         (500, &[], 4, "answered 500: busy"),
         (408, &[], 4, "answered 408: busy"),
