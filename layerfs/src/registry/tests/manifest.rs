@@ -140,7 +140,7 @@ fn lists_of_tags_without_end_end() {
 #[test]
 fn a_manifest_that_is_not_taken_says_why() {
     let wrong = Digest::of(b"other").to_string();
-    let cases: Vec<(u16, Own<'_'>, &str, Kind)> = vec![
+    let cases: Vec<(u16, Own<'_>, &str, Kind)> = vec![
         (
             400,
             vec![],
