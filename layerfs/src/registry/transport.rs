@@ -10,7 +10,7 @@ mod proxy;
 mod watch;
 
 pub(super) use agents::Guard;
-pub(super) use body::{Pace, Payload, Sending, stalled};
+pub(super) use body::{Gain, Pace, Payload, Sending, stalled};
 
 use super::address::{Address, Origin};
 use super::error::RegistryError;

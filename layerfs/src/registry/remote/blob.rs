@@ -3,15 +3,12 @@
 use super::super::error::RegistryError;
 use super::super::observer::Direction;
 use super::super::session::{Call, Target};
-use super::super::transport::{Limit, Pace, Response, stalled};
+use super::super::transport::{Gain, Limit, Pace, Response, stalled};
 use super::{Remote, malformed};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use std::io::{self, Read};
 use ureq::http::Method;
-
-/// So many bytes since the last cut show that a transfer gets on, and the count of failures begins anew.
-const PROGRESS: u64 = 16 << 10;
 
 impl Remote {
     /// Returns the size of a blob; nothing if the repository does not have it.
@@ -63,7 +60,7 @@ impl Remote {
             body: None,
             ends: false,
             failures: 0,
-            at_failure: offset,
+            gain: Gain::new(offset),
             pace,
             came: 0,
         };
@@ -87,8 +84,7 @@ struct BlobReader {
     /// Whether the body ends with the blob.
     ends: bool,
     failures: u32,
-    /// What `done` was at the last failure.
-    at_failure: u64,
+    gain: Gain,
     pace: Pace,
     /// Bytes that came, those passed over among them.
     came: u64,
@@ -149,10 +145,9 @@ impl BlobReader {
 
     /// Waits after a cut and asks again, until it works.
     fn reopen(&mut self, mut error: RegistryError) -> Result<(), RegistryError> {
-        if self.done - self.at_failure >= PROGRESS {
+        if self.gain.is_enough(self.done) {
             self.failures = 0;
         }
-        self.at_failure = self.done;
         loop {
             let remote = self.remote.clone();
             let mut retry = remote.session.retry(&remote.endpoint().host, remote.waits);
