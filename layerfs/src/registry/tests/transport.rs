@@ -66,15 +66,15 @@ fn redirects_that_lead_nowhere_end() {
 fn what_may_pass_is_tried_again() {
     // Status, headers, whether it is tried again, how the error ends.
     let cases: [(u16, Head<'_>, usize, &str); 9] = [
-        (503, &[], 4, "answered 503: busy"),
-        (500, &[], 4, "answered 500: busy"),
-        (408, &[], 4, "answered 408: busy"),
-        (429, &[], 4, "answered 429: busy"),
-        (429, &[("retry-after", "0")], 4, "answered 429: busy"),
-        (429, &[("retry-after", "3600")], 1, "answered 429: busy"),
-        (429, &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], 1, "answered 429: busy"),
-        (501, &[], 1, "answered 501: busy"),
-        (418, &[], 1, "answered 418: busy"),
+        (503, &[], 4, "answered 503 Service Unavailable: busy"),
+        (500, &[], 4, "answered 500 Internal Server Error: busy"),
+        (408, &[], 4, "answered 408 Request Timeout: busy"),
+        (429, &[], 4, "answered 429 Too Many Requests: busy"),
+        (429, &[("retry-after", "0")], 4, "answered 429 Too Many Requests: busy"),
+        (429, &[("retry-after", "3600")], 1, "answered 429 Too Many Requests: busy"),
+        (429, &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], 1, "answered 429 Too Many Requests: busy"),
+        (501, &[], 1, "answered 501 Not Implemented: busy"),
+        (418, &[], 1, "answered 418 I'm a teapot: busy"),
     ];
     for (status, headers, tries, end) in cases {
         let registry = Server::new(move |_| reply(status, headers, "busy"));
