@@ -165,7 +165,7 @@ impl Session {
             return Err(RegistryError::Broken { act: call.act.to_owned(), url: address.to_string(), why });
         }
         // What is left of the refusal is read, so that the connection can be used again.
-        answer.read(LONGEST_REFUSAL).ok();
+        answer.drain();
         self.exchange(place, call, &address, Some(&better))
     }
 
@@ -187,6 +187,7 @@ impl Session {
             headers: call.headers,
             authorization: authorization.map(|authorization| authorization.header.clone()),
             payload,
+            confined: false,
             told: call.told,
             limit: call.limit,
         };

@@ -143,6 +143,8 @@ pub(super) enum Then {
     Reset,
     /// It says no more until the test is over.
     Stall,
+    /// It says `x` again and again, slowly, until nobody hears it.
+    Drip,
 }
 
 /// The answer of a scripted server, as it goes over the wire.
@@ -306,6 +308,12 @@ fn serve(stream: &TcpStream, script: &(dyn Fn(&mut Received) -> Reply + Send + S
                 // What was sent is to arrive before the reset does.
                 std::thread::sleep(Duration::from_millis(20));
                 rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).expect("a socket");
+                return;
+            }
+            Then::Drip => {
+                while !seen.stop.load(Ordering::SeqCst) && stream.write_all(b"x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
                 return;
             }
             Then::Stall => {

@@ -148,8 +148,8 @@ impl Server<'_> {
         // The registry's leave to show any certificate is for its own host alone.
         let same = address.origin.host() == super::super::address::host_of(&self.ask.guard.host);
         let guard = Guard { insecure: self.ask.guard.insecure && same, ..self.ask.guard.clone() };
-        let request =
-            Request { act, method, address, headers, authorization, payload, told: None, limit: Limit::Small };
+        let (confined, limit) = (matches!(payload, Payload::Bytes(_)), Limit::Small);
+        let request = Request { act, method, address, headers, authorization, payload, confined, told: None, limit };
         self.transport.send(&guard, request)
     }
 

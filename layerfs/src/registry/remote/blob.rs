@@ -3,7 +3,7 @@
 use super::super::error::RegistryError;
 use super::super::observer::Direction;
 use super::super::session::{Call, Target};
-use super::super::transport::{Gain, Limit, Pace, Response, stalled};
+use super::super::transport::{Gain, Limit, Response};
 use super::{Remote, malformed};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -48,7 +48,6 @@ impl Remote {
     pub fn blob_from(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, RegistryError> {
         let act = format!("read blob {} of `{}`", blob.digest, self.repository());
         let path = self.path(&format!("/blobs/{}", blob.digest));
-        let pace = Pace::new(self.session.patience.idle);
         let mut reader = BlobReader {
             remote: self.clone(),
             act,
@@ -61,8 +60,6 @@ impl Remote {
             ends: false,
             failures: 0,
             gain: Gain::new(offset),
-            pace,
-            came: 0,
         };
         self.persist(|| reader.open())?;
         Ok(Box::new(reader))
@@ -85,9 +82,6 @@ struct BlobReader {
     ends: bool,
     failures: u32,
     gain: Gain,
-    pace: Pace,
-    /// Bytes that came, those passed over among them.
-    came: u64,
 }
 
 impl BlobReader {
@@ -104,8 +98,6 @@ impl BlobReader {
             206 => return Err(malformed(&self.act, &answer.address, "a part, where all was asked for")),
             _ => return Err(self.remote.refusal(&self.act, answer)),
         };
-        self.pace = Pace::new(self.remote.session.patience.idle);
-        self.came = 0;
         self.ends = answer.length() == Some(self.size - self.done + self.skip);
         self.body = Some(Box::new(answer.into_body()));
         Ok(())
@@ -165,12 +157,7 @@ impl BlobReader {
         let Some(body) = &mut self.body else { return Ok(0) };
         let left = if self.skip > 0 { self.skip } else { self.size - self.done };
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = body.read(&mut buffer[..most])?;
-        self.came += count as u64;
-        if count > 0 && self.pace.is_stalled(self.came) {
-            return Err(stalled());
-        }
-        Ok(count)
+        body.read(&mut buffer[..most])
     }
 
     /// Takes note of `count` bytes; returns how many of them are new.

@@ -225,6 +225,33 @@ fn a_login_asks_for_nothing_but_to_be_let_in() {
     assert_eq!(tokens.lines(), ["POST /token", "GET /token?service=reg", "POST /token"]);
 }
 
+/// What a form says is for the token server alone.
+#[test]
+fn no_password_follows_a_redirect_to_another_server() {
+    let other = Server::new(|_| reply(200, &[], r#"{"token":"T1"}"#));
+    for status in [307, 308] {
+        for credential in [password(), Credential::Identity(Secret::new("refresh"))] {
+            let there = format!("http://{}/token", other.host);
+            let (_tokens, registry) = pair(move |_| reply(status, &[("location", &there)], ""));
+            let cancel = Cancel::new().expect("an eventfd");
+            let (client, _) = client_of(&cancel, credential);
+            let error = client.pusher(endpoint(&registry.host, "x"), &[]).start(None, None).expect_err("redirected");
+            let end = format!("to `http://{}/token`, which is not to hear what is for this server alone", other.host);
+            assert!(error.to_string().ends_with(&end), "{error}");
+        }
+    }
+    assert_eq!(other.lines(), Vec::<String>::new());
+    // Within the server it does.
+    let (tokens, registry) = pair(|request| match request.target.as_str() {
+        "/token" => reply(307, &[("location", "/new")], ""),
+        _ => reply(200, &[], r#"{"token":"T1"}"#),
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client_of(&cancel, password());
+    client.pusher(endpoint(&registry.host, "x"), &[]).start(None, None).expect("start");
+    assert_eq!(tokens.lines(), ["POST /token", "POST /new"]);
+}
+
 #[test]
 fn no_secret_is_told() {
     let (_tokens, registry) = pair(|request| match request.method.as_str() {

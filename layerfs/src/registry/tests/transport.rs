@@ -3,13 +3,14 @@
 use super::super::error::RegistryError;
 use super::super::routing::Scheme;
 use super::super::secret::Secret;
-use super::super::settings::{Proxies, RegistrySettings};
-use super::super::testing::{Server, Then, client, client_of, client_with, endpoint, patience, reply};
+use super::super::settings::{Patience, Proxies, RegistrySettings};
+use super::super::testing::{Reply, Server, Then, client, client_of, client_with, endpoint, patience, reply};
 use super::super::trust::Trust;
 use super::super::{Registries, credentials::Credential};
 use crate::cancel::Cancel;
-use crate::descriptor::media_type;
+use crate::descriptor::{Descriptor, media_type};
 use crate::digest::Digest;
+use std::io::Read;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -121,6 +122,53 @@ fn silence_and_drips_end() {
     let error = client.puller(endpoint(&silent.host, "x")).manifest("1").expect_err("silence");
     assert!(error.to_string().ends_with("broke: nothing moved for 0.4 s"), "{error}");
     assert_eq!(silent.lines().len(), 4);
+}
+
+#[test]
+fn drips_end_wherever_they_fall() {
+    let cancel = Cancel::new().expect("an eventfd");
+    let patience = Patience { idle: Duration::from_millis(200), attempts: 1, ..patience() };
+    let settings = RegistrySettings { patience, ..RegistrySettings::default() };
+    let trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
+    let (client, _) = client_with(&cancel, Credential::Anonymous, settings, trust);
+    let blob = Descriptor::of("x", &[0; 60_000]);
+    let read = |host: &str| {
+        let mut reader = client.puller(endpoint(host, "x")).blob(&blob)?;
+        reader.read_to_end(&mut Vec::new()).map_err(|error| error.downcast::<RegistryError>().expect("ours"))
+    };
+    // In the head of the answer, in the words of a refusal, in a blob, in what redirects say.
+    let long = &[("content-length", "60000")];
+    let cases: [(fn(Head<'_>) -> Reply, &str); 4] = [
+        (|_| Reply(b"HTTP/1.1 200 X\r\nx: ".to_vec(), Then::Drip), "broke: the answer took too long"),
+        (|long| reply(404, long, "").then(Then::Drip), "answered 404 Not Found"),
+        (|long| reply(200, long, "").then(Then::Drip), "broke: less than 1 KiB came each second"),
+        (
+            |_| reply(307, &[("location", "ftp://x"), ("content-length", "60000")], "").then(Then::Drip),
+            "redirects to nowhere: its scheme is neither `http` nor `https`",
+        ),
+    ];
+    for (answer, end) in cases {
+        let registry = Server::new(move |_| answer(long));
+        let error = read(&registry.host).expect_err(end);
+        assert!(error.to_string().ends_with(end), "{error}");
+    }
+}
+
+/// 6-7: what a redirect says beside its `Location` is no reason for a new connection.
+#[test]
+fn redirects_leave_the_connection_as_it_was() {
+    let registry = Server::new(|request| match request.target.as_str() {
+        "/v2/x/manifests/1" => reply(307, &[("location", "/there")], "<a href=/there>there</a>"),
+        _ => reply(200, &[], manifest()),
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let mut place = endpoint(&registry.host, "x");
+    place.scheme = Scheme::Http;
+    for _ in 0..2 {
+        assert_eq!(client.puller(place.clone()).manifest("1").expect("read").bytes, manifest().as_bytes());
+    }
+    assert_eq!((registry.lines().len(), registry.connections()), (4, 1));
 }
 
 #[test]
@@ -241,7 +289,10 @@ fn a_proxy_is_asked_to_connect_us() {
         let mut place = endpoint("r.invalid", "x");
         place.scheme = Scheme::Http;
         let (client, _) = client_with(&cancel, Credential::Anonymous, settings, trust);
-        client.puller(place).manifest("1")
+        let result = client.puller(place).manifest("1");
+        let told = format!("{client:?}");
+        assert!(!told.contains("hunter2") && !told.contains("dTpw"), "{told}");
+        result
     };
     assert_eq!(ask("u:p@", None).expect("through the proxy").bytes, manifest().as_bytes());
     let error = ask("u:hunter2@", None).expect_err("refused");

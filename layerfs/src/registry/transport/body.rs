@@ -86,14 +86,37 @@ impl std::fmt::Debug for Sending<'_> {
     }
 }
 
+/// A body on its way here, which fails once it all but stands still.
+#[derive(Debug)]
+pub(super) struct Paced<R> {
+    inner: R,
+    pace: Pace,
+    came: u64,
+}
+
+impl<R: Read> Paced<R> {
+    /// Returns a reader of `inner`, of which time is taken from now on.
+    pub fn new(inner: R, idle: Duration) -> Self {
+        Self { inner, pace: Pace::new(idle), came: 0 }
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.came += count as u64;
+        if count > 0 && self.pace.is_stalled(self.came) { Err(stalled()) } else { Ok(count) }
+    }
+}
+
 /// Returns the error of a transfer that all but stands still.
-pub(in crate::registry) fn stalled() -> io::Error {
+fn stalled() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "less than 1 KiB came each second")
 }
 
 /// Tells slow from stalled: less than 1 KiB each second, over four of the longest waits between two bytes.
 #[derive(Debug)]
-pub(in crate::registry) struct Pace {
+struct Pace {
     window: Duration,
     since: Instant,
     then: u64,
