@@ -1,5 +1,6 @@
 //! [`Address`]: where a request goes: `http` or `https`, a host, a path with its query.
 
+use super::error::printable;
 use std::fmt;
 use std::net::IpAddr;
 use ureq::http::Uri;
@@ -170,7 +171,7 @@ fn without_dots(target: &str) -> String {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.origin.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.origin.authority, self.path())
+        write!(f, "{scheme}://{}{}", self.origin.authority, printable(self.path()))
     }
 }
 
@@ -226,6 +227,8 @@ mod tests {
     fn a_printed_address_has_neither_query_nor_user() {
         let address = Address::parse("https://user:hunter2@h/p?token=hunter2").expect("an address");
         assert_eq!(format!("{address} {address:?}"), "https://h/p https://h/p");
+        let long = Address::parse(&format!("https://h/{}", "p".repeat(10_000))).expect("an address");
+        assert!(long.to_string().len() < 500);
         assert_eq!(address.with("digest", "sha256:ab&").wire(), "https://h/p?token=hunter2&digest=sha256:ab%26");
     }
 

@@ -237,6 +237,7 @@ pub(super) struct Server {
 struct Seen {
     lines: Mutex<Vec<String>>,
     connections: AtomicUsize,
+    hellos: AtomicUsize,
     stop: AtomicBool,
 }
 
@@ -264,6 +265,11 @@ impl Server {
         self.seen.lines.lock().expect("no panic").clone()
     }
 
+    /// Returns how often it was greeted in TLS.
+    pub fn hellos(&self) -> usize {
+        self.seen.hellos.load(Ordering::SeqCst)
+    }
+
     /// Returns the number of connections that requests came through.
     pub fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
@@ -281,8 +287,12 @@ fn serve(stream: &TcpStream, script: &(dyn Fn(&mut Received) -> Reply + Send + S
     // One who begins with TLS is told as Go's servers do.
     let mut first = [0];
     if stream.peek(&mut first).is_ok() && first == [0x16] {
+        seen.hellos.fetch_add(1, Ordering::SeqCst);
         let mut stream = stream;
-        stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").ok();
+        // What is not read would reset the connection before the answer is heard.
+        if stream.read(&mut [0; 16 << 10]).is_ok() {
+            stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").ok();
+        }
         return;
     }
     let mut connections = 1;

@@ -11,21 +11,18 @@ use std::io::{self, Read};
 use ureq::http::Method;
 
 impl Remote {
-    /// Returns the size of a blob; nothing if the repository does not have it.
+    /// Reports whether the repository has a blob.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, RegistryError> {
+    pub fn has_blob(&self, digest: &Digest) -> Result<bool, RegistryError> {
         let act = format!("look for blob {digest} in `{}`", self.repository());
         let path = self.path(&format!("/blobs/{digest}"));
         self.persist(|| {
             let answer = self.head(&act, &path, &[])?;
             match answer.status {
-                200 => match answer.length() {
-                    Some(length) => Ok(Some(length)),
-                    None => Err(malformed(&act, &answer.address, "it states no size")),
-                },
-                404 => Ok(None),
+                200 => Ok(true),
+                404 => Ok(false),
                 _ => Err(self.refusal(&act, answer)),
             }
         })
@@ -41,7 +38,7 @@ impl Remote {
         self.blob_from(blob, 0)
     }
 
-    /// Opens a blob as [`Self::blob`] does, but from byte `offset` on, which must be before its end.
+    /// Opens a blob as [`Self::blob`] does, but from byte `offset` on. Where nothing is left nothing is asked.
     ///
     /// # Errors
     /// As [`Self::blob`].
@@ -54,14 +51,16 @@ impl Remote {
             path,
             digest: blob.digest,
             size: blob.size,
-            done: offset,
+            done: offset.min(blob.size),
             skip: 0,
             body: None,
             ends: false,
             failures: 0,
             gain: Gain::new(offset),
         };
-        self.persist(|| reader.open())?;
+        if offset == 0 || offset < blob.size {
+            self.persist(|| reader.open())?;
+        }
         Ok(Box::new(reader))
     }
 }

@@ -246,7 +246,7 @@ impl Upload {
     /// Goes on where the registry forgot the upload: it may have ended it; if all bytes are at hand, it is begun anew.
     fn lost(&mut self, start: u64, digest: Option<&Digest>) -> Result<(), RegistryError> {
         if let Some(digest) = digest
-            && self.remote.blob_size(digest)?.is_some()
+            && self.remote.has_blob(digest)?
         {
             self.ended = true;
             return Ok(());

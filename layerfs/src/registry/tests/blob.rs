@@ -294,6 +294,14 @@ fn a_blob_is_opened_anywhere() {
     let mut read = Vec::new();
     remote.blob_from(&blob(), 99_000).expect("open").read_to_end(&mut read).expect("read");
     assert!(read == bytes()[99_000..], "{}", read.len());
+    assert_eq!(registry.lines().len(), 1);
+    // Where nothing is left, or less than that, nothing is asked.
+    for offset in [SIZE as u64, u64::MAX] {
+        assert_eq!(remote.blob_from(&blob(), offset).expect("open").read(&mut [0; 9]).expect("the end"), 0);
+    }
+    assert_eq!(registry.lines().len(), 1);
+    // A blob without bytes is asked for all the same: it may not be there.
+    assert!(remote.blob(&Descriptor::of("x", b"")).is_err());
 }
 
 /// 6-7: one connection does for all.
@@ -309,7 +317,7 @@ fn connections_are_used_again() {
     place.scheme = Scheme::Http;
     let remote = client.puller(place);
     for _ in 0..3 {
-        assert_eq!(remote.blob_size(&blob().digest).expect("ask"), None);
+        assert!(!remote.has_blob(&blob().digest).expect("ask"));
         assert!(all(&remote).expect("read") == bytes());
     }
     assert_eq!((registry.lines().len(), registry.connections()), (6, 1));

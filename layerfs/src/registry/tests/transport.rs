@@ -12,6 +12,7 @@ use crate::descriptor::{Descriptor, media_type};
 use crate::digest::Digest;
 use std::io::Read;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn manifest() -> String {
@@ -124,6 +125,9 @@ fn silence_and_drips_end() {
     assert_eq!(silent.lines().len(), 4);
 }
 
+/// Makes an answer with headers.
+type Answer = fn(Head<'_>) -> Reply;
+
 #[test]
 fn drips_end_wherever_they_fall() {
     let cancel = Cancel::new().expect("an eventfd");
@@ -138,7 +142,7 @@ fn drips_end_wherever_they_fall() {
     };
     // In the head of the answer, in the words of a refusal, in a blob, in what redirects say.
     let long = &[("content-length", "60000")];
-    let cases: [(fn(Head<'_>) -> Reply, &str); 4] = [
+    let cases: [(Answer, &str); 4] = [
         (|_| Reply(b"HTTP/1.1 200 X\r\nx: ".to_vec(), Then::Drip), "broke: the answer took too long"),
         (|long| reply(404, long, "").then(Then::Drip), "answered 404 Not Found"),
         (|long| reply(200, long, "").then(Then::Drip), "broke: less than 1 KiB came each second"),
@@ -207,6 +211,26 @@ fn plain_http_is_spoken_only_where_it_may_be() {
     }
 }
 
+/// A greeting that was broken on the way does not turn TLS off for good.
+#[test]
+fn one_that_refuses_http_is_greeted_in_tls_again() {
+    let first = AtomicUsize::new(0);
+    let registry = Server::new(move |_| match first.fetch_add(1, Ordering::SeqCst) {
+        0 => reply(400, &[], "this port speaks https"),
+        _ => reply(200, &[], manifest()),
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let remote = client.puller(endpoint(&registry.host, "x"));
+    for (result, hellos) in [("400 Bad Request: this port speaks https", 1), ("", 2), ("", 2)] {
+        match remote.manifest("1") {
+            Ok(_) => assert!(result.is_empty()),
+            Err(error) => assert!(!result.is_empty() && error.to_string().ends_with(result), "{error}"),
+        }
+        assert_eq!(registry.hellos(), hellos);
+    }
+}
+
 /// Returns a client that waits a minute for a byte: what ends earlier was ended.
 fn patient(cancel: &Cancel) -> Registries {
     let mut patience = patience();
@@ -243,7 +267,7 @@ fn a_cancelled_build_ends_reads_waits_and_first_contacts() {
         // Once from the thread of the first contact, once (after another answer) from this one.
         let error = remote.manifest("1").expect_err("cancelled");
         assert!(matches!(error, RegistryError::Cancelled), "{error:?}");
-        let error = remote.blob_size(&Digest::of(b"")).expect_err("still cancelled");
+        let error = remote.has_blob(&Digest::of(b"")).expect_err("still cancelled");
         assert!(matches!(error, RegistryError::Cancelled), "{error:?}");
     }
 }

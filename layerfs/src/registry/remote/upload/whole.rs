@@ -47,7 +47,7 @@ impl Whole<'_> {
     fn send(&mut self) -> Result<(), RegistryError> {
         let Self { remote, digest, .. } = *self;
         // It may be there, and only the answer was lost.
-        if self.again && remote.blob_size(digest)?.is_some() {
+        if self.again && remote.has_blob(digest)? {
             return Ok(());
         }
         let opened = (self.open)();
