@@ -82,6 +82,9 @@ impl Address {
         if rest.trim_start_matches('/').is_empty() {
             return Err("it has no host");
         }
+        if !rest.starts_with("//") {
+            return Err("it is no URL");
+        }
         let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
         let authority = uri.authority().ok_or("it has no host")?.as_str();
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -214,6 +217,9 @@ mod tests {
             "file:x",
             "javascript:1",
             "http:///x",
+            "http:x",
+            "https:80",
+            "http:/h/x",
             "/a b",
             "https://",
             "/\u{7f}\n",

@@ -86,6 +86,10 @@ fn what_may_pass_is_tried_again() {
         assert!(error.to_string().ends_with(end), "{error}");
         assert_eq!(registry.lines().len(), tries, "{status} {headers:?}");
         assert_eq!(notes.said().len(), tries - 1, "{:?}", notes.said());
+        if headers == [("retry-after", "3600")] {
+            let help = error.help().unwrap_or_default();
+            assert!(help.starts_with("it asks to wait 3600 s: "), "{help}");
+        }
     }
 }
 
