@@ -21,7 +21,6 @@ mod state;
 mod step;
 
 pub use contexts::Contexts;
-pub(crate) use fetching::Fetching;
 pub use lazy_worker::LazyWorker;
 pub use session::{Build, Session, Settings};
 pub use shelf::Shelf;
