@@ -13,6 +13,7 @@ mod containers;
 mod differential;
 mod direction;
 mod lab;
+mod language_copy;
 mod outputs;
 mod parallel;
 mod reference;

@@ -72,6 +72,8 @@ pub fn copy_key(
     let CopyOp {
         from: _,
         sources,
+        exclude,
+        parents,
         heredocs,
         destination,
         destination_is_directory,
@@ -84,6 +86,8 @@ pub fn copy_key(
         .part("op", "copy")
         .part("parent", parent.to_string())
         .list("source", sources.iter())
+        .list_if_any("exclude", exclude.iter())
+        .list_if_any("parents", parents.then_some("true").iter())
         .part("destination", destination.as_bytes())
         .part("destination is a directory", destination_is_directory.to_string())
         .option("chown", chown.as_ref())

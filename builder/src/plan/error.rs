@@ -156,6 +156,16 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
+    /// `--exclude` of what is no pattern.
+    #[error("invalid --exclude `{pattern}`: {why}")]
+    InvalidExclude {
+        /// The pattern as typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+        /// Where it stands.
+        span: Span,
+    },
     /// COPY of an URL.
     #[error("source `{source_text}` of COPY cannot be a URL")]
     CopyUrl {
@@ -208,6 +218,7 @@ impl PlanError {
             | Self::InvalidSecurity { span, .. }
             | Self::Mount { span, .. }
             | Self::InvalidMode { span, .. }
+            | Self::InvalidExclude { span, .. }
             | Self::CopyUrl { span, .. }
             | Self::CopyGit { span, .. }
             | Self::LocalChecksum { span } => Some(*span),

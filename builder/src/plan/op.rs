@@ -1,5 +1,6 @@
 //! [`Op`]: what a step does to files, with every variable gone.
 
+use crate::copy::select::Choice;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
 
@@ -152,6 +153,10 @@ pub struct CopyOp {
     pub from: From,
     /// Sources as typed after expansion: paths or patterns below the root of `from`.
     pub sources: Vec<String>,
+    /// `--exclude`: patterns of what is left out of copied directories, relative to each (1.6-16).
+    pub exclude: Vec<String>,
+    /// `--parents`: the directories that sources name are made in the destination, too (1.6-15).
+    pub parents: bool,
     /// Files that the Dockerfile itself holds, copied after `sources`.
     pub heredocs: Vec<Script>,
     /// Where to, absolute after WORKDIR; `ends_with_slash` says whether it must be a directory.
@@ -166,6 +171,13 @@ pub struct CopyOp {
     pub link: bool,
     /// ADD: local archives are unpacked.
     pub unpack_archives: bool,
+}
+
+impl CopyOp {
+    /// Returns which files it takes.
+    pub fn choice(&self) -> Choice<'_> {
+        Choice { sources: &self.sources, exclude: &self.exclude, parents: self.parents }
+    }
 }
 
 /// WORKDIR.

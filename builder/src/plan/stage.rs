@@ -258,6 +258,8 @@ fn whole_directory(name: &str) -> CopyOp {
     CopyOp {
         from: From::NamedContext(name.to_owned()),
         sources: vec![".".to_owned()],
+        exclude: Vec::new(),
+        parents: false,
         heredocs: Vec::new(),
         destination: TreePath::root(),
         destination_is_directory: true,

@@ -327,9 +327,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
         ("ADD http://h/f /", later("ADD of a URL"), "http://h/f"),
         ("ADD git@h:a/b.git /", later("ADD of a git repository"), "git@h:a/b.git"),
         ("RUN --mount=type=ssh x", later("`RUN --mount=type=ssh`"), "type=ssh"),
-        ("COPY --parents a b", later("`COPY --parents`"), "COPY --parents a b"),
-        ("COPY --exclude=x a b", later("`COPY --exclude`"), "x"),
-        ("ADD --exclude=x a b", later("`ADD --exclude`"), "x"),
         ("RUN --security=insecure x", later("`RUN --security=insecure`"), "insecure"),
         ("RUN --device=a/b=c x", later("`RUN --device`"), "a/b=c"),
     ] {
