@@ -14,6 +14,7 @@ mod differential;
 mod direction;
 mod lab;
 mod language_copy;
+mod language_onbuild;
 mod outputs;
 mod parallel;
 mod reference;

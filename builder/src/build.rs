@@ -8,6 +8,7 @@ use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
+use crate::onbuild::{Settled, settle};
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::push::Places;
@@ -45,15 +46,16 @@ pub fn build(
     cancel: &Cancel,
 ) -> Result<BuildResult, BuildError> {
     let dockerfile = parse(request, sink)?;
-    let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
+    // What is wrong with the graph is told before any registry is asked.
+    StageGraph::new(&dockerfile, &graph_options(request))?;
     let cache = LocalCache::new(store);
     let told = Once::new();
     let mut again = false;
     loop {
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
-            let (cache, dockerfile, graph) = (&cache, &dockerfile, &graph);
-            Asked { request, store, sink, client, cache, dockerfile, graph, told: &told, cancel }.build(again, &ends)
+            let (cache, dockerfile) = (&cache, &dockerfile);
+            Asked { request, store, sink, client, cache, dockerfile, told: &told, cancel }.build(again, &ends)
         });
         match outcome {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
@@ -72,7 +74,6 @@ struct Asked<'a> {
     client: &'a Client,
     cache: &'a dyn CacheBackend,
     dockerfile: &'a Dockerfile,
-    graph: &'a StageGraph,
     told: &'a Once,
     /// The caller's, which no failure of a step sets off.
     cancel: &'a Cancel,
@@ -82,10 +83,10 @@ impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
     fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
         let Self { request, store, sink, client, cache, told, .. } = *self;
-        let bases = resolve(&self.graph.images, request, store, client)?;
-        let (plan, warnings) = Plan::new(self.dockerfile, self.graph, &bases, &plan_options(request))?;
+        let Settled { dockerfile, graph, bases } = self.settled()?;
+        let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
         if !again {
-            for warning in self.graph.warnings.iter().cloned().chain(warnings) {
+            for warning in graph.warnings.iter().cloned().chain(warnings) {
                 sink.event(Event::Warning(warning));
             }
             sink.event(Event::PlanReady { steps: step_names(&plan) });
@@ -100,6 +101,15 @@ impl Asked<'_> {
             remember(contexts, began, sink);
         }
         outcome
+    }
+
+    /// Returns the Dockerfile with the triggers of its bases in place, each image asked for once.
+    fn settled(&self) -> Result<Settled, BuildError> {
+        let mut known = Bases::default();
+        settle(self.dockerfile, &graph_options(self.request), |images| {
+            known = resolve(images, &known, self.request, self.store, self.client)?;
+            Ok::<_, BuildError>(known.clone())
+        })
     }
 }
 

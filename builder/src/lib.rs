@@ -20,6 +20,8 @@ pub mod graph;
 
 pub mod bases;
 
+mod onbuild;
+
 pub mod plan;
 
 pub mod key;

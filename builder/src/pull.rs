@@ -124,7 +124,7 @@ impl Landing<'_> {
         self.lease.hold(&documents.map(Held::Blob))?;
         self.put(&image)?;
         let (platform, shown) = (image.platform(), name.familiar());
-        let base = Base { name: shown, span: Span::default(), image, source, platform };
+        let base = Base { name: shown, span: Span::default(), image, source, platform, named_context: None };
         let bases = Bases { images: vec![base] };
         let mut fetching = Fetching::new(self.store, &bases, self.lease, self.cancel);
         fetching.tell(self.sink);

@@ -41,7 +41,8 @@ pub fn run_image(
         diff_ids.map(|(diff_id, blob)| Layer::Base { diff_id: *diff_id, blob: blob.clone() }).collect();
     let source: Arc<dyn ImageSource> = Arc::new(StoreSource::new(store.clone(), manifest.clone()));
     let platform = image.platform();
-    let base = Base { name: manifest.digest.to_string(), span: Span::default(), image, source, platform };
+    let base =
+        Base { name: manifest.digest.to_string(), span: Span::default(), image, source, platform, named_context: None };
     let shelf = Shelf::new(store, store.directories(&map.digest)?, &worker, &Bases { images: vec![base] }, &lease);
     let spec = RunSpec {
         stack: shelf.directories(&layers)?,

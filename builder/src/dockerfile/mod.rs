@@ -21,6 +21,7 @@ mod lines;
 pub mod lint;
 mod mount;
 mod parser;
+mod relocate;
 mod statement;
 pub(crate) mod suggest;
 #[cfg(test)]

@@ -44,16 +44,6 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
-    /// A base image with ONBUILD triggers.
-    #[error("ONBUILD triggers of the base image `{image}` are not supported yet: `{trigger}`")]
-    OnbuildImage {
-        /// The image.
-        image: String,
-        /// Its first trigger.
-        trigger: String,
-        /// The FROM.
-        span: Span,
-    },
     /// The caller resolved fewer images than the graph needs.
     #[error("image `{image}` was not resolved")]
     UnresolvedImage {
@@ -204,7 +194,6 @@ impl PlanError {
             | Self::TooLong { span, .. }
             | Self::NulByte { span }
             | Self::Unsupported { span, .. }
-            | Self::OnbuildImage { span, .. }
             | Self::UnresolvedImage { span, .. }
             | Self::UnresolvedSource { span, .. }
             | Self::BlankName { span, .. }
@@ -231,7 +220,6 @@ impl PlanError {
         let fixed = |text: &str| Some(text.to_owned());
         match self {
             Self::Mount { error, .. } => error.cure(),
-            Self::OnbuildImage { .. } => fixed("write the triggers' instructions into this Dockerfile"),
             Self::InvalidPort { .. } => fixed("write `port[-port][/tcp|udp|sctp]` with ports from 0 to 65535"),
             Self::InvalidSignal { .. } => fixed("write a name such as `SIGTERM` or a number from 1 to 64"),
             Self::InvalidNetwork { .. } => fixed("use `default`, `none` or `host`"),

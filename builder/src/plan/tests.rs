@@ -332,11 +332,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
     ] {
         assert_eq!(case(&format!("FROM b\n{text}")).bad(), (message, place.to_owned()), "{text}");
     }
-    let (message, place) = case("FROM b").base(r#"{"OnBuild":["RUN x"]}"#).bad();
-    assert_eq!(message, "ONBUILD triggers of the base image `b` are not supported yet: `RUN x`");
-    assert_eq!(place, "b");
-    // A COPY from such an image runs no trigger.
-    case("FROM scratch\nCOPY --from=b a a").base(r#"{"OnBuild":["RUN x"]}"#).good();
 }
 
 #[test]
