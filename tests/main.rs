@@ -15,6 +15,7 @@ mod direction;
 mod lab;
 mod language_copy;
 mod language_onbuild;
+mod language_run;
 mod outputs;
 mod parallel;
 mod reference;

@@ -177,6 +177,7 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
         labels: request.labels.clone(),
         host_name: None,
         source_date_epoch: request.source_date_epoch.and_then(|epoch| i64::try_from(epoch).ok()),
+        allow_insecure: request.allow_insecure,
     }
 }
 
@@ -216,6 +217,7 @@ impl Attempt<'_> {
             no_cache: self.request.no_cache,
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
+            ssh: &self.request.ssh,
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,

@@ -51,6 +51,7 @@ pub fn run_image(
         working_directory: TreePath::from(request.working_directory.as_str()),
         user: request.user.clone(),
         network: request.network,
+        insecure: false,
         host_name: HOST_NAME.to_owned(),
         mounts: Vec::new(),
         script: None,

@@ -84,6 +84,13 @@ pub struct BuildArgs {
     /// Secret for `RUN --mount=type=secret`: `id=ID[,src=FILE|,env=VARIABLE]`; may be repeated
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VAR]")]
     pub secret: Vec<String>,
+    /// SSH agent for `RUN --mount=type=ssh`: its id, alone for the caller's agent, else with a socket or keys; may be
+    /// repeated
+    #[arg(long, value_name = "ID[=SOCKET|=KEY[,KEY]]")]
+    pub ssh: Vec<String>,
+    /// What the Dockerfile may ask for: `security.insecure` for `RUN --security=insecure`; may be repeated
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
     /// Label for the image; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,

@@ -54,6 +54,7 @@ fn run_op() -> RunOp {
         proxies: vec![("HTTP_PROXY".to_owned(), "http://p".to_owned())],
         working_directory: TreePath::from("/w"),
         user: "me".to_owned(),
+        insecure: false,
         network: Network::Host,
         host_name: "h".to_owned(),
         mounts: mounts(),

@@ -36,6 +36,28 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
+    /// `--security=insecure` without leave.
+    #[error("`RUN --security=insecure` needs the entitlement `security.insecure`")]
+    InsecureNotAllowed {
+        /// Where it stands.
+        span: Span,
+    },
+    /// `--device` of what is no device.
+    #[error("invalid device `{text}`")]
+    InvalidDevice {
+        /// The text.
+        text: String,
+        /// Where it stands.
+        span: Span,
+    },
+    /// A device that is required and not there.
+    #[error("required CDI device `{name}` is not registered")]
+    NoDevice {
+        /// The device.
+        name: String,
+        /// Where it stands.
+        span: Span,
+    },
     /// Something that lbuild cannot do yet.
     #[error("{what} is not supported yet")]
     Unsupported {
@@ -193,6 +215,9 @@ impl PlanError {
             Self::Expansion { span, .. }
             | Self::TooLong { span, .. }
             | Self::NulByte { span }
+            | Self::InsecureNotAllowed { span }
+            | Self::InvalidDevice { span, .. }
+            | Self::NoDevice { span, .. }
             | Self::Unsupported { span, .. }
             | Self::UnresolvedImage { span, .. }
             | Self::UnresolvedSource { span, .. }
@@ -224,6 +249,11 @@ impl PlanError {
             Self::InvalidSignal { .. } => fixed("write a name such as `SIGTERM` or a number from 1 to 64"),
             Self::InvalidNetwork { .. } => fixed("use `default`, `none` or `host`"),
             Self::InvalidSecurity { .. } => fixed("use `sandbox` or `insecure`"),
+            Self::InsecureNotAllowed { .. } => fixed("pass `--allow security.insecure`"),
+            Self::InvalidDevice { .. } => fixed("write `vendor.com/class=name[,required]`"),
+            Self::NoDevice { .. } => {
+                fixed("lbuild knows no CDI devices; without `required` the step runs without the device")
+            }
             Self::InvalidMode { .. } => {
                 fixed("write an octal mode up to 07777, or a symbolic one such as `u=rwX,go=rX`")
             }

@@ -31,6 +31,8 @@ pub struct RunOp {
     pub user: String,
     /// Network.
     pub network: Network,
+    /// `--security=insecure`: none of the sandbox's limits but those of its user namespace.
+    pub insecure: bool,
     /// Host name.
     pub host_name: String,
     /// Mounts in order; of two with one target the later wins and is the only one here.
@@ -116,6 +118,19 @@ pub enum MountKind {
         /// Owner of the file.
         uid: u32,
         /// Group of the file.
+        gid: u32,
+    },
+    /// A socket that leads to an SSH agent of the caller.
+    Ssh {
+        /// Its id.
+        id: String,
+        /// Whether the build fails without it.
+        required: bool,
+        /// Mode of the socket.
+        mode: u32,
+        /// Owner of the socket.
+        uid: u32,
+        /// Group of the socket.
         gid: u32,
     },
 }

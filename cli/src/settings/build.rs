@@ -1,9 +1,9 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
-use super::{Environment, SettingsError, output, secret};
+use super::{Environment, SettingsError, output, secret, ssh};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy, SshSpec};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::platform::Platform;
@@ -65,6 +65,8 @@ pub fn build(
         build_args: args.build_arg.iter().map(|text| build_argument(text, environment)).collect::<Result<_, _>>()?,
         build_contexts: args.build_context.iter().map(|text| build_context(text)).collect::<Result<_, _>>()?,
         secrets: secrets(args, environment)?,
+        ssh: agents(args, environment)?,
+        allow_insecure: allows_insecure(&args.allow)?,
         labels: args.label.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
         no_cache: args.no_cache,
         network: network(args.network),
@@ -276,6 +278,32 @@ fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Vec<builder::r
         secrets.push(secret);
     }
     Ok(secrets)
+}
+
+fn agents(args: &BuildArgs, environment: &Environment) -> Result<Vec<SshSpec>, SettingsError> {
+    let mut agents: Vec<SshSpec> = Vec::new();
+    for text in &args.ssh {
+        let agent = ssh::ssh(text, environment)?;
+        if agents.iter().any(|earlier| earlier.id == agent.id) {
+            return Err(malformed("--ssh", text, &format!("id `{}` is given twice", agent.id)));
+        }
+        agents.push(agent);
+    }
+    Ok(agents)
+}
+
+/// Returns whether `--allow` lets commands run without the sandbox's limits. The caller's network is what a RUN has in
+/// any case, so that leave for it changes nothing.
+fn allows_insecure(allowed: &[String]) -> Result<bool, SettingsError> {
+    let mut insecure = false;
+    for text in allowed.iter().flat_map(|text| text.split(',')) {
+        match text {
+            "security.insecure" => insecure = true,
+            "network.host" => {}
+            _ => return Err(malformed("--allow", text, "write `security.insecure` or `network.host`")),
+        }
+    }
+    Ok(insecure)
 }
 
 /// Returns the outputs; without `-o` the image goes to the store.

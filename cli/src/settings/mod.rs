@@ -11,6 +11,7 @@ mod output;
 mod registry;
 mod root;
 mod secret;
+mod ssh;
 
 pub use build::{build, network, platform, progress, tag};
 pub use environment::Environment;
