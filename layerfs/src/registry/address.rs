@@ -72,13 +72,16 @@ impl Address {
     /// Why it is none: another scheme, no host, a character that has no place there.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.split('#').next().unwrap_or_default();
-        let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            Some(_) => return Err("its scheme is neither `http` nor `https`"),
-            None => return Err("it has no scheme"),
+        let (scheme, rest) = text.split_once(':').filter(|_| has_scheme(text)).ok_or("it has no scheme")?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err("its scheme is neither `http` nor `https`"),
         };
+        if rest.trim_start_matches('/').is_empty() {
+            return Err("it has no host");
+        }
+        let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
         let authority = uri.authority().ok_or("it has no host")?.as_str();
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         if host_of(authority).is_empty() {

@@ -112,10 +112,13 @@ impl Session {
                 if self.transport.is_proven(&tls) || !falls_back(&failure, host) {
                     return Err(failure);
                 }
-                // Only an answer shows that it speaks http; else what TLS said counts.
                 let second = self.attempt_path(place, &mut call, &clear);
-                if matches!(second, Err(RegistryError::Unreachable { .. } | RegistryError::Broken { .. })) {
-                    return Err(failure);
+                if !self.transport.is_proven(&clear) {
+                    // Only an answer shows that the other port speaks http, else what the first one said counts. Where
+                    // there is no TLS there is but http, and a connection that broke is made again.
+                    let other_port =
+                        matches!(failure, RegistryError::Unreachable { .. }) && !self.cancel.is_cancelled();
+                    return if other_port { Err(failure) } else { second };
                 }
                 self.plain.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone());
                 second

@@ -235,8 +235,7 @@ fn head(request: &Request<'_>) -> Result<http::Request<()>, http::Error> {
 fn next_hop(request: &Request<'_>, response: &Response) -> Result<Address, RegistryError> {
     let location =
         response.header("location").ok_or_else(|| redirect(request, "without saying where to".to_owned()))?;
-    let next =
-        request.address.join(location).map_err(|why| redirect(request, format!("to an address of which {why}")))?;
+    let next = request.address.join(location).map_err(|why| redirect(request, format!("to nowhere: {why}")))?;
     if request.address.origin.tls && !next.origin.tls {
         return Err(redirect(request, format!("to `{next}`, which is not encrypted")));
     }

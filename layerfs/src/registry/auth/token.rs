@@ -61,8 +61,13 @@ struct Answer {
     expires_in: Option<f64>,
 }
 
-/// Returns the scopes we want and those that the registry names for other things, each once.
+/// Returns the scopes we want and those that the registry names for other things, each once. Who wants nothing but to be let
+/// in asks for nothing: some registries name an example (`repository:user/image:pull`) that the token server then refuses, or
+/// grants to everybody.
 pub(super) fn merge(wanted: &[String], named: &[String]) -> Vec<String> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
     let what = |scope: &str| scope.rsplit_once(':').map(|(what, _)| what.to_owned());
     let new = named.iter().filter(|named| !wanted.iter().any(|wanted| what(wanted) == what(named)));
     let mut scopes: Vec<String> = wanted.iter().chain(new).cloned().collect();

@@ -236,8 +236,11 @@ fn bare(kind: &str) -> &str {
 /// # Errors
 /// Bytes that are no JSON object; two statements that make it a manifest and an index at once.
 fn kind_of(header: Option<&str>, bytes: &[u8]) -> Result<String, String> {
-    let kind: Kind = serde_json::from_slice(bytes).map_err(|error| format!("no manifest: {error}"))?;
     let header = header.map(bare).unwrap_or_default();
+    let kind: Kind = serde_json::from_slice(bytes).map_err(|error| match header {
+        "" => format!("no manifest: {error}"),
+        _ => format!("no manifest, but `{header}`: {error}"),
+    })?;
     let is_known = |kind: &str| is_manifest(kind) || is_index(kind);
     if kind.manifests.is_some() && (kind.layers.is_some() || kind.fs_layers.is_some()) {
         return Err("it is a manifest and an index at once".to_owned());
@@ -323,7 +326,8 @@ mod tests {
             (Some("application/json"), "{}".to_owned(), Ok("application/json")),
             (Some(OCI_INDEX), format!(r#"{{"mediaType":"{OCI_MANIFEST}"}}"#), Err("header says")),
             (None, r#"{"manifests":[],"layers":[]}"#.to_owned(), Err("at once")),
-            (None, "<html>".to_owned(), Err("no manifest")),
+            (None, "<html>".to_owned(), Err("no manifest: ")),
+            (Some("text/html"), "<html>".to_owned(), Err("no manifest, but `text/html`: ")),
         ];
         for (header, body, wanted) in cases {
             match (kind_of(header, body.as_bytes()), wanted) {

@@ -380,7 +380,7 @@ impl Drop for Upload {
 /// `https` to `http`.
 fn location(act: &str, answer: &Response) -> Result<Option<Address>, RegistryError> {
     let Some(text) = answer.header("location") else { return Ok(None) };
-    let wrong = |why: &str| malformed(act, &answer.address, format!("of its `Location`, {why}"));
+    let wrong = |why: &str| malformed(act, &answer.address, format!("its `Location` leads nowhere: {why}"));
     let mut next = answer.address.join(text).map_err(wrong)?;
     if answer.address.origin.tls && !next.origin.tls {
         if next.origin.authority != answer.address.origin.authority {

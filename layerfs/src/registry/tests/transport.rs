@@ -47,16 +47,17 @@ fn redirects_lose_the_credentials_where_they_leave_the_server() {
 fn redirects_that_lead_nowhere_end() {
     let cases = [
         ("/v2/x/manifests/1", "more than 10 times"),
-        ("file:///etc/passwd", "its scheme is neither"),
-        ("", "to an address"),
+        ("file:///etc/passwd", "its scheme is neither `http` nor `https`"),
+        ("http://", "it has no host"),
+        // An empty reference means the address that it stands in (RFC 3986, 5.2.2).
+        ("", "more than 10 times"),
     ];
     for (location, why) in cases {
         let registry = Server::new(move |_| reply(302, &[("location", location)], ""));
         let cancel = Cancel::new().expect("an eventfd");
         let (client, _) = client(&cancel);
         let error = client.puller(endpoint(&registry.host, "x")).manifest("1").expect_err(why);
-        let all = matches!(error, RegistryError::Redirect { .. });
-        assert!(all && (error.to_string().contains(why) || location.is_empty()), "{error}");
+        assert!(matches!(error, RegistryError::Redirect { .. }) && error.to_string().ends_with(why), "{error}");
         assert!(registry.lines().len() <= 11, "{}", registry.lines().len());
     }
 }
@@ -65,15 +66,15 @@ fn redirects_that_lead_nowhere_end() {
 fn what_may_pass_is_tried_again() {
     // Status, headers, whether it is tried again, how the error ends.
     let cases: [(u16, Head<'_>, usize, &str); 9] = [
-        (503, &[], 4, "answered 503: busy"),
-        (500, &[], 4, "answered 500: busy"),
-        (408, &[], 4, "answered 408: busy"),
-        (429, &[], 4, "answered 429: busy"),
-        (429, &[("retry-after", "0")], 4, "answered 429: busy"),
-        (429, &[("retry-after", "3600")], 1, "answered 429: busy"),
-        (429, &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], 1, "answered 429: busy"),
-        (501, &[], 1, "answered 501: busy"),
-        (418, &[], 1, "answered 418: busy"),
+        (503, &[], 4, "answered 503 Service Unavailable: busy"),
+        (500, &[], 4, "answered 500 Internal Server Error: busy"),
+        (408, &[], 4, "answered 408 Request Timeout: busy"),
+        (429, &[], 4, "answered 429 Too Many Requests: busy"),
+        (429, &[("retry-after", "0")], 4, "answered 429 Too Many Requests: busy"),
+        (429, &[("retry-after", "3600")], 1, "answered 429 Too Many Requests: busy"),
+        (429, &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], 1, "answered 429 Too Many Requests: busy"),
+        (501, &[], 1, "answered 501 Not Implemented: busy"),
+        (418, &[], 1, "answered 418 I'm a teapot: busy"),
     ];
     for (status, headers, tries, end) in cases {
         let registry = Server::new(move |_| reply(status, headers, "busy"));
@@ -224,7 +225,8 @@ fn a_known_server_that_stalls_is_left_when_the_build_is_cancelled() {
 #[test]
 fn a_proxy_is_asked_to_connect_us() {
     let proxy = Server::new(|request| match request.line().as_str() {
-        "CONNECT r.invalid:80" if request.header("proxy-authorization") == "basic dTpw" => {
+        // The name of a scheme is the same in every case (RFC 9110, 11.1).
+        "CONNECT r.invalid:80" if request.header("proxy-authorization").eq_ignore_ascii_case("basic dTpw") => {
             reply(200, &[("content-length", "0")], "")
         }
         "GET /v2/x/manifests/1" => reply(200, &[], manifest()),
