@@ -256,6 +256,12 @@ pub enum BuildError {
     /// An instruction means nothing.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Build checks found something, and `check=error=true` makes that an error.
+    #[error("lint violation found for rules: {}", rules.join(", "))]
+    Checks {
+        /// Names of the rules.
+        rules: Vec<&'static str>,
+    },
     /// A build context is wrong.
     #[error(transparent)]
     Context(ContextError),
@@ -308,6 +314,10 @@ impl BuildError {
             BuildError::Graph(error) => vec![error.diagnose()],
             BuildError::Base(error) => vec![error.diagnose()],
             BuildError::Plan(error) => vec![error.diagnose()],
+            BuildError::Checks { .. } => vec![
+                Diagnostic::error(self.to_string())
+                    .help("the warnings say what to change; `# check=skip=RULE` leaves one out"),
+            ],
             BuildError::Context(error) => vec![Diagnostic::error(error.to_string())],
             BuildError::Assemble(error) => vec![error.diagnose()],
             BuildError::Step { span, error, .. } => vec![error.diagnose().at(*span, "")],

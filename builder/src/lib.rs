@@ -51,6 +51,7 @@ mod manifest;
 mod output;
 
 mod build;
+pub mod call;
 mod maintain;
 mod pull;
 mod run_image;

@@ -121,6 +121,12 @@ pub struct BuildArgs {
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Say what the build checks find, and build nothing: `--call=check`
+    #[arg(long, conflicts_with = "call")]
+    pub check: bool,
+    /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
+    #[arg(long, value_name = "METHOD[,format=json]")]
+    pub call: Option<String>,
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,

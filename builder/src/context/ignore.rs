@@ -130,6 +130,11 @@ impl IgnoreRules {
         self.rules.is_empty()
     }
 
+    /// Reports whether a line begins with `!`.
+    pub fn has_exceptions(&self) -> bool {
+        self.rules.iter().any(|rule| rule.exception)
+    }
+
     /// Returns the pattern of line `line` as written.
     pub fn pattern_of(&self, line: usize) -> Option<&str> {
         self.rules.iter().find(|rule| rule.line == line).map(|rule| rule.shown.as_str())

@@ -9,6 +9,7 @@
 //! plan knows their values; [`lint()`] looks at what was parsed.
 
 mod arguments;
+pub mod checks;
 mod directives;
 mod duration;
 pub mod error;
@@ -50,6 +51,8 @@ pub struct Dockerfile {
     pub stages: Vec<Stage>,
     /// Where the name of each instruction stands, in order, FROM and the ARGs before it included.
     pub keywords: Vec<Span>,
+    /// The comments right above instructions, without their marks, each with all of its instruction.
+    pub comments: Vec<(Span, Vec<String>)>,
 }
 
 /// Parser directives (`# syntax=`, `# escape=`, `# check=`).

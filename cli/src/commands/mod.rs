@@ -1,6 +1,7 @@
 //! The commands: one file each, with one `run`.
 
 mod build;
+mod call;
 mod fsck;
 mod images;
 mod inspect;

@@ -1,5 +1,6 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
+use super::call::{self, Call};
 use super::{Environment, SettingsError, output, secret, ssh};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use builder::plan::op::Network;
@@ -39,6 +40,8 @@ pub struct BuildSettings {
     pub progress: ProgressArg,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// What is to be said of the build in place of doing it.
+    pub call: Option<Call>,
     /// Whether the image ID goes to standard output.
     pub prints_id: bool,
 }
@@ -78,7 +81,7 @@ pub fn build(
         pull: pull_policy(args.pull),
         registries,
     };
-    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), prints_id })
+    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), call: call::call(args)?, prints_id })
 }
 
 /// Returns the network that was typed.
