@@ -136,3 +136,29 @@ fn outline_and_targets_tell_what_a_build_takes_1_1_15() {
         "TARGET:       other\n\nBUILD ARG    VALUE    DESCRIPTION\nVERSION      1        of the base\nUNUSED\n",
     );
 }
+
+/// `lbuild parse` prints what is there, whatever is wrong, and needs no store.
+#[test]
+fn parse_shows_what_the_parser_sees() {
+    let lab = Lab::with("# escape=`\nFROM a\nRUN echo `\n  x\nCOPY <<E /e\nbody\nE\n");
+    let run = lab.lbuild(&["parse"]);
+    run.ok();
+    let parsed: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(parsed["directives"], json!({ "escape": "`" }));
+    assert_eq!(parsed["instructions"][1]["arguments"], json!(["echo   x"]));
+    assert_eq!(
+        (&parsed["instructions"][1]["start_line"], &parsed["instructions"][1]["end_line"]),
+        (&json!(3), &json!(4))
+    );
+    assert_eq!(parsed["instructions"][2]["heredocs"][0]["body"], json!("body\n"));
+    assert_eq!(parsed["diagnostics"], json!([]));
+    lab.file("Wrong", "FROM\nRNU x\n");
+    let run = lab.lbuild(&["parse", "Wrong"]);
+    run.ends(1);
+    let parsed: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(parsed["diagnostics"][1]["help"], json!("did you mean `RUN`?"));
+    assert_eq!((&parsed["diagnostics"][1]["line"], &parsed["diagnostics"][1]["column"]), (&json!(2), &json!(1)));
+    assert!(!lab.store().exists(), "nothing is written");
+    lab.lbuild(&["parse", "none"]).ends(125);
+    crate::harness::fed(lab.command(&["parse", "-"]), "FROM a\n").ok();
+}

@@ -40,6 +40,8 @@ pub enum Command {
     /// Look at manifests of registries, or join images of several platforms under one name
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Show what the parser sees in a Dockerfile, as JSON; status 1 if something is wrong with it
+    Parse(ParseArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
@@ -58,8 +60,10 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 12] =
-        ["build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
+    pub const NAMES: [&str; 13] = [
+        "build", "pull", "run", "push", "manifest", "parse", "images", "inspect", "rmi", "login", "logout", "fsck",
+        "prune",
+    ];
 }
 
 /// `lbuild build`.
@@ -133,6 +137,14 @@ pub struct BuildArgs {
     /// The directory that COPY and ADD read from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+}
+
+/// `lbuild parse`.
+#[derive(Debug, ClapArgs)]
+pub struct ParseArgs {
+    /// The Dockerfile; `-` reads standard input
+    #[arg(value_name = "FILE", default_value = "Dockerfile")]
+    pub file: PathBuf,
 }
 
 /// `lbuild pull`.

@@ -20,6 +20,7 @@ mod joined;
 pub mod keyword;
 mod lines;
 pub mod lint;
+pub mod listing;
 mod mount;
 mod parser;
 mod relocate;

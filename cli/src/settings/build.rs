@@ -155,6 +155,17 @@ fn dockerfile(args: &BuildArgs) -> Result<(Source, Option<PathBuf>), SettingsErr
     }
 }
 
+/// Returns the text of a Dockerfile; `-` is standard input.
+///
+/// # Errors
+/// [`SettingsError`] if it cannot be read, is too long, or is no text.
+pub fn dockerfile_at(path: &Path) -> Result<Source, SettingsError> {
+    match path == Path::new("-") {
+        true => read("<stdin>", std::io::stdin()),
+        false => Ok(open(path, true)?.0),
+    }
+}
+
 fn open(path: &Path, typed: bool) -> Result<(Source, Option<PathBuf>), SettingsError> {
     match std::fs::File::open(path) {
         Ok(file) => Ok((read(&shown(path), file)?, Some(path.to_owned()))),

@@ -14,7 +14,7 @@ mod root;
 mod secret;
 mod ssh;
 
-pub use build::{BuildSettings, build, network, platform, progress, tag};
+pub use build::{BuildSettings, build, dockerfile_at, network, platform, progress, tag};
 pub use call::{Call, Method};
 pub use environment::Environment;
 pub use error::SettingsError;
