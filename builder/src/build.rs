@@ -3,11 +3,14 @@
 use crate::assemble::{self, AssembledLayer};
 use crate::bases::Bases;
 use crate::cache::{CacheBackend, LocalCache};
+use crate::diagnostic::Diagnostic;
+use crate::dockerfile::checks::Checks;
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
+use crate::onbuild::{Settled, settle};
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::push::Places;
@@ -22,8 +25,8 @@ use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
 use layerfs::store::Store;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Once;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Mutex, Once, PoisonError};
 
 /// What a build came to.
 #[derive(Debug, Clone)]
@@ -44,16 +47,20 @@ pub fn build(
     sink: &dyn ProgressSink,
     cancel: &Cancel,
 ) -> Result<BuildResult, BuildError> {
-    let dockerfile = parse(request, sink)?;
-    let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
+    let (dockerfile, warnings) = parse(request)?;
+    let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
+    told.tell(warnings);
+    // What is wrong with the graph is told before any registry is asked.
+    StageGraph::new(&dockerfile, &graph_options(request))?;
     let cache = LocalCache::new(store);
-    let told = Once::new();
+    let once = Once::new();
     let mut again = false;
     loop {
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
-            let (cache, dockerfile, graph) = (&cache, &dockerfile, &graph);
-            Asked { request, store, sink, client, cache, dockerfile, graph, told: &told, cancel }.build(again, &ends)
+            let (cache, dockerfile) = (&cache, &dockerfile);
+            Asked { request, store, sink, client, cache, dockerfile, told: &told, once: &once, cancel }
+                .build(again, &ends)
         });
         match outcome {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
@@ -72,8 +79,8 @@ struct Asked<'a> {
     client: &'a Client,
     cache: &'a dyn CacheBackend,
     dockerfile: &'a Dockerfile,
-    graph: &'a StageGraph,
-    told: &'a Once,
+    told: &'a Told<'a>,
+    once: &'a Once,
     /// The caller's, which no failure of a step sets off.
     cancel: &'a Cancel,
 }
@@ -81,19 +88,17 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
     fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
-        let Self { request, store, sink, client, cache, told, .. } = *self;
-        let bases = resolve(&self.graph.images, request, store, client)?;
-        let (plan, warnings) = Plan::new(self.dockerfile, self.graph, &bases, &plan_options(request))?;
+        let Self { request, store, sink, client, cache, told, once, .. } = *self;
+        let (plan, bases, warnings) = planned(self.dockerfile, request, store, client)?;
         if !again {
-            for warning in self.graph.warnings.iter().cloned().chain(warnings) {
-                sink.event(Event::Warning(warning));
-            }
+            told.tell(warnings);
+            told.judge()?;
             sink.event(Event::PlanReady { steps: step_names(&plan) });
         }
         let began = now();
         let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
         let (plan, bases, contexts) = (&plan, &bases, &contexts);
-        let outcome = Attempt { request, store, sink, client, plan, bases, contexts, cache, told }.run(ends);
+        let outcome = Attempt { request, store, sink, client, plan, bases, contexts, cache, told: once }.run(ends);
         let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
         if !ended {
             tell_sockets(&contexts.skipped_sockets(), sink);
@@ -101,6 +106,61 @@ impl Asked<'_> {
         }
         outcome
     }
+}
+
+/// Returns the plan of a Dockerfile with the triggers of its bases in place, the bases, each asked for once, and what
+/// the user should look at.
+pub(crate) fn planned(
+    dockerfile: &Dockerfile,
+    request: &BuildRequest,
+    store: &Store,
+    client: &Client,
+) -> Result<(Plan, Bases, Vec<Diagnostic>), BuildError> {
+    let mut known = Bases::default();
+    let settled = settle(dockerfile, &graph_options(request), |images| {
+        known = resolve(images, &known, request, store, client)?;
+        Ok::<_, BuildError>(known.clone())
+    });
+    let Settled { dockerfile, graph, bases } = settled?;
+    let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
+    let warnings = graph.warnings.into_iter().chain(warnings).collect();
+    Ok((plan, bases, warnings))
+}
+
+/// What is told of what the user should look at: what the checks keep.
+struct Told<'a> {
+    checks: Checks,
+    sink: &'a dyn ProgressSink,
+    /// Names of the rules that were told of.
+    rules: Mutex<BTreeSet<&'static str>>,
+}
+
+impl<'a> Told<'a> {
+    fn new(checks: Checks, sink: &'a dyn ProgressSink) -> Self {
+        Self { checks, sink, rules: Mutex::default() }
+    }
+
+    fn tell(&self, warnings: Vec<Diagnostic>) {
+        for warning in warnings.into_iter().filter(|warning| self.checks.keep(warning)) {
+            self.rules.lock().unwrap_or_else(PoisonError::into_inner).extend(warning.rule);
+            self.sink.event(Event::Warning(warning));
+        }
+    }
+
+    /// Fails if a rule was told of and `# check=error=true` says so.
+    fn judge(&self) -> Result<(), BuildError> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if rules.is_empty() || !self.checks.fail() {
+            return Ok(());
+        }
+        Err(BuildError::Checks { rules: rules.iter().copied().collect() })
+    }
+}
+
+/// Returns the build argument that stands before `# check=`.
+pub(crate) fn check_argument(request: &BuildRequest) -> Option<&str> {
+    let named = |(name, _): &&(String, Option<String>)| name == "BUILDKIT_DOCKERFILE_CHECK";
+    request.build_args.iter().rev().find(named)?.1.as_deref()
 }
 
 /// Strikes every record that holds the layer that is gone; the caller then starts again, which ends, since no record
@@ -136,21 +196,20 @@ fn remember(contexts: &Contexts, began: Timestamp, sink: &dyn ProgressSink) {
     }
 }
 
-fn parse(request: &BuildRequest, sink: &dyn ProgressSink) -> Result<Dockerfile, BuildError> {
+/// Returns the Dockerfile, and what the user should look at.
+pub(crate) fn parse(request: &BuildRequest) -> Result<(Dockerfile, Vec<Diagnostic>), BuildError> {
     let outcome = dockerfile::parse(request.dockerfile.clone());
-    for warning in outcome.warnings {
-        sink.event(Event::Warning(warning));
-    }
     match outcome.dockerfile {
         Some(dockerfile) if outcome.errors.is_empty() => {
-            lint::lint(&dockerfile).into_iter().for_each(|warning| sink.event(Event::Warning(warning)));
-            Ok(dockerfile)
+            let mut warnings = outcome.warnings;
+            warnings.extend(lint::lint(&dockerfile));
+            Ok((dockerfile, warnings))
         }
         _ => Err(BuildError::Parse(outcome.errors)),
     }
 }
 
-fn graph_options(request: &BuildRequest) -> GraphOptions {
+pub(crate) fn graph_options(request: &BuildRequest) -> GraphOptions {
     GraphOptions {
         target: request.target.clone(),
         build_args: request.build_args.iter().cloned().collect(),
@@ -167,6 +226,7 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
         labels: request.labels.clone(),
         host_name: None,
         source_date_epoch: request.source_date_epoch.and_then(|epoch| i64::try_from(epoch).ok()),
+        allow_insecure: request.allow_insecure,
     }
 }
 
@@ -206,6 +266,7 @@ impl Attempt<'_> {
             no_cache: self.request.no_cache,
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
+            ssh: &self.request.ssh,
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,

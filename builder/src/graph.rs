@@ -189,12 +189,6 @@ fn refuse_unsupported(
             let (platform, host) = (stage.platform.to_string(), host.to_string());
             return Err(GraphError::ForeignPlatform { platform, host, span });
         }
-        if let Place::Stage(base) = stage.base
-            && let Some(trigger) = resolution.stages[base].trigger
-        {
-            let base = resolve::title(dockerfile, base);
-            return Err(GraphError::OnbuildStage { base, span: from.image.span, trigger });
-        }
     }
     Ok(())
 }

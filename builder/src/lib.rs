@@ -20,6 +20,8 @@ pub mod graph;
 
 pub mod bases;
 
+mod onbuild;
+
 pub mod plan;
 
 pub mod key;
@@ -49,6 +51,7 @@ mod manifest;
 mod output;
 
 mod build;
+pub mod call;
 mod maintain;
 mod pull;
 mod run_image;

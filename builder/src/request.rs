@@ -31,6 +31,10 @@ pub struct BuildRequest {
     pub build_contexts: Vec<(String, BuildContextSource)>,
     /// `--secret` in order, ids different.
     pub secrets: Vec<SecretSpec>,
+    /// `--ssh` in order, ids different.
+    pub ssh: Vec<SshSpec>,
+    /// `--allow security.insecure`: commands may ask to run without the sandbox's limits.
+    pub allow_insecure: bool,
     /// `--label` in order; they go over those of the Dockerfile.
     pub labels: Vec<(String, String)>,
     /// Run every step again.
@@ -107,6 +111,29 @@ impl BuildContextSource {
             Self::OciLayout { .. } | Self::DockerArchive { .. } | Self::Image(_) => ContextKind::Image,
         }
     }
+}
+
+/// An SSH agent that steps may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshSpec {
+    /// The id that `--mount=type=ssh,id=…` names; `default` where none is named.
+    pub id: String,
+    /// Where its keys are.
+    pub source: SshSource,
+}
+
+/// Where the keys of an SSH agent are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SshSource {
+    /// In an agent that listens on a socket.
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Let everything through, not only listing keys and signing.
+        raw: bool,
+    },
+    /// In files, for an agent of the build's own.
+    Keys(Vec<PathBuf>),
 }
 
 /// A secret that steps may ask for.

@@ -40,6 +40,8 @@ pub enum Command {
     /// Look at manifests of registries, or join images of several platforms under one name
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Show what the parser sees in a Dockerfile, as JSON; status 1 if something is wrong with it
+    Parse(ParseArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
@@ -58,8 +60,10 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 12] =
-        ["build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
+    pub const NAMES: [&str; 13] = [
+        "build", "pull", "run", "push", "manifest", "parse", "images", "inspect", "rmi", "login", "logout", "fsck",
+        "prune",
+    ];
 }
 
 /// `lbuild build`.
@@ -84,6 +88,13 @@ pub struct BuildArgs {
     /// Secret for `RUN --mount=type=secret`: `id=ID[,src=FILE|,env=VARIABLE]`; may be repeated
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VAR]")]
     pub secret: Vec<String>,
+    /// SSH agent for `RUN --mount=type=ssh`: its id, alone for the caller's agent, else with a socket or keys; may be
+    /// repeated
+    #[arg(long, value_name = "ID[=SOCKET|=KEY[,KEY]]")]
+    pub ssh: Vec<String>,
+    /// What the Dockerfile may ask for: `security.insecure` for `RUN --security=insecure`; may be repeated
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
     /// Label for the image; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
@@ -114,12 +125,26 @@ pub struct BuildArgs {
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Say what the build checks find, and build nothing: `--call=check`
+    #[arg(long, conflicts_with = "call")]
+    pub check: bool,
+    /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
+    #[arg(long, value_name = "METHOD[,format=json]")]
+    pub call: Option<String>,
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
     /// The directory that COPY and ADD read from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+}
+
+/// `lbuild parse`.
+#[derive(Debug, ClapArgs)]
+pub struct ParseArgs {
+    /// The Dockerfile; `-` reads standard input
+    #[arg(value_name = "FILE", default_value = "Dockerfile")]
+    pub file: PathBuf,
 }
 
 /// `lbuild pull`.

@@ -66,6 +66,8 @@ pub struct PlanOptions {
     pub host_name: Option<String>,
     /// SOURCE_DATE_EPOCH in seconds; the build argument stands before it.
     pub source_date_epoch: Option<i64>,
+    /// `--allow security.insecure`.
+    pub allow_insecure: bool,
 }
 
 impl Default for PlanOptions {
@@ -76,6 +78,7 @@ impl Default for PlanOptions {
             labels: Vec::new(),
             host_name: None,
             source_date_epoch: None,
+            allow_insecure: false,
         }
     }
 }

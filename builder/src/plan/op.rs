@@ -1,5 +1,6 @@
 //! [`Op`]: what a step does to files, with every variable gone.
 
+use crate::copy::select::Choice;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub struct RunOp {
     pub user: String,
     /// Network.
     pub network: Network,
+    /// `--security=insecure`: none of the sandbox's limits but those of its user namespace.
+    pub insecure: bool,
     /// Host name.
     pub host_name: String,
     /// Mounts in order; of two with one target the later wins and is the only one here.
@@ -117,6 +120,19 @@ pub enum MountKind {
         /// Group of the file.
         gid: u32,
     },
+    /// A socket that leads to an SSH agent of the caller.
+    Ssh {
+        /// Its id.
+        id: String,
+        /// Whether the build fails without it.
+        required: bool,
+        /// Mode of the socket.
+        mode: u32,
+        /// Owner of the socket.
+        uid: u32,
+        /// Group of the socket.
+        gid: u32,
+    },
 }
 
 /// How steps share a cache mount.
@@ -152,6 +168,10 @@ pub struct CopyOp {
     pub from: From,
     /// Sources as typed after expansion: paths or patterns below the root of `from`.
     pub sources: Vec<String>,
+    /// `--exclude`: patterns of what is left out of copied directories, relative to each (1.6-16).
+    pub exclude: Vec<String>,
+    /// `--parents`: the directories that sources name are made in the destination, too (1.6-15).
+    pub parents: bool,
     /// Files that the Dockerfile itself holds, copied after `sources`.
     pub heredocs: Vec<Script>,
     /// Where to, absolute after WORKDIR; `ends_with_slash` says whether it must be a directory.
@@ -166,6 +186,13 @@ pub struct CopyOp {
     pub link: bool,
     /// ADD: local archives are unpacked.
     pub unpack_archives: bool,
+}
+
+impl CopyOp {
+    /// Returns which files it takes.
+    pub fn choice(&self) -> Choice<'_> {
+        Choice { sources: &self.sources, exclude: &self.exclude, parents: self.parents }
+    }
 }
 
 /// WORKDIR.

@@ -1,12 +1,12 @@
 //! `lbuild build`.
 
-use super::{Scene, io_failure, print, screen};
+use super::{Scene, call, io_failure, print, screen};
 use crate::args::BuildArgs;
 use crate::engine;
 use crate::exit::Exit;
 use crate::report::Failure;
 use crate::settings;
-use crate::ui::{Placed, Recorder};
+use crate::ui::{Placed, Quiet, Recorder};
 use layerfs::digest::Digest;
 use layerfs::io_error::{IoContext, IoError};
 use std::io::Write;
@@ -15,6 +15,10 @@ use std::path::Path;
 /// Builds the image and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let settings = settings::build(args, scene.registry_settings()?, &scene.environment)?;
+    if let Some(call) = &settings.call {
+        // What is said comes on standard output; of what goes on meanwhile nothing is told.
+        return call::run(call, &settings, &scene.root, &Quiet, &scene.cancel);
+    }
     let screen = screen(settings.progress).map_err(io_failure)?;
     let recorder = Recorder::new(Box::new(Placed::new(settings.request.dockerfile.clone(), screen)));
     let built = engine::build(&settings.request, &scene.root, &recorder, &scene.cancel);

@@ -1,12 +1,14 @@
 //! The commands: one file each, with one `run`.
 
 mod build;
+mod call;
 mod fsck;
 mod images;
 mod inspect;
 mod login;
 mod logout;
 mod manifest;
+mod parse;
 mod prune;
 mod pull;
 mod push;
@@ -81,6 +83,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Push(push) => push::run(push, scene),
         Command::Manifest(ManifestCommand::Inspect(args)) => manifest::inspect(args, scene),
         Command::Manifest(ManifestCommand::Create(args)) => manifest::create(args, scene),
+        Command::Parse(parse) => parse::run(parse),
         Command::Images(images) => images::run(images, scene),
         Command::Inspect(inspect) => inspect::run(inspect, scene),
         Command::Rmi(rmi) => rmi::run(rmi, scene),

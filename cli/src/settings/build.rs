@@ -1,9 +1,10 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
-use super::{Environment, SettingsError, output, secret};
+use super::call::{self, Call};
+use super::{Environment, SettingsError, output, secret, ssh};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy, SshSpec};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::platform::Platform;
@@ -39,6 +40,8 @@ pub struct BuildSettings {
     pub progress: ProgressArg,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// What is to be said of the build in place of doing it.
+    pub call: Option<Call>,
     /// Whether the image ID goes to standard output.
     pub prints_id: bool,
 }
@@ -65,6 +68,8 @@ pub fn build(
         build_args: args.build_arg.iter().map(|text| build_argument(text, environment)).collect::<Result<_, _>>()?,
         build_contexts: args.build_context.iter().map(|text| build_context(text)).collect::<Result<_, _>>()?,
         secrets: secrets(args, environment)?,
+        ssh: agents(args, environment)?,
+        allow_insecure: allows_insecure(&args.allow)?,
         labels: args.label.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
         no_cache: args.no_cache,
         network: network(args.network),
@@ -76,7 +81,7 @@ pub fn build(
         pull: pull_policy(args.pull),
         registries,
     };
-    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), prints_id })
+    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), call: call::call(args)?, prints_id })
 }
 
 /// Returns the network that was typed.
@@ -147,6 +152,17 @@ fn dockerfile(args: &BuildArgs) -> Result<(Source, Option<PathBuf>), SettingsErr
             SettingsError::NoDockerfile { .. } => open(&args.path.join("dockerfile"), false).map_err(|_| missing),
             other => Err(other),
         }),
+    }
+}
+
+/// Returns the text of a Dockerfile; `-` is standard input.
+///
+/// # Errors
+/// [`SettingsError`] if it cannot be read, is too long, or is no text.
+pub fn dockerfile_at(path: &Path) -> Result<Source, SettingsError> {
+    match path == Path::new("-") {
+        true => read("<stdin>", std::io::stdin()),
+        false => Ok(open(path, true)?.0),
     }
 }
 
@@ -276,6 +292,32 @@ fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Vec<builder::r
         secrets.push(secret);
     }
     Ok(secrets)
+}
+
+fn agents(args: &BuildArgs, environment: &Environment) -> Result<Vec<SshSpec>, SettingsError> {
+    let mut agents: Vec<SshSpec> = Vec::new();
+    for text in &args.ssh {
+        let agent = ssh::ssh(text, environment)?;
+        if agents.iter().any(|earlier| earlier.id == agent.id) {
+            return Err(malformed("--ssh", text, &format!("id `{}` is given twice", agent.id)));
+        }
+        agents.push(agent);
+    }
+    Ok(agents)
+}
+
+/// Returns whether `--allow` lets commands run without the sandbox's limits. The caller's network is what a RUN has in
+/// any case, so that leave for it changes nothing.
+fn allows_insecure(allowed: &[String]) -> Result<bool, SettingsError> {
+    let mut insecure = false;
+    for text in allowed.iter().flat_map(|text| text.split(',')) {
+        match text {
+            "security.insecure" => insecure = true,
+            "network.host" => {}
+            _ => return Err(malformed("--allow", text, "write `security.insecure` or `network.host`")),
+        }
+    }
+    Ok(insecure)
 }
 
 /// Returns the outputs; without `-o` the image goes to the store.

@@ -4,6 +4,7 @@
 //! Dockerfile itself.
 
 mod build;
+mod call;
 mod csv;
 mod environment;
 mod error;
@@ -11,8 +12,10 @@ mod output;
 mod registry;
 mod root;
 mod secret;
+mod ssh;
 
-pub use build::{build, network, platform, progress, tag};
+pub use build::{BuildSettings, build, dockerfile_at, network, platform, progress, tag};
+pub use call::{Call, Method};
 pub use environment::Environment;
 pub use error::SettingsError;
 pub use registry::{registry, registry_host};
