@@ -12,6 +12,7 @@ mod commands;
 mod containers;
 mod differential;
 mod direction;
+mod flags;
 mod lab;
 mod outputs;
 mod parallel;

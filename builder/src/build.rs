@@ -6,9 +6,10 @@ use crate::cache::{CacheBackend, LocalCache};
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
+use crate::fit::{refuse_foreign, unknown_stages};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
-use crate::plan::{Plan, PlanBase, PlanOptions};
+use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::push::Places;
 use crate::request::{BuildRequest, Output};
@@ -84,7 +85,9 @@ impl Asked<'_> {
         let Self { request, store, sink, client, cache, told, .. } = *self;
         let bases = resolve(&self.graph.images, request, store, client)?;
         let (plan, warnings) = Plan::new(self.dockerfile, self.graph, &bases, &plan_options(request))?;
+        refuse_foreign(&plan, self.graph, &request.emulated)?;
         if !again {
+            let warnings = warnings.into_iter().chain(unknown_stages(self.dockerfile, request));
             for warning in self.graph.warnings.iter().cloned().chain(warnings) {
                 sink.event(Event::Warning(warning));
             }
@@ -166,6 +169,7 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
         network: request.network,
         labels: request.labels.clone(),
         host_name: None,
+        extra_hosts: request.extra_hosts.clone(),
         source_date_epoch: request.source_date_epoch.and_then(|epoch| i64::try_from(epoch).ok()),
     }
 }
@@ -203,7 +207,8 @@ impl Attempt<'_> {
         let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);
         let shelf = shelf.telling(self.sink).wanting(&self.wanted());
         let settings = Settings {
-            no_cache: self.request.no_cache,
+            no_cache: self.stages_without_cache(),
+            limits: self.request.limits.clone(),
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
             tier: if map.is_single() { "one id" } else { "ranges" },
@@ -228,6 +233,17 @@ impl Attempt<'_> {
         let places = Places { store: self.store, client: self.client, sink: self.sink };
         let manifests = places.write(&self.request.outputs, &image)?;
         Ok(BuildResult { id: image.id(), manifests })
+    }
+
+    /// Returns the stages whose steps all run again.
+    fn stages_without_cache(&self) -> HashSet<usize> {
+        let named = |stage: &PlannedStage| {
+            let name = stage.name.as_deref();
+            let is = |wanted: &String| name.is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+            self.request.no_cache || self.request.no_cache_stages.iter().any(is)
+        };
+        let stages = self.plan.stages.iter().enumerate();
+        stages.filter(|(_, stage)| named(stage)).map(|(number, _)| number).collect()
     }
 
     fn needs_bytes(&self) -> bool {

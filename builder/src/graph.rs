@@ -142,7 +142,7 @@ impl StageGraph {
         }
         let target = find_target(dockerfile, options)?;
         let reached = order::reached(&resolution.stages, target);
-        refuse_unsupported(dockerfile, options, &resolution, &reached)?;
+        refuse_unsupported(dockerfile, &resolution, &reached)?;
         let mut builder = Pruned::new(reached);
         let stages = builder.stages(&resolution);
         Ok(Self {
@@ -175,20 +175,9 @@ fn find_target(dockerfile: &Dockerfile, options: &GraphOptions) -> Result<usize,
 }
 
 /// Refuses what is not supported yet in the stages that are needed.
-fn refuse_unsupported(
-    dockerfile: &Dockerfile,
-    options: &GraphOptions,
-    resolution: &Resolution,
-    reached: &[usize],
-) -> Result<(), GraphError> {
+fn refuse_unsupported(dockerfile: &Dockerfile, resolution: &Resolution, reached: &[usize]) -> Result<(), GraphError> {
     for &number in reached {
         let (stage, from) = (&resolution.stages[number], &dockerfile.stages[number].from.value);
-        let host = &options.build_platform;
-        if !stage.replaced && (stage.platform.os != host.os || stage.platform.architecture != host.architecture) {
-            let span = from.platform.as_ref().map_or(from.image.span, |word| word.span);
-            let (platform, host) = (stage.platform.to_string(), host.to_string());
-            return Err(GraphError::ForeignPlatform { platform, host, span });
-        }
         if let Place::Stage(base) = stage.base
             && let Some(trigger) = resolution.stages[base].trigger
         {

@@ -43,6 +43,8 @@ pub mod error;
 
 mod exec;
 
+mod fit;
+
 mod push;
 
 mod manifest;

@@ -4,7 +4,8 @@
 //! here.
 
 use crate::graph::ContextKind;
-use crate::plan::op::Network;
+use crate::plan::op::{ExtraHost, Network};
+use crate::sandbox::limits::RunLimits;
 use crate::source::Source;
 pub use layerfs::export::{Destination, LayerCompression};
 use layerfs::platform::Platform;
@@ -37,6 +38,16 @@ pub struct BuildRequest {
     pub no_cache: bool,
     /// `--network`: the network of each RUN that does not name one.
     pub network: Network,
+    /// `--no-cache-filter`: names of stages, in any case, whose steps run again.
+    pub no_cache_stages: Vec<String>,
+    /// `--add-host` in order: more lines of /etc/hosts for each RUN.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// How much each RUN may have.
+    pub limits: RunLimits,
+    /// `--ignorefile`: the rules for the build context, in place of `.dockerignore`.
+    pub ignore_file: Option<PathBuf>,
+    /// Platforms that this machine runs by emulation, besides its own.
+    pub emulated: Vec<Platform>,
     /// At most so many steps at once; no limit on commands if there is none.
     pub jobs: Option<NonZeroUsize>,
     /// The platform of the image.

@@ -1,11 +1,15 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+mod surroundings;
+
+use crate::flags;
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+pub use surroundings::Surroundings;
 
 /// Turns a Dockerfile into an OCI image: one binary, no daemon, no root.
 #[derive(Debug, Parser)]
@@ -63,7 +67,7 @@ impl Command {
 }
 
 /// `lbuild build`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct BuildArgs {
     /// Name for the image, `NAME[:TAG]`; may be repeated
     #[arg(short, long, value_name = "NAME")]
@@ -88,28 +92,28 @@ pub struct BuildArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
     /// Run every step again
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub no_cache: bool,
     /// Ask the registries for every image, also if it is in the store; `missing` asks for those that have no name there,
     /// `newer` takes the store's where no registry answers, `never` asks none [default: missing]
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub pull: Option<PullArg>,
-    /// Network of RUN
-    #[arg(long, value_enum, default_value_t = NetworkArg::Host)]
-    pub network: NetworkArg,
     /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false] or
     /// type=docker,dest=FILE; attributes name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
     /// compression-level=N, force-compression=true; may be repeated
     #[arg(short, long, value_name = "type=TYPE[,dest=FILE]")]
     pub output: Vec<String>,
     /// Push the image under its names, as `--output=type=registry` does
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub push: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
     /// Show nothing but the image ID, on standard output
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub quiet: bool,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
@@ -117,6 +121,12 @@ pub struct BuildArgs {
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// What it runs with
+    #[command(flatten)]
+    pub surroundings: Surroundings,
+    /// Flags of other builders that were typed
+    #[arg(skip)]
+    pub foreign: Vec<flags::Typed>,
     /// The directory that COPY and ADD read from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
@@ -306,6 +316,8 @@ pub enum PullArg {
 /// Values of `--network`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NetworkArg {
+    /// As `host`
+    Default,
     /// The caller's network
     Host,
     /// Loopback only
@@ -334,8 +346,24 @@ pub enum FormatArg {
     Json,
 }
 
+/// Returns what was typed.
+///
+/// # Errors
+/// What clap has to say, help included.
+pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let command = Args::command();
+    let foreign = command.find_subcommand("build").map(flags::foreign_to).unwrap_or_default();
+    let command = command.mut_subcommand("build", |build| flags::with_flags(build, &foreign));
+    let matches = command.try_get_matches_from(with_default_command(typed))?;
+    let mut args = Args::from_arg_matches(&matches)?;
+    if let (Command::Build(build), Some((_, matches))) = (&mut args.command, matches.subcommand()) {
+        build.foreign = flags::typed(matches, &foreign);
+    }
+    Ok(args)
+}
+
 /// Returns the command line with `build` put in where no command was typed.
-pub fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = 1;
     while let Some(width) = arguments.get(at).and_then(|argument| global_width(&argument.to_string_lossy())) {
@@ -362,7 +390,6 @@ fn starts_a_build(argument: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn completed(typed: &[&str]) -> Vec<String> {
         let arguments = std::iter::once("lbuild").chain(typed.iter().copied()).map(OsString::from);

@@ -35,6 +35,8 @@ impl StepRun<'_> {
             user: op.user.clone(),
             network: op.network,
             host_name: op.host_name.clone(),
+            extra_hosts: op.extra_hosts.clone(),
+            limits: self.session.build.settings.limits.clone(),
             mounts,
             script: op.script.clone(),
             result: RunResult::Commit(key),

@@ -33,7 +33,7 @@ impl Session<'_> {
             return Ok(None);
         }
         let Some(last) = keys.last() else { return Ok(Some(state)) };
-        let record = self.usable_record(&last.key).map_err(|error| self.failure(stage, count - 1, error))?;
+        let record = self.usable_record(stage, &last.key).map_err(|error| self.failure(stage, count - 1, error))?;
         let Some(record) = record else { return Ok(None) };
         state = state.after(&record);
         (0..count).for_each(|step| self.report_cached(stage, step));
@@ -114,7 +114,8 @@ impl Session<'_> {
     /// Returns the deepest of `keys` that has a usable record, with its place among them.
     fn deepest(&self, stage: usize, at: usize, keys: &[StepKey]) -> Result<Option<(Record, usize)>, BuildError> {
         for (depth, step) in keys.iter().enumerate().rev() {
-            let record = self.usable_record(&step.key).map_err(|error| self.failure(stage, at + depth, error))?;
+            let record =
+                self.usable_record(stage, &step.key).map_err(|error| self.failure(stage, at + depth, error))?;
             if let Some(record) = record {
                 return Ok(Some((record, depth)));
             }
@@ -127,7 +128,7 @@ impl Session<'_> {
         let id = self.step_id(stage, at);
         let began = Instant::now();
         let run = StepRun { session: self, stage, at, id, state, key };
-        let result = self.record_or_run(key.key, || {
+        let result = self.record_or_run(stage, key.key, || {
             self.build.sink.event(Event::StepStarted { step: id, name: step.name.clone() });
             run.execute()
         });

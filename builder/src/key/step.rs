@@ -37,7 +37,18 @@ pub fn scratch_key(platform: &Platform) -> (CacheKey, Vec<Component>) {
 /// Returns the key of a RUN after `parent`. Left out: contents of secrets, proxies, addresses, ids and sharing of cache
 /// mounts, and where a bind mount's files come from (their digest says what they are).
 pub fn run_key(parent: CacheKey, op: &RunOp, inputs: &RunInputs<'_>) -> (CacheKey, Vec<Component>) {
-    let RunOp { arguments, environment, proxies: _, working_directory, user, network, host_name, mounts, script } = op;
+    let RunOp {
+        arguments,
+        environment,
+        proxies: _,
+        working_directory,
+        user,
+        network,
+        host_name,
+        extra_hosts,
+        mounts,
+        script,
+    } = op;
     let builder = KeyBuilder::new(STEP)
         .part("op", "run")
         .part("parent", parent.to_string())
@@ -53,7 +64,10 @@ pub fn run_key(parent: CacheKey, op: &RunOp, inputs: &RunInputs<'_>) -> (CacheKe
         .part("network", network_text(*network))
         .part("host name", host_name)
         .part("security", "sandbox")
-        .part("extra hosts count", "0")
+        .part("extra hosts count", extra_hosts.len().to_string());
+    let builder = extra_hosts
+        .iter()
+        .fold(builder, |builder, host| builder.part("extra host", &host.name))
         .part("mounts", mounts.len().to_string());
     let builder = mounts.iter().fold(builder, mount_parts);
     scripts(builder, "script", script.as_slice())

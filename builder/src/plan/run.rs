@@ -33,6 +33,7 @@ impl StagePlanner<'_> {
             user: self.state.image.config.user.clone(),
             network: self.network(run.network.as_ref())?,
             host_name: self.host_name(),
+            extra_hosts: self.input.options.extra_hosts.clone(),
             mounts,
             script,
         };

@@ -150,6 +150,8 @@ impl Runner {
             user: spec.user.clone(),
             network: spec.network,
             host_name: spec.host_name.clone(),
+            extra_hosts: spec.extra_hosts.clone(),
+            limits: spec.limits.clone(),
             mounts,
             script: spec.script.clone(),
             tier: self.tier,

@@ -111,6 +111,8 @@ pub fn shell(script: &str) -> RunSpec {
         user: String::new(),
         network: Network::Host,
         host_name: "buildkitsandbox".to_owned(),
+        extra_hosts: Vec::new(),
+        limits: builder::sandbox::limits::RunLimits::default(),
         mounts: Vec::new(),
         script: None,
         result: RunResult::Discard,

@@ -5,18 +5,23 @@ use crate::args::BuildArgs;
 use crate::engine;
 use crate::exit::Exit;
 use crate::report::Failure;
-use crate::settings;
+use crate::settings::{self, SettingsError};
 use crate::ui::{Placed, Recorder};
+use builder::progress::{Event, ProgressSink};
 use layerfs::digest::Digest;
 use layerfs::io_error::{IoContext, IoError};
+use layerfs::registry::settings::RegistrySettings;
 use std::io::Write;
 use std::path::Path;
 
 /// Builds the image and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let settings = settings::build(args, scene.registry_settings()?, &scene.environment)?;
+    let settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
     let screen = screen(settings.progress).map_err(io_failure)?;
     let recorder = Recorder::new(Box::new(Placed::new(settings.request.dockerfile.clone(), screen)));
+    for warning in &settings.warnings {
+        recorder.event(Event::Warning(warning.clone()));
+    }
     let built = engine::build(&settings.request, &scene.root, &recorder, &scene.cancel);
     let (log, screen) = recorder.finish();
     // The view must stand before anything is printed below it.
@@ -33,6 +38,15 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
         print(&format!("{id}\n"))?;
     }
     Ok(Exit::Success)
+}
+
+/// Returns how registries are spoken to; with `--authfile` no other file of credentials counts.
+fn registries(args: &BuildArgs, scene: &Scene) -> Result<RegistrySettings, SettingsError> {
+    let settings = scene.registry_settings()?;
+    Ok(match &args.surroundings.authfile {
+        Some(file) => RegistrySettings { auth_files: vec![file.clone()], auth_inline: None, ..settings },
+        None => settings,
+    })
 }
 
 /// Writes the image ID by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written

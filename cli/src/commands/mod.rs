@@ -17,7 +17,7 @@ use crate::args::{Args, Command, ManifestCommand, ProgressArg};
 use crate::engine::Registry;
 use crate::exit::Exit;
 use crate::report::{self, Failure};
-use crate::settings::{self, Environment};
+use crate::settings::{self, Config, Environment};
 use crate::ui::{Plain, Quiet, Tty};
 use builder::progress::ProgressSink;
 use layerfs::cancel::Cancel;
@@ -35,6 +35,8 @@ pub struct Scene {
     pub environment: Environment,
     /// Registries that need not prove who they are, as typed.
     pub insecure_registries: Vec<String>,
+    /// What the user set once.
+    pub config: Config,
     /// Set by the first interrupt.
     pub cancel: Cancel,
 }
@@ -42,7 +44,8 @@ pub struct Scene {
 impl Scene {
     /// Returns what the user set about registries.
     fn registry_settings(&self) -> Result<RegistrySettings, settings::SettingsError> {
-        settings::registry(&self.insecure_registries, &self.environment)
+        let insecure = [self.config.insecure_registries.as_slice(), &self.insecure_registries].concat();
+        settings::registry(&insecure, &self.environment)
     }
 }
 
@@ -93,10 +96,11 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
 
 fn scene(args: &Args) -> Result<Scene, Failure> {
     let environment = Environment::of_process();
-    let root = settings::root(args.root.as_deref(), &environment)?;
+    let config = settings::config(&environment)?;
+    let root = settings::root(args.root.as_deref(), config.root.as_deref(), &environment)?;
     let cancel = Cancel::new().at("make", "an eventfd").map_err(io_failure)?;
     crate::signals::listen(cancel.clone()).at("wait for", "signals").map_err(io_failure)?;
-    Ok(Scene { root, environment, insecure_registries: args.insecure_registry.clone(), cancel })
+    Ok(Scene { root, environment, insecure_registries: args.insecure_registry.clone(), config, cancel })
 }
 
 fn io_failure(error: IoError) -> Failure {
@@ -109,7 +113,12 @@ fn at_registries<T>(
     scene: &Scene,
     work: impl FnOnce(Registry<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let progress = settings::progress(typed, false, &scene.environment, std::io::stderr().is_terminal())?;
+    let progress = settings::progress(
+        typed.or(scene.config.progress),
+        false,
+        &scene.environment,
+        std::io::stderr().is_terminal(),
+    )?;
     let screen = screen(progress).map_err(io_failure)?;
     let settings = scene.registry_settings()?;
     let result = work(Registry { root: &scene.root, settings, sink: &*screen, cancel: &scene.cancel });

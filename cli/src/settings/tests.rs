@@ -9,7 +9,7 @@ use layerfs::registry::settings::RegistrySettings;
 use std::path::{Path, PathBuf};
 
 fn build(args: &BuildArgs, environment: &Environment) -> Result<super::build::BuildSettings, SettingsError> {
-    super::build(args, RegistrySettings::default(), environment)
+    super::build(args, &Config::default(), RegistrySettings::default(), environment)
 }
 
 fn typed(arguments: &[&str]) -> BuildArgs {
@@ -46,7 +46,7 @@ fn message(arguments: &[&str]) -> String {
 #[test]
 fn the_store_is_where_it_was_said_to_be() {
     let root_of = |typed: Option<&str>, variables: &[(&str, &str)]| {
-        root(typed.map(Path::new), &variables.iter().copied().collect()).map_err(|error| error.to_string())
+        root(typed.map(Path::new), None, &variables.iter().copied().collect()).map_err(|error| error.to_string())
     };
     let all = [("LBUILD_ROOT", "/l"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
     assert_eq!(root_of(Some("r"), &all), Ok(PathBuf::from("r")));
@@ -303,16 +303,4 @@ fn the_epoch_and_the_proxies_come_from_the_environment() {
     assert_eq!(settings.request.proxies, [("HTTPS_PROXY".into(), "b".into()), ("no_proxy".to_owned(), "a".to_owned())]);
     let (refused, _) = meant(&[], &[("SOURCE_DATE_EPOCH", "-1")]).expect_err("refused");
     assert_eq!(refused, "environment variable `SOURCE_DATE_EPOCH`: `-1` is not a number of seconds since 1970");
-}
-
-#[test]
-fn a_wish_for_another_platform_is_heard() {
-    let wish = |text: &str| meant(&[], &[("DOCKER_DEFAULT_PLATFORM", text)]).map(|settings| settings.request.platform);
-    let host = layerfs::platform::Platform::host();
-    assert_eq!(wish(&host.to_string()), Ok(host));
-    assert_eq!(
-        wish("linux/s390x").expect_err("later").0,
-        "building for linux/s390x (`DOCKER_DEFAULT_PLATFORM`) is not built yet"
-    );
-    assert!(wish("a/b/c/d").expect_err("refused").0.contains("is not a platform"));
 }
