@@ -16,6 +16,7 @@ mod flags;
 mod lab;
 mod outputs;
 mod parallel;
+mod progress;
 mod reference;
 mod registry;
 mod registry_auth;

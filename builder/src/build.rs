@@ -10,7 +10,7 @@ use crate::fit::{refuse_foreign, unknown_stages};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
 use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
-use crate::progress::{Event, ProgressSink, StepId};
+use crate::progress::{Event, ProgressSink};
 use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
@@ -33,6 +33,8 @@ pub struct BuildResult {
     pub id: Digest,
     /// The manifest of each output, in the order of the request.
     pub manifests: Vec<Descriptor>,
+    /// The sizes in bytes of its layers as they are kept, the lowest first.
+    pub layer_sizes: Vec<u64>,
 }
 
 /// Builds an image and writes it to its outputs.
@@ -91,7 +93,7 @@ impl Asked<'_> {
             for warning in self.graph.warnings.iter().cloned().chain(warnings) {
                 sink.event(Event::Warning(warning));
             }
-            sink.event(Event::PlanReady { steps: step_names(&plan) });
+            sink.event(Event::PlanReady { steps: plan.step_names(), edges: plan.edges() });
         }
         let began = now();
         let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
@@ -174,16 +176,6 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
     }
 }
 
-fn step_names(plan: &Plan) -> Vec<(StepId, String)> {
-    let stages = plan.stages.iter();
-    stages
-        .flat_map(|stage| {
-            let steps = stage.steps.iter().enumerate();
-            steps.map(|(at, step)| (StepId { stage: stage.number, step: at }, step.name.clone()))
-        })
-        .collect()
-}
-
 /// One try at a plan; another follows only if a layer that a record holds turned out to be gone.
 struct Attempt<'a> {
     request: &'a BuildRequest,
@@ -232,7 +224,8 @@ impl Attempt<'_> {
         let image = self.finish(&shelf, &state)?;
         let places = Places { store: self.store, client: self.client, sink: self.sink };
         let manifests = places.write(&self.request.outputs, &image)?;
-        Ok(BuildResult { id: image.id(), manifests })
+        let layer_sizes = image.layers.iter().map(|layer| layer.blob.size).collect();
+        Ok(BuildResult { id: image.id(), manifests, layer_sizes })
     }
 
     /// Returns the stages whose steps all run again.

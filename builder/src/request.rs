@@ -193,6 +193,16 @@ pub enum Output {
 }
 
 impl Output {
+    /// Returns the names that the image has there.
+    pub fn names(&self) -> &[ImageRef] {
+        match self {
+            Self::Store { names }
+            | Self::Oci { names, .. }
+            | Self::Docker { names, .. }
+            | Self::Registry { names, .. } => names,
+        }
+    }
+
     /// Reports whether it needs the bytes of every layer here.
     pub fn needs_bytes(&self) -> bool {
         match self {

@@ -54,6 +54,8 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget the password for a registry
     Logout(LogoutArgs),
+    /// Show what the commands of a build wrote
+    Logs(LogsArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
     /// Remove what no image needs
@@ -62,8 +64,10 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 12] =
-        ["build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
+    pub const NAMES: [&str; 13] = [
+        "build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "logs", "fsck",
+        "prune",
+    ];
 }
 
 /// `lbuild build`.
@@ -281,6 +285,19 @@ fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
+/// `lbuild logs`.
+#[derive(Debug, ClapArgs)]
+pub struct LogsArgs {
+    /// Which build: 1 is the last one, 2 the one before it
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    pub build: NonZeroUsize,
+    /// List the steps in place of what they wrote
+    #[arg(short, long, conflicts_with = "step")]
+    pub list: bool,
+    /// One step: its number, its id, or a part of its name [default: all]
+    pub step: Option<String>,
+}
+
 /// `lbuild fsck`.
 #[derive(Debug, ClapArgs)]
 pub struct FsckArgs {
@@ -334,7 +351,10 @@ pub enum ProgressArg {
     /// A live view
     Tty,
     /// Nothing but the image ID
+    #[value(alias = "none")]
     Quiet,
+    /// One JSON object per event, for programs
+    Rawjson,
 }
 
 /// Values of `--format`.

@@ -5,6 +5,7 @@ mod commands;
 mod engine;
 mod exit;
 mod flags;
+mod logs;
 mod prompt;
 mod report;
 mod settings;

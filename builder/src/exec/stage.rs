@@ -6,7 +6,7 @@ use crate::exec::session::Session;
 use crate::exec::state::State;
 use crate::exec::step::StepRun;
 use crate::key::{self, CacheKey, Component};
-use crate::plan::op::{From, MountKind, Op};
+use crate::plan::op::Op;
 use crate::plan::{PlanBase, Step};
 use crate::progress::{Event, Outcome, StepId};
 use layerfs::layer::Layer;
@@ -101,7 +101,7 @@ impl Session<'_> {
         let steps = &self.build.plan.stages[stage].steps;
         let (mut keys, mut key) = (Vec::new(), parent);
         for (at, step) in steps.iter().enumerate().skip(start) {
-            if !stages_read(&step.op).all(|source| self.cells[source].peek().is_some()) {
+            if !step.op.stages_read().into_iter().all(|source| self.cells[source].peek().is_some()) {
                 return Ok((keys, at));
             }
             let made = self.step_key(stage, at, key).map_err(|error| self.failure(stage, at, error))?;
@@ -164,7 +164,7 @@ impl Session<'_> {
 
     /// Waits for the stages that a step reads; false if one of them failed.
     fn wait_for_sources(&self, op: &Op) -> bool {
-        stages_read(op).all(|source| self.cells[source].wait().is_some())
+        op.stages_read().into_iter().all(|source| self.cells[source].wait().is_some())
     }
 
     fn check_cancelled(&self, stage: usize, at: usize) -> Result<(), BuildError> {
@@ -184,26 +184,5 @@ impl Session<'_> {
     fn report_cached(&self, stage: usize, at: usize) {
         let name = self.build.plan.stages[stage].steps[at].name.clone();
         self.build.sink.event(Event::StepCached { step: self.step_id(stage, at), name });
-    }
-}
-
-/// Returns the stages whose files a step reads.
-fn stages_read(op: &Op) -> impl Iterator<Item = usize> {
-    let sources: Vec<&From> = match op {
-        Op::Copy(copy) => vec![&copy.from],
-        Op::Run(run) => run.mounts.iter().filter_map(|mount| mount_source(&mount.kind)).collect(),
-        Op::Workdir(_) => Vec::new(),
-    };
-    let stages: Vec<usize> = sources
-        .into_iter()
-        .filter_map(|from| if let From::Stage(stage) = from { Some(*stage) } else { None })
-        .collect();
-    stages.into_iter()
-}
-
-fn mount_source(kind: &MountKind) -> Option<&From> {
-    match kind {
-        MountKind::Bind { from, .. } | MountKind::Cache { seed: Some((from, _)), .. } => Some(from),
-        _ => None,
     }
 }

@@ -9,6 +9,7 @@ mod base;
 mod chmod;
 mod config;
 mod copy;
+mod edges;
 mod error;
 mod history;
 mod lint;

@@ -6,6 +6,7 @@ mod images;
 mod inspect;
 mod login;
 mod logout;
+mod logs;
 mod manifest;
 mod prune;
 mod pull;
@@ -18,8 +19,6 @@ use crate::engine::Registry;
 use crate::exit::Exit;
 use crate::report::{self, Failure};
 use crate::settings::{self, Config, Environment};
-use crate::ui::{Plain, Quiet, Tty};
-use builder::progress::ProgressSink;
 use layerfs::cancel::Cancel;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::registry::settings::RegistrySettings;
@@ -89,6 +88,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Rmi(rmi) => rmi::run(rmi, scene),
         Command::Login(login) => login::run(login, scene),
         Command::Logout(logout) => logout::run(logout, scene),
+        Command::Logs(logs) => logs::run(logs, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
     }
@@ -113,13 +113,9 @@ fn at_registries<T>(
     scene: &Scene,
     work: impl FnOnce(Registry<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let progress = settings::progress(
-        typed.or(scene.config.progress),
-        false,
-        &scene.environment,
-        std::io::stderr().is_terminal(),
-    )?;
-    let screen = screen(progress).map_err(io_failure)?;
+    let terminal = std::io::stderr().is_terminal();
+    let view = settings::view(typed.or(scene.config.progress), false, &scene.environment, terminal)?;
+    let screen = view.open(&scene.environment, None).map_err(io_failure)?;
     let settings = scene.registry_settings()?;
     let result = work(Registry { root: &scene.root, settings, sink: &*screen, cancel: &scene.cancel });
     // The view must stand before anything is printed below it.
@@ -132,13 +128,12 @@ pub fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Returns the view that was asked for.
-fn screen(progress: ProgressArg) -> Result<Box<dyn ProgressSink>, IoError> {
-    Ok(match progress {
-        ProgressArg::Quiet => Box::new(Quiet),
-        ProgressArg::Tty => Box::new(Tty::start().at("start", "the live view")?),
-        ProgressArg::Auto | ProgressArg::Plain => Box::new(Plain::new(std::io::stderr())),
-    })
+/// Writes to standard error, which may be gone.
+fn tell(text: &str) {
+    let mut screen = std::io::stderr().lock();
+    if screen.write_all(text.as_bytes()).and_then(|()| screen.flush()).is_err() {
+        // There is nobody left to tell.
+    }
 }
 
 /// Writes to standard output; a reader that has gone is no error.

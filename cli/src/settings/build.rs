@@ -3,6 +3,7 @@
 use super::{Config, Environment, SettingsError, arguments, output, platform, secret, surroundings};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use crate::flags;
+use crate::ui::View;
 use builder::diagnostic::Diagnostic;
 use builder::plan::op::Network;
 use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
@@ -36,8 +37,8 @@ const PROXIES: [&str; 10] = [
 pub struct BuildSettings {
     /// What to build.
     pub request: BuildRequest,
-    /// How to show it; never [`ProgressArg::Auto`].
-    pub progress: ProgressArg,
+    /// How to show it.
+    pub view: View,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
     /// What the user should know of the flags.
@@ -62,9 +63,8 @@ pub fn build(
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
     let outputs = outputs(args)?;
     let around = &args.surroundings;
-    let progress =
-        progress(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
-    let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(is_stdout);
+    let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
+    let prints_id = view == View::Quiet && !outputs.iter().any(is_stdout);
     let request = BuildRequest {
         context,
         dockerfile,
@@ -89,7 +89,7 @@ pub fn build(
         pull: pull_policy(args),
         registries,
     };
-    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), warnings, prints_id })
+    Ok(BuildSettings { request, view, iidfile: args.iidfile.clone(), warnings, prints_id })
 }
 
 /// Returns the network that was typed.
@@ -302,25 +302,26 @@ fn is_stdout(output: &Output) -> bool {
     }
 }
 
-/// Returns how progress is shown; never [`ProgressArg::Auto`].
+/// Returns how progress is shown.
 ///
 /// # Errors
 /// [`SettingsError::Variable`].
-pub fn progress(
+pub fn view(
     typed: Option<ProgressArg>,
     quiet: bool,
     environment: &Environment,
     terminal: bool,
-) -> Result<ProgressArg, SettingsError> {
+) -> Result<View, SettingsError> {
     let from_variable = || match environment.text("BUILDKIT_PROGRESS") {
         None | Some("auto") => Ok(ProgressArg::Auto),
         Some("plain") => Ok(ProgressArg::Plain),
         Some("tty") => Ok(ProgressArg::Tty),
         Some("quiet" | "none") => Ok(ProgressArg::Quiet),
+        Some("rawjson") => Ok(ProgressArg::Rawjson),
         Some(other) => Err(SettingsError::Variable {
             name: "BUILDKIT_PROGRESS",
             value: other.to_owned(),
-            wanted: "`auto`, `plain`, `tty` or `quiet`",
+            wanted: "`auto`, `plain`, `tty`, `quiet` or `rawjson`",
         }),
     };
     let wanted = match (quiet, typed) {
@@ -329,9 +330,11 @@ pub fn progress(
         (false, None) => from_variable()?,
     };
     Ok(match wanted {
-        ProgressArg::Auto | ProgressArg::Tty if terminal => ProgressArg::Tty,
-        ProgressArg::Auto | ProgressArg::Tty => ProgressArg::Plain,
-        other => other,
+        ProgressArg::Auto | ProgressArg::Tty if terminal => View::Tty,
+        ProgressArg::Auto => View::of_log(environment),
+        ProgressArg::Tty | ProgressArg::Plain => View::Plain,
+        ProgressArg::Quiet => View::Quiet,
+        ProgressArg::Rawjson => View::Raw,
     })
 }
 

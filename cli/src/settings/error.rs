@@ -55,6 +55,14 @@ pub enum SettingsError {
         /// What to do.
         help: Option<String>,
     },
+    /// Something that is not kept any more.
+    #[error("{what} is not kept")]
+    NotKept {
+        /// What.
+        what: String,
+        /// What is.
+        help: String,
+    },
     /// Something that lbuild does not do yet.
     #[error("{what} is not built yet")]
     Later {
@@ -160,6 +168,7 @@ impl SettingsError {
                 None => format!("known are: {}", known.join(", ")),
             }),
             Self::Later { help, .. }
+            | Self::NotKept { help, .. }
             | Self::Secret { help, .. }
             | Self::NoName { help, .. }
             | Self::Login { help, .. } => Some(help.clone()),

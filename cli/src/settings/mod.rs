@@ -16,7 +16,7 @@ mod root;
 mod secret;
 mod surroundings;
 
-pub use build::{build, network, progress, tag};
+pub use build::{BuildSettings, build, network, tag, view};
 pub use config::{Config, config};
 pub use environment::Environment;
 pub use error::SettingsError;

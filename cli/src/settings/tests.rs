@@ -1,5 +1,6 @@
 use super::*;
-use crate::args::{Args, BuildArgs, Command, ProgressArg};
+use crate::args::{Args, BuildArgs, Command};
+use crate::ui::View;
 use builder::diagnostic::Diagnose;
 use builder::request::{BuildContextSource, ContextSource, Destination, LayerCompression, Output, SecretSource};
 use clap::Parser;
@@ -284,14 +285,31 @@ fn an_image_is_pushed_where_that_was_asked_for() {
 /// FEATURES 3.1-23, 3.3-5.
 #[test]
 fn progress_is_chosen_by_flag_then_by_variable() {
-    let progress =
-        |arguments: &[&str], variables: &[(&str, &str)]| meant(arguments, variables).map(|settings| settings.progress);
-    assert_eq!(progress(&["-q"], &[]), Ok(ProgressArg::Quiet));
-    assert_eq!(progress(&["-q", "--progress", "plain"], &[]), Ok(ProgressArg::Quiet));
-    assert_eq!(progress(&["--progress", "plain"], &[("BUILDKIT_PROGRESS", "quiet")]), Ok(ProgressArg::Plain));
-    assert_eq!(progress(&[], &[("BUILDKIT_PROGRESS", "quiet")]), Ok(ProgressArg::Quiet));
-    let (refused, _) = progress(&[], &[("BUILDKIT_PROGRESS", "fancy")]).expect_err("refused");
-    assert_eq!(refused, "environment variable `BUILDKIT_PROGRESS`: `fancy` is not `auto`, `plain`, `tty` or `quiet`");
+    let view =
+        |arguments: &[&str], variables: &[(&str, &str)]| meant(arguments, variables).map(|settings| settings.view);
+    for (arguments, variables, wanted) in [
+        (&["-q"][..], &[][..], View::Quiet),
+        (&["-q", "--progress", "plain"], &[], View::Quiet),
+        (&["--progress", "plain"], &[("BUILDKIT_PROGRESS", "quiet")], View::Plain),
+        (&[], &[("BUILDKIT_PROGRESS", "quiet")], View::Quiet),
+        (&["--progress=rawjson"], &[], View::Raw),
+        (&[], &[("BUILDKIT_PROGRESS", "rawjson")], View::Raw),
+        (&["--progress=plain"], &[("GITHUB_ACTIONS", "true")], View::Plain),
+    ] {
+        assert_eq!(view(arguments, variables), Ok(wanted), "{arguments:?} {variables:?}");
+    }
+    let off_terminal = |variables: &[(&str, &str)]| {
+        super::view(None, false, &variables.iter().copied().collect(), false).map_err(|error| error.to_string())
+    };
+    assert_eq!(off_terminal(&[]), Ok(View::Plain));
+    assert_eq!(off_terminal(&[("GITHUB_ACTIONS", "true")]), Ok(View::GitHub));
+    assert_eq!(off_terminal(&[("GITLAB_CI", "true")]), Ok(View::GitLab));
+    assert_eq!(super::view(None, false, &Environment::default(), true).expect("a view"), View::Tty);
+    let (refused, _) = view(&[], &[("BUILDKIT_PROGRESS", "fancy")]).expect_err("refused");
+    assert_eq!(
+        refused,
+        "environment variable `BUILDKIT_PROGRESS`: `fancy` is not `auto`, `plain`, `tty`, `quiet` or `rawjson`"
+    );
 }
 
 #[test]
