@@ -17,6 +17,7 @@ use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
 use layerfs::layer::{ExecutionId, LayerKey};
+use layerfs::reference::ImageRef;
 use layerfs::registry::error::RegistryError;
 use layerfs::unpack::LayerError;
 
@@ -65,6 +66,15 @@ pub enum StepError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An image that is finished and in the store could not be pushed.
+    #[error("{error}")]
+    Push {
+        /// The names by which it is in the store.
+        names: Vec<ImageRef>,
+        /// Why.
+        #[source]
+        error: Box<StoreError>,
+    },
     /// A layer is wrong.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -162,6 +172,7 @@ impl Diagnose for StepError {
                 Diagnostic::error(self.to_string()).help(format!("if it needs ids other than 0: {help}"))
             }
             StepError::Store(error) => error.diagnose(),
+            StepError::Push { names, error } => push_again(names, error.diagnose()),
             StepError::SecretNotText { .. } => {
                 Diagnostic::error(self.to_string()).help("mount it as a file: leave `env=` out, or add `target=`")
             }
@@ -191,6 +202,17 @@ impl Diagnose for RegistryError {
 /// What to do about an image whose layers are wrong.
 const CURE_OF_BAD_LAYER: &str =
     "the image is damaged, or made to do harm: get it anew from where you trust it to be good";
+
+/// Adds how a push that failed goes on.
+fn push_again(names: &[ImageRef], diagnostic: Diagnostic) -> Diagnostic {
+    if names.is_empty() {
+        return diagnostic;
+    }
+    let names: Vec<String> = names.iter().map(ImageRef::familiar).collect();
+    let again = format!("the image is kept in the store: `lbuild push {}` goes on from here", names.join(" "));
+    let help = diagnostic.help.map_or(again.clone(), |help| format!("{help}; {again}"));
+    Diagnostic { help: Some(help), ..diagnostic }
+}
 
 fn with_cure(message: String, cure: Option<String>) -> Diagnostic {
     Diagnostic { help: cure, ..Diagnostic::error(message) }

@@ -29,7 +29,9 @@ impl Places<'_> {
         match output.clone() {
             // The image is kept here by now, so that a push that fails can go on.
             Output::Registry { names, by_digest, compression } => {
-                Ok(self.export(number, image, names, by_digest, compression)?)
+                let again = if by_digest { Vec::new() } else { names.clone() };
+                self.export(number, image, names, by_digest, compression)
+                    .map_err(|error| StepError::Push { names: again, error: Box::new(error) })
             }
             _ => Ok(kept),
         }

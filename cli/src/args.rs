@@ -215,9 +215,9 @@ pub struct ManifestInspectArgs {
 /// `lbuild manifest create`.
 #[derive(Debug, ClapArgs)]
 pub struct ManifestCreateArgs {
-    /// Push the index under its name; without it, it is only shown
+    /// Show the index, and push nothing
     #[arg(long)]
-    pub push: bool,
+    pub dry_run: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,

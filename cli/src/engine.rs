@@ -32,6 +32,8 @@ pub struct StoredImage {
     pub names: Vec<ImageRef>,
     /// Bytes of its layers, uncompressed as far as the store knows.
     pub size: u64,
+    /// Whether some of them may be in a registry only.
+    pub is_sparse: bool,
 }
 
 /// What `rmi` did.
@@ -176,7 +178,8 @@ impl Registry<'_> {
 pub fn images(root: &Path) -> Result<Vec<StoredImage>, Failure> {
     let store = open(root)?;
     let stored = |summary: ImageSummary| -> Result<StoredImage, Failure> {
-        Ok(StoredImage { image: store.image(&summary.manifest)?, names: summary.names, size: summary.size })
+        let image = store.image(&summary.manifest)?;
+        Ok(StoredImage { image, names: summary.names, size: summary.size, is_sparse: summary.is_sparse })
     };
     store.images()?.into_iter().map(stored).collect()
 }
@@ -190,8 +193,10 @@ pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
     let manifest = store.find(name)?;
     let image = store.image(&manifest.digest)?;
     let named = store.images()?.into_iter().find(|summary| summary.manifest == manifest.digest);
-    let (names, size) = named.map_or_else(Default::default, |summary| (summary.names, summary.size));
-    Ok(StoredImage { image, names, size })
+    let Some(ImageSummary { names, size, is_sparse, .. }) = named else {
+        return Ok(StoredImage { image, names: Vec::new(), size: 0, is_sparse: false });
+    };
+    Ok(StoredImage { image, names, size, is_sparse })
 }
 
 /// Returns the image with this name, ID, or beginning of an ID, if there is one.

@@ -40,7 +40,7 @@ use crate::reference::ImageRef;
 use crate::refs::RefTable;
 use crate::sealed::{self, Durability};
 use crate::turn::Turns;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -90,6 +90,8 @@ pub struct ImageSummary {
     pub platform: Platform,
     /// Bytes of manifest, config and layers as stored.
     pub size: u64,
+    /// Whether some of its blobs may be in a registry only.
+    pub is_sparse: bool,
 }
 
 impl Store {
@@ -286,13 +288,27 @@ impl Store {
                 names.entry(manifest.digest).or_default().push(name);
             }
         }
-        let mut images: Vec<ImageSummary> =
-            names.into_iter().map(|(manifest, names)| self.summary(manifest, names)).collect::<Result<_, _>>()?;
+        let mut images: Vec<ImageSummary> = names
+            .into_iter()
+            .map(|(manifest, names)| self.summary(manifest, names, false))
+            .collect::<Result<_, _>>()?;
+        for SparseImage { name, manifest, .. } in self.sparse.list()? {
+            match images.iter_mut().find(|image| image.manifest == manifest.digest) {
+                Some(image) => image.names.push(name),
+                None if self.is_readable(&manifest) => images.push(self.summary(manifest.digest, vec![name], true)?),
+                // It lost its documents, and so is no image any more.
+                None => {}
+            }
+        }
         images.sort_by(|a, b| (&b.created, &a.names).cmp(&(&a.created, &b.names)));
         Ok(images)
     }
 
-    fn summary(&self, manifest: Digest, names: Vec<ImageRef>) -> Result<ImageSummary, StoreError> {
+    fn is_readable(&self, manifest: &Descriptor) -> bool {
+        self.image(&manifest.digest).is_ok()
+    }
+
+    fn summary(&self, manifest: Digest, names: Vec<ImageRef>, is_sparse: bool) -> Result<ImageSummary, StoreError> {
         let image = self.image(&manifest).map_err(|error| damaged(&names, &error))?;
         let layers: u64 = image.manifest.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size));
         let own = (image.manifest_bytes.len() + image.config_bytes.len()) as u64;
@@ -303,24 +319,30 @@ impl Store {
             created: image.config.created.clone(),
             platform: image.platform(),
             size: layers.saturating_add(own),
+            is_sparse,
         })
     }
 
-    /// Returns the manifest that `text` means: a name, an image ID, a manifest's digest, or the beginning of either's
+    /// Returns the manifest that `text` means, also of an image that lacks blobs: a name, an image ID, a manifest's digest, or the beginning of either's
     /// digits (at least four).
     ///
     /// # Errors
     /// [`StoreError::NoImage`]; [`StoreError::SeveralImages`] if the digits are the beginning of several.
     pub fn find(&self, text: &str) -> Result<Descriptor, StoreError> {
-        if let Ok(name) = text.parse::<ImageRef>()
-            && let Some(manifest) = self.refs.get(&name)?
-        {
-            return Ok(manifest);
+        if let Ok(name) = text.parse::<ImageRef>() {
+            if let Some(manifest) = self.refs.get(&name)? {
+                return Ok(manifest);
+            }
+            if let Some(image) = self.sparse.get(&name)?.filter(|image| self.is_readable(&image.manifest)) {
+                return Ok(image.manifest);
+            }
         }
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
         let hit = |digest: &Digest| digits.len() >= 4 && digest.hex().starts_with(digits);
         let mut found: Vec<Descriptor> = Vec::new();
-        for root in self.refs.roots()? {
+        let sparse = self.sparse.list()?.into_iter().map(|image| image.manifest);
+        let mut seen = BTreeSet::new();
+        for root in self.refs.roots()?.into_iter().chain(sparse).filter(|root| seen.insert(root.digest)) {
             // A damaged image has no ID to go by; its name and its manifest's digest still find it, to remove it.
             let id = || self.image(&root.digest).is_ok_and(|image| hit(&image.id()));
             if hit(&root.digest) || (is_manifest(&root.media_type) && id()) {
@@ -349,7 +371,13 @@ impl Store {
         {
             return Ok(vec![name]);
         }
-        self.refs.remove_all(&self.find(text)?.digest)
+        let manifest = self.find(text)?.digest;
+        let mut names = self.refs.remove_all(&manifest)?;
+        for image in self.sparse.list()?.into_iter().filter(|image| image.manifest.digest == manifest) {
+            self.sparse.remove(&image.name)?;
+            names.push(image.name);
+        }
+        Ok(names)
     }
 
     fn no_image(&self, name: &str) -> Result<StoreError, StoreError> {

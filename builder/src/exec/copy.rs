@@ -4,7 +4,7 @@ use crate::context::tree::{EmptyTree, SourceTree};
 use crate::copy::archive::{Archive, read_archive};
 use crate::copy::error::CopyError;
 use crate::copy::mode::ModeRule;
-use crate::copy::owner::{Owner, resolve_owner};
+use crate::copy::owner::{Owner, asks_accounts, resolve_owner};
 use crate::copy::plan::{CopyPlan, Target, plan};
 use crate::copy::select::Selection;
 use crate::copy::workdir::plan_workdir;
@@ -42,7 +42,11 @@ impl StepRun<'_> {
             Some(selection) => selection,
             None => session.select(&op.from, &op.sources, op.chown.as_deref())?.0,
         };
-        let below = session.build.shelf.indexes(&self.state.stack)?;
+        let below = match op.link && !op.chown.as_deref().is_some_and(asks_accounts) {
+            // Nothing of the stack counts, so nothing of it needs to be here.
+            true => Stack::default(),
+            false => session.build.shelf.indexes(&self.state.stack)?,
+        };
         let target = self.target(op, &below)?;
         session.with_tree(&op.from, |tree| {
             let archives = match op.unpack_archives {

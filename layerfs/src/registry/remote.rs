@@ -6,7 +6,7 @@ mod upload;
 
 pub use upload::Upload;
 
-use super::error::RegistryError;
+use super::error::{RegistryError, printable};
 use super::routing::{Endpoint, Scheme};
 use super::session::{Call, Place, Session, Target};
 use super::transport::{Guard, Limit, Response};
@@ -129,5 +129,5 @@ fn guard_of(endpoint: &Endpoint) -> Guard {
 
 /// Returns the error of an answer that breaks the protocol.
 fn malformed(act: &str, url: impl ToString, why: impl Into<String>) -> RegistryError {
-    RegistryError::Malformed { act: act.to_owned(), url: url.to_string(), why: why.into() }
+    RegistryError::Malformed { act: act.to_owned(), url: url.to_string(), why: printable(&why.into()) }
 }

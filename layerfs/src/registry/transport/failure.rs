@@ -1,7 +1,7 @@
 //! Turns what `ureq` and `rustls` report into [`RegistryError`]s.
 
 use super::super::address::Address;
-use super::super::error::RegistryError;
+use super::super::error::{RegistryError, printable};
 use super::super::settings::Patience;
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use std::io::ErrorKind;
@@ -81,15 +81,15 @@ impl Place<'_> {
     }
 
     fn unreachable(&self, why: String) -> RegistryError {
-        RegistryError::Unreachable { act: self.act.to_owned(), url: self.address.to_string(), why }
+        RegistryError::Unreachable { act: self.act.to_owned(), url: self.address.to_string(), why: printable(&why) }
     }
 
     fn broken(&self, why: String) -> RegistryError {
-        RegistryError::Broken { act: self.act.to_owned(), url: self.address.to_string(), why }
+        RegistryError::Broken { act: self.act.to_owned(), url: self.address.to_string(), why: printable(&why) }
     }
 
     fn malformed(&self, why: String) -> RegistryError {
-        RegistryError::Malformed { act: self.act.to_owned(), url: self.address.to_string(), why }
+        RegistryError::Malformed { act: self.act.to_owned(), url: self.address.to_string(), why: printable(&why) }
     }
 }
 
