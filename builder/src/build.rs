@@ -8,11 +8,12 @@ use crate::dockerfile::checks::Checks;
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
+use crate::fit::{refuse_foreign, unknown_stages};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
 use crate::onbuild::{Settled, settle};
-use crate::plan::{Plan, PlanBase, PlanOptions};
-use crate::progress::{Event, ProgressSink, StepId};
+use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
+use crate::progress::{Event, ProgressSink};
 use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
@@ -35,6 +36,8 @@ pub struct BuildResult {
     pub id: Digest,
     /// The manifest of each output, in the order of the request.
     pub manifests: Vec<Descriptor>,
+    /// The sizes in bytes of its layers as they are kept, the lowest first.
+    pub layer_sizes: Vec<u64>,
 }
 
 /// Builds an image and writes it to its outputs.
@@ -93,7 +96,7 @@ impl Asked<'_> {
         if !again {
             told.tell(warnings);
             told.judge()?;
-            sink.event(Event::PlanReady { steps: step_names(&plan) });
+            sink.event(Event::PlanReady { steps: plan.step_names(), edges: plan.edges() });
         }
         let began = now();
         let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
@@ -123,7 +126,9 @@ pub(crate) fn planned(
     });
     let Settled { dockerfile, graph, bases } = settled?;
     let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
-    let warnings = graph.warnings.into_iter().chain(warnings).collect();
+    refuse_foreign(&plan, &graph, &request.emulated)?;
+    let unknown = unknown_stages(&dockerfile, request);
+    let warnings = graph.warnings.into_iter().chain(warnings).chain(unknown).collect();
     Ok((plan, bases, warnings))
 }
 
@@ -225,19 +230,10 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
         network: request.network,
         labels: request.labels.clone(),
         host_name: None,
+        extra_hosts: request.extra_hosts.clone(),
         source_date_epoch: request.source_date_epoch.and_then(|epoch| i64::try_from(epoch).ok()),
         allow_insecure: request.allow_insecure,
     }
-}
-
-fn step_names(plan: &Plan) -> Vec<(StepId, String)> {
-    let stages = plan.stages.iter();
-    stages
-        .flat_map(|stage| {
-            let steps = stage.steps.iter().enumerate();
-            steps.map(|(at, step)| (StepId { stage: stage.number, step: at }, step.name.clone()))
-        })
-        .collect()
 }
 
 /// One try at a plan; another follows only if a layer that a record holds turned out to be gone.
@@ -263,7 +259,8 @@ impl Attempt<'_> {
         let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);
         let shelf = shelf.telling(self.sink).wanting(&self.wanted());
         let settings = Settings {
-            no_cache: self.request.no_cache,
+            no_cache: self.stages_without_cache(),
+            limits: self.request.limits.clone(),
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
             ssh: &self.request.ssh,
@@ -288,7 +285,19 @@ impl Attempt<'_> {
         let image = self.finish(&shelf, &state)?;
         let places = Places { store: self.store, client: self.client, sink: self.sink };
         let manifests = places.write(&self.request.outputs, &image)?;
-        Ok(BuildResult { id: image.id(), manifests })
+        let layer_sizes = image.layers.iter().map(|layer| layer.blob.size).collect();
+        Ok(BuildResult { id: image.id(), manifests, layer_sizes })
+    }
+
+    /// Returns the stages whose steps all run again.
+    fn stages_without_cache(&self) -> HashSet<usize> {
+        let named = |stage: &PlannedStage| {
+            let name = stage.name.as_deref();
+            let is = |wanted: &String| name.is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+            self.request.no_cache || self.request.no_cache_stages.iter().any(is)
+        };
+        let stages = self.plan.stages.iter().enumerate();
+        stages.filter(|(_, stage)| named(stage)).map(|(number, _)| number).collect()
     }
 
     fn needs_bytes(&self) -> bool {

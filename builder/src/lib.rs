@@ -45,6 +45,8 @@ pub mod error;
 
 mod exec;
 
+mod fit;
+
 mod push;
 
 mod manifest;

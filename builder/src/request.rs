@@ -4,7 +4,8 @@
 //! here.
 
 use crate::graph::ContextKind;
-use crate::plan::op::Network;
+use crate::plan::op::{ExtraHost, Network};
+use crate::sandbox::limits::RunLimits;
 use crate::source::Source;
 pub use layerfs::export::{Destination, LayerCompression};
 use layerfs::platform::Platform;
@@ -41,6 +42,16 @@ pub struct BuildRequest {
     pub no_cache: bool,
     /// `--network`: the network of each RUN that does not name one.
     pub network: Network,
+    /// `--no-cache-filter`: names of stages, in any case, whose steps run again.
+    pub no_cache_stages: Vec<String>,
+    /// `--add-host` in order: more lines of /etc/hosts for each RUN.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// How much each RUN may have.
+    pub limits: RunLimits,
+    /// `--ignorefile`: the rules for the build context, in place of `.dockerignore`.
+    pub ignore_file: Option<PathBuf>,
+    /// Platforms that this machine runs by emulation, besides its own.
+    pub emulated: Vec<Platform>,
     /// At most so many steps at once; no limit on commands if there is none.
     pub jobs: Option<NonZeroUsize>,
     /// The platform of the image.
@@ -209,6 +220,16 @@ pub enum Output {
 }
 
 impl Output {
+    /// Returns the names that the image has there.
+    pub fn names(&self) -> &[ImageRef] {
+        match self {
+            Self::Store { names }
+            | Self::Oci { names, .. }
+            | Self::Docker { names, .. }
+            | Self::Registry { names, .. } => names,
+        }
+    }
+
     /// Reports whether it needs the bytes of every layer here.
     pub fn needs_bytes(&self) -> bool {
         match self {

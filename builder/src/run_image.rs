@@ -5,6 +5,7 @@ use crate::error::StepError;
 use crate::exec::{LazyWorker, Shelf};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::RunRequest;
+use crate::sandbox::limits::RunLimits;
 use crate::sandbox::spec::{RunResult, RunSpec};
 use crate::source::Span;
 use crate::worker::id_map::{Caller, IdMap};
@@ -51,6 +52,8 @@ pub fn run_image(
         network: request.network,
         insecure: false,
         host_name: HOST_NAME.to_owned(),
+        extra_hosts: Vec::new(),
+        limits: RunLimits::default(),
         mounts: Vec::new(),
         script: None,
         result: RunResult::Discard,

@@ -36,6 +36,8 @@ impl StepRun<'_> {
             network: op.network,
             insecure: op.insecure,
             host_name: op.host_name.clone(),
+            extra_hosts: op.extra_hosts.clone(),
+            limits: self.session.build.settings.limits.clone(),
             mounts,
             script: op.script.clone(),
             result: RunResult::Commit(key),

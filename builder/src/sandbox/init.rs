@@ -36,6 +36,8 @@ pub(super) fn become_command(
     enter_namespaces(instructions).map_err(SandboxError::Setup)?;
     make_file_systems(instructions, plan, secrets)?;
     settle(instructions, user)?;
+    // Raising one needs CAP_SYS_RESOURCE, which goes next.
+    limit(instructions)?;
     // Needs CAP_SYS_ADMIN, which goes next, because `no_new_privs` is not set.
     if !instructions.insecure {
         setup("load seccomp filter for", process_name(), layerfs::sys::seccomp::load_filter(&seccomp::filter()))?;
@@ -192,6 +194,17 @@ fn settle(instructions: &Instructions, user: &RunUser) -> Result<(), SandboxErro
     rustix::process::umask(Mode::from_raw_mode(0o022));
     setup("reset signals of", process_name(), process::reset_signals())?;
     setup("close descriptors of", process_name(), process::close_on_exec_from(3))
+}
+
+/// Sets the resource limits that were asked for.
+fn limit(instructions: &Instructions) -> Result<(), SandboxError> {
+    for limit in &instructions.limits.resources {
+        limit.apply().map_err(|cause| match cause.errno {
+            Some(libc::EPERM) => SandboxError::LimitTooHigh { name: limit.name.clone(), ceiling: limit.ceiling() },
+            _ => SandboxError::Setup(cause),
+        })?;
+    }
+    Ok(())
 }
 
 /// Gives a pipe to the user, so that /dev/stdout can be opened by name.

@@ -151,6 +151,8 @@ impl Runner {
             network: spec.network,
             insecure: spec.insecure,
             host_name: spec.host_name.clone(),
+            extra_hosts: spec.extra_hosts.clone(),
+            limits: spec.limits.clone(),
             mounts,
             script: spec.script.clone(),
             tier: self.tier,
