@@ -95,7 +95,7 @@ fn later_constructs_fail_by_name() {
         ("FROM busybox\nCOPY --exclude=b a /\n", 2, "--exclude"),
         ("FROM busybox\nRUN --security=insecure true\n", 2, "--security"),
         ("FROM busybox\nRUN --device=vendor.example/d true\n", 2, "--device"),
-        ("FROM --platform=linux/s390x busybox\nRUN true\n", 1, "s390x"),
+        ("FROM --platform=linux/s390x busybox\nRUN true\n", 2, "s390x"),
     ] {
         refused(dockerfile, line, text);
     }

@@ -20,6 +20,8 @@ pub mod graph;
 
 pub mod bases;
 
+mod onbuild;
+
 pub mod plan;
 
 pub mod key;
@@ -43,12 +45,15 @@ pub mod error;
 
 mod exec;
 
+mod fit;
+
 mod push;
 
 mod manifest;
 mod output;
 
 mod build;
+pub mod call;
 mod maintain;
 mod pull;
 mod run_image;

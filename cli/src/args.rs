@@ -1,11 +1,15 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+mod surroundings;
+
+use crate::flags;
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+pub use surroundings::Surroundings;
 
 /// Turns a Dockerfile into an OCI image: one binary, no daemon, no root.
 #[derive(Debug, Parser)]
@@ -40,6 +44,8 @@ pub enum Command {
     /// Look at manifests of registries, or join images of several platforms under one name
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Show what the parser sees in a Dockerfile, as JSON; status 1 if something is wrong with it
+    Parse(ParseArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
@@ -50,6 +56,8 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget the password for a registry
     Logout(LogoutArgs),
+    /// Show what the commands of a build wrote
+    Logs(LogsArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
     /// Remove what no image needs
@@ -58,12 +66,14 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 12] =
-        ["build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune"];
+    pub const NAMES: [&str; 14] = [
+        "build", "pull", "run", "push", "manifest", "parse", "images", "inspect", "rmi", "login", "logout", "logs",
+        "fsck", "prune",
+    ];
 }
 
 /// `lbuild build`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct BuildArgs {
     /// Name for the image, `NAME[:TAG]`; may be repeated
     #[arg(short, long, value_name = "NAME")]
@@ -84,42 +94,69 @@ pub struct BuildArgs {
     /// Secret for `RUN --mount=type=secret`: `id=ID[,src=FILE|,env=VARIABLE]`; may be repeated
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VAR]")]
     pub secret: Vec<String>,
+    /// SSH agent for `RUN --mount=type=ssh`: its id, alone for the caller's agent, else with a socket or keys; may be
+    /// repeated
+    #[arg(long, value_name = "ID[=SOCKET|=KEY[,KEY]]")]
+    pub ssh: Vec<String>,
+    /// What the Dockerfile may ask for: `security.insecure` for `RUN --security=insecure`; may be repeated
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
     /// Label for the image; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
     /// Run every step again
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub no_cache: bool,
     /// Ask the registries for every image, also if it is in the store; `missing` asks for those that have no name there,
     /// `newer` takes the store's where no registry answers, `never` asks none [default: missing]
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub pull: Option<PullArg>,
-    /// Network of RUN
-    #[arg(long, value_enum, default_value_t = NetworkArg::Host)]
-    pub network: NetworkArg,
     /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false] or
     /// type=docker,dest=FILE; attributes name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
     /// compression-level=N, force-compression=true; may be repeated
     #[arg(short, long, value_name = "type=TYPE[,dest=FILE]")]
     pub output: Vec<String>,
     /// Push the image under its names, as `--output=type=registry` does
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub push: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
     /// Show nothing but the image ID, on standard output
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub quiet: bool,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Say what the build checks find, and build nothing: `--call=check`
+    #[arg(long, conflicts_with = "call")]
+    pub check: bool,
+    /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
+    #[arg(long, value_name = "METHOD[,format=json]")]
+    pub call: Option<String>,
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// What it runs with
+    #[command(flatten)]
+    pub surroundings: Surroundings,
+    /// Flags of other builders that were typed
+    #[arg(skip)]
+    pub foreign: Vec<flags::Typed>,
     /// The directory that COPY and ADD read from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+}
+
+/// `lbuild parse`.
+#[derive(Debug, ClapArgs)]
+pub struct ParseArgs {
+    /// The Dockerfile; `-` reads standard input
+    #[arg(value_name = "FILE", default_value = "Dockerfile")]
+    pub file: PathBuf,
 }
 
 /// `lbuild pull`.
@@ -271,6 +308,19 @@ fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
+/// `lbuild logs`.
+#[derive(Debug, ClapArgs)]
+pub struct LogsArgs {
+    /// Which build: 1 is the last one, 2 the one before it
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    pub build: NonZeroUsize,
+    /// List the steps in place of what they wrote
+    #[arg(short, long, conflicts_with = "step")]
+    pub list: bool,
+    /// One step: its number, its id, or a part of its name [default: all]
+    pub step: Option<String>,
+}
+
 /// `lbuild fsck`.
 #[derive(Debug, ClapArgs)]
 pub struct FsckArgs {
@@ -306,6 +356,8 @@ pub enum PullArg {
 /// Values of `--network`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NetworkArg {
+    /// As `host`
+    Default,
     /// The caller's network
     Host,
     /// Loopback only
@@ -322,7 +374,10 @@ pub enum ProgressArg {
     /// A live view
     Tty,
     /// Nothing but the image ID
+    #[value(alias = "none")]
     Quiet,
+    /// One JSON object per event, for programs
+    Rawjson,
 }
 
 /// Values of `--format`.
@@ -334,8 +389,24 @@ pub enum FormatArg {
     Json,
 }
 
+/// Returns what was typed.
+///
+/// # Errors
+/// What clap has to say, help included.
+pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let command = Args::command();
+    let foreign = command.find_subcommand("build").map(flags::foreign_to).unwrap_or_default();
+    let command = command.mut_subcommand("build", |build| flags::with_flags(build, &foreign));
+    let matches = command.try_get_matches_from(with_default_command(typed))?;
+    let mut args = Args::from_arg_matches(&matches)?;
+    if let (Command::Build(build), Some((_, matches))) = (&mut args.command, matches.subcommand()) {
+        build.foreign = flags::typed(matches, &foreign);
+    }
+    Ok(args)
+}
+
 /// Returns the command line with `build` put in where no command was typed.
-pub fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = 1;
     while let Some(width) = arguments.get(at).and_then(|argument| global_width(&argument.to_string_lossy())) {
@@ -362,7 +433,6 @@ fn starts_a_build(argument: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn completed(typed: &[&str]) -> Vec<String> {
         let arguments = std::iter::once("lbuild").chain(typed.iter().copied()).map(OsString::from);

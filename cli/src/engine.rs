@@ -2,12 +2,13 @@
 
 use crate::exit::Exit;
 use crate::report::Failure;
+use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
 use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{ManifestBytes, Places, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, ManifestBytes, Places, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
@@ -54,17 +55,51 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Builds; returns the image ID.
+/// Builds.
 ///
 /// # Errors
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
-pub fn build(request: &BuildRequest, root: &Path, sink: &dyn ProgressSink, cancel: &Cancel) -> Result<Digest, Failure> {
+pub fn build(
+    request: &BuildRequest,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<BuildResult, Failure> {
     let result = builder::build(request, &open(root)?, sink, cancel);
-    result.map(|built| built.id).map_err(|error| of_build(&error))
+    result.map_err(|error| of_build(&error))
+}
+
+/// Checks a build.
+///
+/// # Errors
+/// A store that cannot be opened; what is wrong with the build is in what comes back.
+pub fn build_checks(
+    request: &BuildRequest,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Checked, Failure> {
+    Ok(builder::call::check(request, &open(root)?, sink, cancel))
+}
+
+/// Returns what the target of a build takes.
+///
+/// # Errors
+/// [`Failure`], without the Dockerfile.
+pub fn outline(request: &BuildRequest) -> Result<Outline, Failure> {
+    builder::call::outline(request).map_err(|error| of_build(&error))
+}
+
+/// Returns the stages that can be targets.
+///
+/// # Errors
+/// [`Failure`], without the Dockerfile.
+pub fn targets(request: &BuildRequest) -> Result<Vec<Target>, Failure> {
+    builder::call::targets(request).map_err(|error| of_build(&error))
 }
 
 /// Returns the failure of a build: the first diagnostic, and how a command ended.
-fn of_build(error: &BuildError) -> Failure {
+pub fn of_build(error: &BuildError) -> Failure {
     let diagnostics = error.diagnostics();
     let diagnostic = diagnostics.into_iter().next().unwrap_or_else(|| Diagnostic::error(error.to_string()));
     let exit = error.exit().map_or(Exit::Lbuild, of_command);
