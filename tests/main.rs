@@ -14,6 +14,7 @@ mod differential;
 mod direction;
 mod flags;
 mod lab;
+mod on_fail;
 mod outputs;
 mod parallel;
 mod progress;

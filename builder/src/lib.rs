@@ -47,6 +47,10 @@ mod fit;
 
 mod push;
 
+mod bundle;
+
+pub mod attend;
+
 mod manifest;
 mod output;
 
@@ -55,7 +59,8 @@ mod maintain;
 mod pull;
 mod run_image;
 
-pub use build::{BuildResult, build};
+pub use build::{BuildResult, build, build_attended};
+pub use bundle::{Bundle, open_bundle};
 pub use maintain::{check, prune};
 pub use manifest::ManifestBytes;
 pub use pull::{PullRequest, Pulled, complete, pull};

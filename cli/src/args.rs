@@ -54,6 +54,8 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget the password for a registry
     Logout(LogoutArgs),
+    /// Open a shell in a failed step that `--on-fail=bundle:DIR` wrote
+    Shell(ShellArgs),
     /// Show what the commands of a build wrote
     Logs(LogsArgs),
     /// Check every object of the store
@@ -64,9 +66,9 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 13] = [
-        "build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "logs", "fsck",
-        "prune",
+    pub const NAMES: [&str; 14] = [
+        "build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "shell", "logs",
+        "fsck", "prune",
     ];
 }
 
@@ -283,6 +285,17 @@ pub struct LogoutArgs {
 
 fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
+}
+
+/// `lbuild shell`.
+#[derive(Debug, ClapArgs)]
+pub struct ShellArgs {
+    /// The bundle
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The command and its arguments, in place of a shell
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// `lbuild logs`.

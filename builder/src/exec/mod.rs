@@ -9,6 +9,7 @@
 
 mod contexts;
 mod copy;
+mod failed;
 mod fetching;
 mod lazy_worker;
 mod material;
@@ -21,6 +22,7 @@ mod state;
 mod step;
 
 pub use contexts::Contexts;
+pub use failed::FailedRun;
 pub(crate) use fetching::Fetching;
 pub use lazy_worker::LazyWorker;
 pub use session::{Build, Session, Settings};

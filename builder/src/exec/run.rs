@@ -2,6 +2,7 @@
 
 use crate::dockerfile::suggest::nearest;
 use crate::error::StepError;
+use crate::exec::FailedRun;
 use crate::exec::copy::TreeOf;
 use crate::exec::step::StepRun;
 use crate::plan::op::{From, MountKind, MountOp, RunOp};
@@ -24,9 +25,11 @@ impl StepRun<'_> {
         let mut environment = op.environment.clone();
         environment.extend(op.proxies.iter().cloned());
         let mut mounts = Vec::new();
+        let public = op.environment.len();
         for mount in &op.mounts {
             mounts.extend(self.mount(mount, &mut secrets, &mut environment)?);
         }
+        let keep_failed = self.session.build.settings.keep_failed;
         let spec = RunSpec {
             stack: self.session.build.shelf.directories(&self.state.stack)?,
             arguments: op.arguments.clone(),
@@ -40,8 +43,16 @@ impl StepRun<'_> {
             mounts,
             script: op.script.clone(),
             result: RunResult::Commit(key),
+            keep_failed,
+            terminal: false,
         };
-        self.hand_over(spec, &secrets)
+        let kept = keep_failed.then(|| spec.clone());
+        let result = self.hand_over(spec, &secrets);
+        if let (Some(spec), Err(StepError::Command { .. })) = (kept, &result) {
+            let (id, stack, secrets) = (self.id, self.state.stack.clone(), secrets.files);
+            self.session.note_failed(FailedRun { id, key, spec, public, stack, secrets });
+        }
+        result
     }
 
     fn hand_over(&self, spec: RunSpec, secrets: &Secrets) -> Result<(), StepError> {

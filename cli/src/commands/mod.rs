@@ -8,17 +8,21 @@ mod login;
 mod logout;
 mod logs;
 mod manifest;
+mod on_fail;
 mod prune;
 mod pull;
 mod push;
 mod rmi;
 mod run;
+mod shell;
 
 use crate::args::{Args, Command, ManifestCommand, ProgressArg};
 use crate::engine::Registry;
 use crate::exit::Exit;
 use crate::report::{self, Failure};
 use crate::settings::{self, Config, Environment};
+use crate::ui::visible;
+use builder::diagnostic::Diagnostic;
 use layerfs::cancel::Cancel;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::registry::settings::RegistrySettings;
@@ -88,6 +92,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Rmi(rmi) => rmi::run(rmi, scene),
         Command::Login(login) => login::run(login, scene),
         Command::Logout(logout) => logout::run(logout, scene),
+        Command::Shell(shell) => shell::run(shell, scene),
         Command::Logs(logs) => logs::run(logs, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
@@ -117,7 +122,7 @@ fn at_registries<T>(
     let view = settings::view(typed.or(scene.config.progress), false, &scene.environment, terminal)?;
     let screen = view.open(&scene.environment, None).map_err(io_failure)?;
     let settings = scene.registry_settings()?;
-    let result = work(Registry { root: &scene.root, settings, sink: &*screen, cancel: &scene.cancel });
+    let result = work(Registry { root: &scene.root, settings, sink: screen.as_sink(), cancel: &scene.cancel });
     // The view must stand before anything is printed below it.
     drop(screen);
     result
@@ -134,6 +139,12 @@ fn tell(text: &str) {
     if screen.write_all(text.as_bytes()).and_then(|()| screen.flush()).is_err() {
         // There is nobody left to tell.
     }
+}
+
+/// Returns what went wrong with the cure, as lines below something else.
+fn with_cure(what: &str, diagnostic: &Diagnostic) -> String {
+    let help = diagnostic.help.as_ref().map(|help| format!("help: {}\n", visible(help))).unwrap_or_default();
+    format!("{what}: {}\n{help}", visible(&diagnostic.message))
 }
 
 /// Writes to standard output; a reader that has gone is no error.

@@ -1,8 +1,10 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
-use super::{Config, Environment, SettingsError, arguments, output, platform, secret, surroundings};
+use super::OnFail;
+use super::{Config, Environment, SettingsError, arguments, on_fail, output, platform, secret, surroundings};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use crate::flags;
+use crate::terminal;
 use crate::ui::View;
 use builder::diagnostic::Diagnostic;
 use builder::plan::op::Network;
@@ -41,6 +43,8 @@ pub struct BuildSettings {
     pub view: View,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// What is done with a RUN that failed.
+    pub on_fail: Option<OnFail>,
     /// What the user should know of the flags.
     pub warnings: Vec<Diagnostic>,
     /// Whether the image ID goes to standard output.
@@ -64,6 +68,7 @@ pub fn build(
     let outputs = outputs(args)?;
     let around = &args.surroundings;
     let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
+    let on_fail = on_fail::on_fail(around.on_fail.as_deref(), terminal::is_there())?;
     let prints_id = view == View::Quiet && !outputs.iter().any(is_stdout);
     let request = BuildRequest {
         context,
@@ -89,7 +94,7 @@ pub fn build(
         pull: pull_policy(args),
         registries,
     };
-    Ok(BuildSettings { request, view, iidfile: args.iidfile.clone(), warnings, prints_id })
+    Ok(BuildSettings { request, view, on_fail, iidfile: args.iidfile.clone(), warnings, prints_id })
 }
 
 /// Returns the network that was typed.

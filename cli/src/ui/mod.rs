@@ -26,7 +26,7 @@ pub use plain::bytes;
 pub use recorder::{FailedLog, Recorder};
 pub use text::visible;
 pub use view::View;
-pub use watch::{Watched, Watcher};
+pub use watch::{Screen, Shared, Watched, Watcher};
 
 #[cfg(test)]
 mod tests;
