@@ -51,6 +51,8 @@ mod bundle;
 
 pub mod attend;
 
+pub mod doctor;
+
 mod manifest;
 mod output;
 

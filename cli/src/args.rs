@@ -1,8 +1,10 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
+mod care;
 mod surroundings;
 
 use crate::flags;
+pub use care::{CompletionsArgs, DoctorArgs, LogsArgs, ManArgs, ShapeArg, ShellArgs};
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
@@ -58,6 +60,13 @@ pub enum Command {
     Shell(ShellArgs),
     /// Show what the commands of a build wrote
     Logs(LogsArgs),
+    /// Say what this machine allows, and what to do where it does not
+    Doctor(DoctorArgs),
+    /// Print what a shell needs to complete the command line
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man(ManArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
     /// Remove what no image needs
@@ -66,9 +75,24 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 14] = [
-        "build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "shell", "logs",
-        "fsck", "prune",
+    pub const NAMES: [&str; 17] = [
+        "build",
+        "pull",
+        "run",
+        "push",
+        "manifest",
+        "images",
+        "inspect",
+        "rmi",
+        "login",
+        "logout",
+        "shell",
+        "logs",
+        "doctor",
+        "completions",
+        "man",
+        "fsck",
+        "prune",
     ];
 }
 
@@ -285,30 +309,6 @@ pub struct LogoutArgs {
 
 fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
-}
-
-/// `lbuild shell`.
-#[derive(Debug, ClapArgs)]
-pub struct ShellArgs {
-    /// The bundle
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
-    /// The command and its arguments, in place of a shell
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
-
-/// `lbuild logs`.
-#[derive(Debug, ClapArgs)]
-pub struct LogsArgs {
-    /// Which build: 1 is the last one, 2 the one before it
-    #[arg(short, long, value_name = "N", default_value = "1")]
-    pub build: NonZeroUsize,
-    /// List the steps in place of what they wrote
-    #[arg(short, long, conflicts_with = "step")]
-    pub list: bool,
-    /// One step: its number, its id, or a part of its name [default: all]
-    pub step: Option<String>,
 }
 
 /// `lbuild fsck`.

@@ -4,6 +4,7 @@ use crate::exit::Exit;
 use crate::report::Failure;
 use builder::attend::Attendant;
 use builder::diagnostic::Diagnostic;
+use builder::doctor::Finding;
 use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
@@ -122,6 +123,14 @@ pub fn shell(
         Ok(exit) => Ok(of_command(exit)),
         Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
     }
+}
+
+/// Looks at what this machine allows.
+///
+/// # Errors
+/// [`Failure`] if there can be no store.
+pub fn examine(root: &Path, cancel: &Cancel) -> Result<Vec<Finding>, Failure> {
+    Ok(builder::doctor::examine(&open(root)?, cancel))
 }
 
 /// What commands that speak to registries are given.

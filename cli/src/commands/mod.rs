@@ -1,6 +1,8 @@
 //! The commands: one file each, with one `run`.
 
 mod build;
+mod completions;
+mod doctor;
 mod fsck;
 mod images;
 mod inspect;
@@ -70,6 +72,12 @@ pub fn usage(error: &clap::Error) -> Exit {
 }
 
 fn perform(args: &Args) -> Result<Exit, Failure> {
+    match &args.command {
+        // Packages are made where there is no home.
+        Command::Completions(args) => return completions::completions(args),
+        Command::Man(args) => return completions::man(args),
+        _ => {}
+    }
     let scene = scene(args)?;
     match command(args, &scene) {
         Ok(Exit::Success) => Ok(Exit::Success),
@@ -93,6 +101,9 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Login(login) => login::run(login, scene),
         Command::Logout(logout) => logout::run(logout, scene),
         Command::Shell(shell) => shell::run(shell, scene),
+        Command::Doctor(doctor) => doctor::run(doctor, scene),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => completions::man(args),
         Command::Logs(logs) => logs::run(logs, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),

@@ -22,7 +22,7 @@ pub use config::{Config, config};
 pub use environment::Environment;
 pub use error::SettingsError;
 pub use on_fail::OnFail;
-pub use platform::platform;
+pub use platform::{emulated, platform};
 pub use registry::{registry, registry_host};
 pub use root::root;
 
