@@ -2,13 +2,15 @@
 
 use crate::exit::Exit;
 use crate::report::Failure;
+use builder::attend::Attendant;
 use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
+use builder::doctor::Finding;
 use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{BuildResult, ManifestBytes, Places, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, Bundle, ManifestBytes, Places, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
@@ -21,6 +23,7 @@ use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
 use layerfs::store::{FsckReport, ImageSummary, Store};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +58,7 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Builds.
+/// Builds; what a failed command leaves is shown to `attendant`.
 ///
 /// # Errors
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
@@ -64,8 +67,9 @@ pub fn build(
     root: &Path,
     sink: &dyn ProgressSink,
     cancel: &Cancel,
+    attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, Failure> {
-    let result = builder::build(request, &open(root)?, sink, cancel);
+    let result = builder::build_attended(request, &open(root)?, sink, cancel, attendant);
     result.map_err(|error| of_build(&error))
 }
 
@@ -131,6 +135,32 @@ pub fn run(
         Ok(exit) => Ok(of_command(exit)),
         Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
     }
+}
+
+/// Runs a command, or a shell, in a failed step's file system.
+///
+/// # Errors
+/// [`Failure`] if it could not be started, with the status that a shell would give.
+pub fn shell(
+    bundle: &Bundle,
+    command: &[String],
+    terminal: Option<BorrowedFd<'_>>,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Exit, Failure> {
+    match bundle.enter(command, terminal, &open(root)?, sink, cancel) {
+        Ok(exit) => Ok(of_command(exit)),
+        Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
+    }
+}
+
+/// Looks at what this machine allows.
+///
+/// # Errors
+/// [`Failure`] if there can be no store.
+pub fn examine(root: &Path, cancel: &Cancel) -> Result<Vec<Finding>, Failure> {
+    Ok(builder::doctor::examine(&open(root)?, cancel))
 }
 
 /// What commands that speak to registries are given.

@@ -10,6 +10,7 @@ mod prompt;
 mod report;
 mod settings;
 mod signals;
+mod terminal;
 mod ui;
 
 use std::process::ExitCode;

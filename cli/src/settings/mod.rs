@@ -10,6 +10,7 @@ mod config;
 mod csv;
 mod environment;
 mod error;
+mod on_fail;
 mod output;
 mod platform;
 mod registry;
@@ -23,7 +24,8 @@ pub use call::{Call, Method};
 pub use config::{Config, config};
 pub use environment::Environment;
 pub use error::SettingsError;
-pub use platform::platform;
+pub use on_fail::OnFail;
+pub use platform::{emulated, platform};
 pub use registry::{registry, registry_host};
 pub use root::root;
 

@@ -27,7 +27,7 @@ pub use quiet::Quiet;
 pub use recorder::{FailedLog, Recorder};
 pub use text::visible;
 pub use view::View;
-pub use watch::{Watched, Watcher};
+pub use watch::{Screen, Shared, Watched, Watcher};
 
 #[cfg(test)]
 mod tests;
