@@ -1,18 +1,35 @@
 //! Finds the image for a platform below a descriptor, through nested indexes (FEATURES 6-8).
 
-use crate::blobs::BlobStore;
+use crate::blobs::{BlobStore, DiskBlobs};
 use crate::descriptor::{Descriptor, is_index, is_manifest};
 use crate::error::StoreError;
-use crate::image::{Image, ImageError, Index};
+use crate::image::{Image, ImageError, Index, Manifest};
 use crate::platform::Platform;
-use crate::store::{LONGEST_MANIFEST, read_image};
+use crate::store::{LONGEST_CONFIG, LONGEST_MANIFEST};
 
 /// Indexes that are looked into before giving up: a hostile one may lead to itself or fan out without end.
 const MOST_INDEXES: usize = 64;
 
-/// Looks for the image for `platform` in `blobs`.
+/// Where indexes, manifests and configs are read.
+pub(super) trait Documents {
+    /// Returns the bytes that `entry` describes, at most `limit`; their digest is checked.
+    fn read(&self, entry: &Descriptor, limit: u64) -> Result<Vec<u8>, StoreError>;
+}
+
+impl Documents for DiskBlobs {
+    fn read(&self, entry: &Descriptor, limit: u64) -> Result<Vec<u8>, StoreError> {
+        match self.size(&entry.digest)? {
+            Some(got) if got != entry.size => {
+                Err(StoreError::SizeMismatch { what: format!("blob {}", entry.digest), wanted: entry.size, got })
+            }
+            _ => BlobStore::read(self, &entry.digest, limit),
+        }
+    }
+}
+
+/// Looks for the image for `platform` in `documents`.
 pub(super) struct Choice<'a> {
-    blobs: &'a dyn BlobStore,
+    documents: &'a dyn Documents,
     platform: &'a Platform,
     place: &'a str,
     indexes: usize,
@@ -20,8 +37,8 @@ pub(super) struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    pub(super) fn new(blobs: &'a dyn BlobStore, platform: &'a Platform, place: &'a str) -> Self {
-        Self { blobs, platform, place, indexes: 0, there: Vec::new() }
+    pub(super) fn new(documents: &'a dyn Documents, platform: &'a Platform, place: &'a str) -> Self {
+        Self { documents, platform, place, indexes: 0, there: Vec::new() }
     }
 
     /// Returns the image that `entry` is or leads to.
@@ -53,9 +70,8 @@ impl<'a> Choice<'a> {
             let why = format!("more than {MOST_INDEXES} indexes lead to one another");
             return Err(StoreError::Malformed { place: self.place.to_owned(), why });
         }
-        self.check_size(entry)?;
         let wrong = |source| StoreError::Image { place: entry.digest.to_string(), source };
-        let index = Index::parse(&self.blobs.read(&entry.digest, LONGEST_MANIFEST)?).map_err(wrong)?;
+        let index = Index::parse(&self.documents.read(entry, LONGEST_MANIFEST)?).map_err(wrong)?;
         self.there.extend(index.platforms());
         for candidate in index.candidates(self.platform) {
             if let Some(image) = self.candidate(candidate)? {
@@ -79,16 +95,9 @@ impl<'a> Choice<'a> {
     }
 
     fn read(&self, entry: &Descriptor) -> Result<Image, StoreError> {
-        self.check_size(entry)?;
-        read_image(self.blobs, &entry.digest)
-    }
-
-    fn check_size(&self, entry: &Descriptor) -> Result<(), StoreError> {
-        match self.blobs.size(&entry.digest)? {
-            Some(got) if got != entry.size => {
-                Err(StoreError::SizeMismatch { what: format!("blob {}", entry.digest), wanted: entry.size, got })
-            }
-            _ => Ok(()),
-        }
+        let wrong = |source| StoreError::Image { place: entry.digest.to_string(), source };
+        let manifest_bytes = self.documents.read(entry, LONGEST_MANIFEST)?;
+        let config = Manifest::parse(&manifest_bytes).map_err(wrong)?.config;
+        Image::parse(manifest_bytes, self.documents.read(&config, LONGEST_CONFIG)?).map_err(wrong)
     }
 }
