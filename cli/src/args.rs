@@ -38,11 +38,13 @@ pub enum Command {
     Fsck,
     /// Remove what no image needs
     Prune(PruneArgs),
+    /// Give an image further names
+    Tag(TagArgs),
 }
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 7] = ["build", "run", "images", "inspect", "rmi", "fsck", "prune"];
+    pub const NAMES: [&str; 8] = ["build", "run", "images", "inspect", "rmi", "fsck", "prune", "tag"];
 }
 
 /// `lbuild build`.
@@ -155,6 +157,20 @@ pub struct PruneArgs {
     /// Remove the records and layers of the build cache, too
     #[arg(short, long)]
     pub all: bool,
+    /// Accepted as Docker's: lbuild does not ask
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// `lbuild tag`.
+#[derive(Debug, ClapArgs)]
+pub struct TagArgs {
+    /// The image: a name, an image ID or the beginning of one
+    #[arg(value_name = "SOURCE")]
+    pub image: String,
+    /// The names to give, `NAME[:TAG]`; an image that has one of them loses it
+    #[arg(required = true, value_name = "TARGET")]
+    pub names: Vec<String>,
 }
 
 /// Values of `--network`.
@@ -188,17 +204,53 @@ pub enum FormatArg {
     Json,
 }
 
-/// Returns the command line with `build` put in where no command was typed.
+/// Commands that stand behind a word of Docker's, and what they are called here.
+const GROUPED: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "image",
+        &[
+            ("build", "build"),
+            ("history", "history"),
+            ("inspect", "inspect"),
+            ("list", "images"),
+            ("load", "load"),
+            ("ls", "images"),
+            ("prune", "prune"),
+            ("pull", "pull"),
+            ("push", "push"),
+            ("remove", "rmi"),
+            ("rm", "rmi"),
+            ("save", "save"),
+            ("tag", "tag"),
+        ],
+    ),
+    ("buildx", &[("b", "build"), ("build", "build"), ("prune", "prune")]),
+    ("builder", &[("build", "build"), ("prune", "prune")]),
+];
+
+/// Returns the command line with Docker's two words for a command turned into one, and with `build` put in where no command
+/// was typed.
 pub fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = 1;
     while let Some(width) = arguments.get(at).and_then(|argument| root_width(&argument.to_string_lossy())) {
         at += width;
     }
+    if let [first, second, ..] = arguments.get(at..).unwrap_or_default()
+        && let Some(command) = grouped(&first.to_string_lossy(), &second.to_string_lossy())
+    {
+        arguments.splice(at..at + 2, [command.into()]);
+    }
     if arguments.get(at).is_some_and(|argument| starts_a_build(&argument.to_string_lossy())) {
         arguments.insert(at, "build".into());
     }
     arguments
+}
+
+/// Returns the command that Docker calls `group word`.
+fn grouped(group: &str, word: &str) -> Option<&'static str> {
+    let (_, words) = GROUPED.iter().find(|(name, _)| *name == group)?;
+    words.iter().find(|(name, _)| *name == word).map(|(_, command)| *command)
 }
 
 /// Returns how many arguments `--root` takes, if `argument` is it.
@@ -242,6 +294,24 @@ mod tests {
             (&["--help"], &["--help"]),
             (&["-V"], &["-V"]),
             (&[], &[]),
+        ] {
+            assert_eq!(completed(typed), wanted, "{typed:?}");
+        }
+    }
+
+    /// FEATURES 3.5-7, 3.5-8.
+    #[test]
+    fn two_words_of_docker_are_one_command() {
+        for (typed, wanted) in [
+            (&["image", "ls", "-q"][..], &["images", "-q"][..]),
+            (&["image", "rm", "x"], &["rmi", "x"]),
+            (&["image", "tag", "x", "y"], &["tag", "x", "y"]),
+            (&["image", "prune", "-f"], &["prune", "-f"]),
+            (&["buildx", "build", "-t", "x", "."], &["build", "-t", "x", "."]),
+            (&["--root", "r", "image", "inspect", "x"], &["--root", "r", "inspect", "x"]),
+            (&["-t", "image", "ls"], &["build", "-t", "image", "ls"]),
+            (&["image"], &["build", "image"]),
+            (&["image", "frobnicate"], &["build", "image", "frobnicate"]),
         ] {
             assert_eq!(completed(typed), wanted, "{typed:?}");
         }

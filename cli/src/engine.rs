@@ -111,6 +111,14 @@ pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
     Ok(StoredImage { image, names, size })
 }
 
+/// Gives the image that `image` means the names `names`.
+///
+/// # Errors
+/// [`Failure`].
+pub fn tag(root: &Path, image: &str, names: &[ImageRef]) -> Result<(), Failure> {
+    Ok(open(root)?.tag(image, names)?)
+}
+
 /// Takes a name away, or all names of an image that is given by its ID.
 ///
 /// # Errors

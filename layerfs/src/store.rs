@@ -29,12 +29,12 @@ use crate::error::StoreError;
 use crate::image::{Image, Manifest};
 use crate::indexes::IndexStore;
 use crate::io_error::{IoContext, IoError};
-use crate::lease::{Lease, LeaseTable};
+use crate::lease::{Held, Lease, LeaseTable};
 use crate::platform::Platform;
 use crate::reference::ImageRef;
 use crate::refs::RefTable;
 use crate::sealed::{self, Durability};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -304,6 +304,22 @@ impl Store {
                 Err(StoreError::SeveralImages { place: format!("`{text}`"), there })
             }
         }
+    }
+
+    /// Gives the image that `text` means ([`Self::find`]) the names `names`, all at once.
+    ///
+    /// # Errors
+    /// As [`Self::find`]; [`StoreError::NoBlob`] if the image is damaged.
+    pub fn tag(&self, text: &str, names: &[ImageRef]) -> Result<(), StoreError> {
+        // Another process may take the last name away meanwhile, and a third one what no name needs.
+        let lease = self.lease()?;
+        let manifest = self.find(text)?;
+        let image = self.image(&manifest.digest)?;
+        let layers = image.manifest.layers.iter().map(|layer| layer.digest);
+        let blobs: BTreeSet<Digest> = layers.chain([image.id(), manifest.digest]).collect();
+        lease.hold(&blobs.iter().copied().map(Held::Blob).collect::<Vec<_>>())?;
+        self.blobs.sync(&Vec::from_iter(blobs))?;
+        self.refs.set(names, &manifest)
     }
 
     /// Takes the name `text` away, or, where it is an ID, all names of that image. Nothing is deleted until gc.

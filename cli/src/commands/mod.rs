@@ -7,6 +7,7 @@ mod inspect;
 mod prune;
 mod rmi;
 mod run;
+mod tag;
 
 use crate::args::{Args, Command};
 use crate::exit::Exit;
@@ -64,6 +65,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Rmi(rmi) => rmi::run(rmi, scene),
         Command::Fsck => fsck::run(scene),
         Command::Prune(prune) => prune::run(prune, scene),
+        Command::Tag(tag) => tag::run(tag, scene),
     }
 }
 

@@ -85,6 +85,18 @@ pub fn tag(text: &str) -> Result<ImageRef, SettingsError> {
     text.parse().map_err(|source| SettingsError::Tag { text: text.to_owned(), source })
 }
 
+/// Returns a name that an image is to be given: one with a digest would state what the name cannot decide.
+///
+/// # Errors
+/// [`SettingsError`].
+pub fn new_name(text: &str) -> Result<ImageRef, SettingsError> {
+    let name = tag(text)?;
+    match name.digest {
+        Some(_) => Err(SettingsError::DigestAsName { text: text.to_owned() }),
+        None => Ok(name),
+    }
+}
+
 fn context(path: &Path) -> Result<ContextSource, SettingsError> {
     let text = path.to_string_lossy();
     if text == "-" || text.contains("://") || text.starts_with("git@") {

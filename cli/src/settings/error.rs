@@ -50,6 +50,12 @@ pub enum SettingsError {
         #[source]
         source: ReferenceError,
     },
+    /// A name with a digest, where an image is to be given a name.
+    #[error("`{text}`: refusing to create a tag with a digest reference")]
+    DigestAsName {
+        /// As typed.
+        text: String,
+    },
     /// The context is not there, or is no directory.
     #[error("unable to prepare context: {why}")]
     Context {
@@ -130,6 +136,7 @@ impl SettingsError {
             | Self::NotText { .. }
             | Self::TooLong { .. }
             | Self::Variable { .. }
+            | Self::DigestAsName { .. }
             | Self::Io(_) => None,
         }
     }

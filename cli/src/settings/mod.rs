@@ -11,7 +11,7 @@ mod output;
 mod root;
 mod secret;
 
-pub use build::{build, network};
+pub use build::{build, network, new_name};
 pub use environment::Environment;
 pub use error::SettingsError;
 pub use root::root;
