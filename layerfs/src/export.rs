@@ -7,6 +7,8 @@
 //! | [`OciDirectory`]  | an OCI image layout, new or with one image more           | as [`LayerCompression`] says   |
 //! | [`DockerArchive`] | a tar for `docker load` that is an OCI image layout, too  | as [`LayerCompression`] says   |
 //!
+//! [`save`] writes several images of a store into one archive or layout.
+//!
 //! What comes out depends on the image, the names and the compression alone: two exports have the same bytes. Manifests
 //! are OCI's throughout, whatever media types the layers of a base image came with (FEATURES 11-12). Every exporter holds
 //! a lease, so that gc may run beside it.
@@ -17,6 +19,7 @@ mod forms;
 mod layout;
 mod oci_archive;
 mod oci_directory;
+mod save;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,7 @@ pub use docker_archive::DockerArchive;
 pub use forms::LayerCompression;
 pub use oci_archive::OciArchive;
 pub use oci_directory::OciDirectory;
+pub use save::{SaveTo, save};
 pub use store::StoreExporter;
 
 use crate::compress::Compression;
@@ -116,7 +120,12 @@ impl ExportLayer {
 /// Begins a lease that holds the image's layers and `more` blobs.
 fn hold(image: &FinishedImage, more: &[Digest], store: &Store) -> Result<Lease, StoreError> {
     let lease = store.lease()?;
-    let layers = image.layers.iter().map(|layer| layer.blob.digest);
-    lease.hold(&layers.chain(more.iter().copied()).map(Held::Blob).collect::<Vec<_>>())?;
+    hold_in(&lease, image, more)?;
     Ok(lease)
+}
+
+/// Lets `lease` hold the image's layers and `more` blobs, too.
+fn hold_in(lease: &Lease, image: &FinishedImage, more: &[Digest]) -> Result<(), StoreError> {
+    let layers = image.layers.iter().map(|layer| layer.blob.digest);
+    Ok(lease.hold(&layers.chain(more.iter().copied()).map(Held::Blob).collect::<Vec<_>>())?)
 }
