@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 
-.PHONY: all demo test check bench soak install aarch64
+.PHONY: all demo test check bench soak fuzz install aarch64
 
 all:
 	$(CARGO) build --release --locked
@@ -38,12 +38,19 @@ bench:
 	$(CARGO) build --release --locked
 	tests/bench
 
-# The tests that take long: 100 seeded kills, full disks, two builds beside a prune.
+# The tests that take long: 100 seeded kills, full disks, two builds beside a prune, 200 seeded pulls and pushes through a
+# proxy that breaks things, 100000 mutations of every hostile input.
 soak:
 	tests/setup test
 	tests/bases test
 	tests/apt-repository
 	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p lbuild --test product -- --nocapture survive::
+	LBUILD_TEST_SOAK=200 $(CARGO) test --locked -p lbuild --test product -- --nocapture registry_faults::
+	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p layerfs -p builder --test fuzz
+
+# Every fuzz target for five minutes, led by coverage; needs a C++ compiler, no nightly toolchain.
+fuzz:
+	tests/fuzz 300
 
 install:
 	$(CARGO) build --release --locked

@@ -315,3 +315,37 @@ fn userns_a_full_disk_is_named_and_leaves_a_clean_store() {
         run.ends(125).prints("clean\n").says("Dockerfile:2:").says("No space left on device").says("free some space");
     }
 }
+
+/// A socket is left out of the context, which is said once and not of those that `.dockerignore` names.
+#[test]
+fn sockets_of_a_context_are_left_out_and_told() {
+    let lab = Lab::with("FROM scratch\nCOPY . /\nCOPY d /again\n");
+    lab.file("d/f", "x").file(".dockerignore", "ignored*\nDockerfile\n");
+    let sockets: Vec<_> = ["a", "b", "c", "d/s", "ignored"]
+        .iter()
+        .map(|name| std::os::unix::net::UnixListener::bind(lab.path(name)).expect("a socket"))
+        .collect();
+    let told = "WARN: sockets of the build context are left out, no layer can hold one: `/a`, `/b`, `/c`, and 1 more\n";
+    for _ in 0..2 {
+        let run = lab.build(&["-t", "x"]);
+        run.ok();
+        assert_eq!((run.stderr.matches(told).count(), run.stderr.matches("sockets").count()), (1, 1), "{}", run.stderr);
+    }
+    assert_eq!(lab.layer("x", 0), [".dockerignore", "d", "d/f"]);
+    drop(sockets);
+    lab.file("Dockerfile", "FROM scratch\nCOPY d/s /\n");
+    lab.build(&[]).ends(125).says("d/s").says("sockets of the build context are left out");
+}
+
+/// A destination that ends in `/.` is a directory, as one that ends in `/`; without either it is a file's name.
+#[test]
+fn a_destination_that_ends_in_a_dot_is_a_directory() {
+    let lab = Lab::with("FROM scratch\nCOPY a /x/.\nCOPY a /y/\nCOPY a /z\nWORKDIR /w\nCOPY a .\nCOPY a v/./\n");
+    lab.file("a", "x");
+    lab.build(&["-t", "x"]).ok();
+    for (number, wanted) in
+        [(0, &["x", "x/a"][..]), (1, &["y", "y/a"]), (2, &["z"]), (4, &["w", "w/a"]), (5, &["w", "w/v", "w/v/a"])]
+    {
+        assert_eq!(lab.layer("x", number), wanted, "layer {number}");
+    }
+}

@@ -112,6 +112,28 @@ impl Run {
         Self::from_output(output, line)
     }
 
+    /// Runs a command, which must end within so many seconds.
+    #[track_caller]
+    pub fn within(command: &mut Command, seconds: u64) -> Self {
+        let line = format!("{command:?}");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{line}: {error}"));
+        let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let Ok(output) = receiver.recv_timeout(std::time::Duration::from_secs(seconds)) else {
+            // An interrupt first: the process and what it started end in order, and say where they were.
+            for signal in [nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGKILL] {
+                nix::sys::signal::kill(id, signal).expect("a signal");
+                if let Ok(Ok(output)) = receiver.recv_timeout(std::time::Duration::from_secs(5)) {
+                    panic!("{line} took more than {seconds} s\n{}", String::from_utf8_lossy(&output.stderr));
+                }
+            }
+            panic!("{line} took more than {seconds} s and cannot be killed");
+        };
+        Self::from_output(output.expect("waited"), line)
+    }
+
     /// Returns what a child did that has been waited for.
     pub fn from_output(output: std::process::Output, line: String) -> Self {
         use std::os::unix::process::ExitStatusExt;
@@ -205,6 +227,12 @@ impl Lab {
     /// Runs `lbuild`.
     pub fn lbuild(&self, arguments: &[&str]) -> Run {
         Run::of(&mut self.command(arguments))
+    }
+
+    /// Runs `lbuild`, which must end within so many seconds.
+    #[track_caller]
+    pub fn lbuild_within(&self, seconds: u64, arguments: &[&str]) -> Run {
+        Run::within(&mut self.command(arguments), seconds)
     }
 
     /// Returns `lbuild build` of the context, the names `busybox`, `debian` and `fedora` standing for the bases.
@@ -326,6 +354,9 @@ pub fn fed(mut command: Command, input: &str) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command starts");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the command reads");
+    // One that ends before it reads says why.
+    if let Err(error) = child.stdin.take().expect("a pipe").write_all(input.as_bytes()) {
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    }
     Run::from_output(child.wait_with_output().expect("the command ends"), line)
 }

@@ -1,6 +1,6 @@
 //! RUN's mounts, users, shells and networks (FEATURES 1.7).
 
-use crate::harness::{Lab, Server, has_ranges};
+use crate::harness::{Identity, Lab, Run, Server, has_ranges, identity};
 
 /// Row 1.7-7: what is in a cache mount stays from stage to stage and from build to build, and in no layer.
 #[test]
@@ -75,6 +75,29 @@ fn userns_secrets_are_files_or_variables_and_leave_nothing() {
     }
     let required = Lab::with("FROM busybox\nRUN --mount=type=secret,id=x,required cat /run/secrets/x\n");
     required.build(&[]).ends(125).says("secret `x` is required and was not given").says("Dockerfile:2");
+    let misspelt = Lab::with("FROM busybox\nRUN --mount=type=secret,id=token,required cat /run/secrets/token\n");
+    misspelt.file("f", "x");
+    misspelt.build(&["--secret", "id=tokne,src=f"]).ends(125).says("did you mean `tokne`, which was given?");
+}
+
+/// A secret that is no text cannot be an environment variable, and is refused by name; as a file it may be any bytes.
+#[test]
+fn userns_a_secret_of_any_bytes_is_a_file_only() {
+    let lab = Lab::with(
+        "FROM busybox\nRUN --mount=type=secret,id=key,required od -An -tx1 /run/secrets/key > /seen\n\
+         RUN --mount=type=secret,id=key,env=KEY true\n",
+    );
+    lab.file("key", b"\xff\x00\xfe");
+    let secret = ["-t", "x", "--secret", "id=key,src=key"];
+    let run = lab.build(&secret);
+    run.ends(125).says("secret `key` is not UTF-8 and cannot be an environment variable").says("Dockerfile:3");
+    run.says("leave `env=` out");
+    lab.file(
+        "Dockerfile",
+        "FROM busybox\nRUN --mount=type=secret,id=key,required od -An -tx1 /run/secrets/key > /seen\n",
+    );
+    lab.build(&secret).ok();
+    assert_eq!(lab.shell("x", "cat /seen"), " ff 00 fe\n");
 }
 
 /// Row 1.7-6: nothing that is written through a bind mount lasts, `ro` is the default, and a file can be bound.
@@ -227,6 +250,21 @@ fn subid_setuid_programs_work() {
         "FROM debian\nRUN passwd -d root && useradd -m app && cp /usr/bin/id /usr/bin/setuid-id && chmod 4755 /usr/bin/setuid-id\nUSER app\nRUN echo setuid-$(setuid-id -u) su-$(su -c 'id -u') plain-$(id -u)\n",
     );
     lab.build(&[]).ok().says(" setuid-0 su-0 plain-1000\n");
+}
+
+/// newuidmap is powerless under no_new_privs, as in a container with `allowPrivilegeEscalation: false`.
+#[test]
+fn subid_no_new_privs_is_named_with_its_cure() {
+    if identity() != Identity::Ranges {
+        return;
+    }
+    let lab = Lab::with("FROM busybox\nRUN true\n");
+    let build = lab.building(&[]);
+    let mut command = std::process::Command::new("setpriv");
+    command.arg("--no-new-privs").arg(build.get_program()).args(build.get_args()).current_dir(lab.path(""));
+    command.env("LBUILD_ROOT", lab.store()).env("BUILDKIT_PROGRESS", "plain");
+    let run = Run::from_output(command.output().expect("setpriv"), "setpriv".to_owned());
+    run.ends(125).says("uidmap` refused: ").says("`allowPrivilegeEscalation: true`").does_not_say("/etc/subuid");
 }
 
 /// With one id, what needs another says what to add.

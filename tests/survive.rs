@@ -36,9 +36,14 @@ fn right(lab: &Lab, what: &str) {
     let checked = lab.lbuild(&["fsck"]);
     assert!(checked.status == 0, "{what}: {}{}", checked.stdout, checked.stderr);
     lab.build(&["-t", "x"]).ok();
-    let wanted = output("sh", &["-c", &format!("cat {}/* | sha256sum", lab.path("data").display())]);
-    assert_eq!(lab.shell("x", "cat /all"), format!("{wanted}b\n"), "{what}");
+    assert_eq!(lab.shell("x", "cat /all"), wanted(lab), "{what}");
     assert_eq!(lab.lbuild(&["run", "x", "ls", "/data"]).status, 1, "{what}");
+}
+
+/// Returns what `/all` must hold.
+fn wanted(lab: &Lab) -> String {
+    let sum = output("sh", &["-c", &format!("cat {}/* | sha256sum", lab.path("data").display())]);
+    format!("{sum}b\n")
 }
 
 /// Numbers that are the same in every run (SplitMix64).
@@ -152,10 +157,8 @@ fn objects(store: &Path, dir: &Path) -> Vec<PathBuf> {
 fn delete(object: &Path) {
     if !object.is_dir() {
         fs::remove_file(object).expect("removed");
-    } else if has_ranges() && !nix::unistd::geteuid().is_root() {
-        output("unshare", &["--user", "--map-root-user", "--map-auto", "rm", "-rf", &object.to_string_lossy()]);
     } else {
-        output("rm", &["-rf", &object.to_string_lossy()]);
+        inside("rm", &["-rf", &object.to_string_lossy()]);
     }
 }
 
@@ -177,18 +180,103 @@ fn userns_any_one_object_may_be_lost() {
         kinds.insert(name.split('/').next().map(str::to_owned));
         delete(object);
         lab.build(&["-t", "x"]).ok();
-        let wanted = output("sh", &["-c", &format!("cat {}/* | sha256sum", lab.path("data").display())]);
-        assert_eq!(lab.shell("x", "cat /all"), format!("{wanted}b\n"), "{name}");
+        let wanted = wanted(&lab);
+        assert_eq!(lab.shell("x", "cat /all"), wanted, "{name}");
         // One more step has to mount everything below it.
         lab.file("Dockerfile", format!("{BUILD}RUN cat /all > /copy && echo '{name}' >> /copy\n"));
         lab.build(&["-t", "y"]).ok();
-        assert_eq!(lab.shell("y", "cat /copy"), format!("{wanted}b\n{name}\n"));
+        assert_eq!(lab.shell("y", "cat /copy"), format!("{wanted}{name}\n"));
         lab.file("Dockerfile", BUILD);
     }
     assert!(kinds.len() >= 4, "{kinds:?}");
     lab.lbuild(&["rmi", "y"]).ok();
     lab.lbuild(&["prune", "-a"]).ok();
     right(&lab, "after a prune");
+}
+
+/// Returns the files in directories of layers, below `layers/<id map>/<name>`.
+fn files_of_layers(store: &Path) -> Vec<PathBuf> {
+    let layers = store.join("layers").to_string_lossy().into_owned();
+    // Some directories can be read inside the user namespace only.
+    let found = inside("find", &[&layers, "-path", "*/names", "-prune", "-o", "-type", "f", "-print"]);
+    found.lines().map(PathBuf::from).collect()
+}
+
+/// Runs a program with the right to whatever lies in the store.
+fn inside(program: &str, arguments: &[&str]) -> String {
+    if has_ranges() && !nix::unistd::geteuid().is_root() {
+        let all: Vec<&str> =
+            ["--user", "--map-root-user", "--map-auto", program].iter().chain(arguments).copied().collect();
+        output("unshare", &all)
+    } else {
+        output(program, arguments)
+    }
+}
+
+/// Layers that were changed behind lbuild's back: a check names what is wrong, a repair removes the layer, the next build
+/// makes it again.
+#[test]
+fn userns_a_changed_layer_is_mended() {
+    let lab = lab();
+    let wanted = wanted(&lab);
+    lab.build(&["-t", "x"]).ok();
+    let file_called = |name: &str| {
+        let files = files_of_layers(&lab.store());
+        files.into_iter().find(|path| path.ends_with(name)).expect("a layer has it").to_string_lossy().into_owned()
+    };
+    for (script, said) in [
+        ("rm \"$1\"", "`/sum` is missing\n"),
+        ("cp /etc/passwd \"$2\"", "`/b` is a file of "),
+        ("touch \"${2%b}new\"", "`/new` is not in its index\n"),
+    ] {
+        inside("sh", &["-c", script, "sh", &file_called("sum"), &file_called("b")]);
+        let found = lab.lbuild(&["fsck"]);
+        found.ends(125);
+        assert!(found.stdout.contains(said) && found.stdout.contains("fsck --repair"), "{}", found.stdout);
+        let mended = lab.lbuild(&["fsck", "--repair"]);
+        mended.ok();
+        assert!(mended.stdout.starts_with("mended: layer ") && mended.stdout.contains(said), "{}", mended.stdout);
+        right(&lab, said);
+        // What stands on that layer has to be mounted with it.
+        lab.file("Dockerfile", format!("{BUILD}RUN ls / && cat /all > /copy && echo again >> /copy\n"));
+        lab.build(&["-t", "y"]).ok();
+        assert_eq!(lab.shell("y", "cat /copy; ls /new 2>/dev/null || true"), format!("{wanted}again\n"));
+        lab.file("Dockerfile", BUILD);
+    }
+}
+
+/// Blobs are made or fetched again too; until then their images are told of by name, and no name is lost.
+#[test]
+fn userns_a_damaged_blob_is_mended() {
+    let lab = lab();
+    lab.build(&["-t", "x", "-t", "z:2"]).ok();
+    let image = lab.inspect("x");
+    let digests: Vec<String> = image["Layers"]
+        .as_array()
+        .expect("layers")
+        .iter()
+        .map(|layer| layer["digest"].as_str().expect("a digest").replace("sha256:", ""))
+        .collect();
+    for digest in &digests {
+        let blob = lab.store().join("blobs/sha256").join(digest);
+        fs::remove_file(&blob).expect("removed");
+        fs::write(&blob, b"damaged").expect("written");
+        let run = lab.lbuild(&["fsck", "--repair"]);
+        run.ends(125);
+        let lines: Vec<&str> = run.stdout.lines().collect();
+        assert!(lines.len() == 2 && lines[0].starts_with("mended: "), "{}", run.stdout);
+        let image = format!("left: image `x:latest`, `z:2`: layer sha256:{digest} of ");
+        assert!(lines[1].starts_with(&image) && lines[1].contains("`lbuild -t x:latest -t z:2 …`"), "{}", run.stdout);
+        assert!(!blob.exists());
+        lab.build(&["-t", "x", "-t", "z:2"]).ok();
+        right(&lab, digest);
+    }
+    // A manifest that is gone leaves a name that can be given up.
+    let manifest = image["Digest"].as_str().map(|digest| digest.replace("sha256:", "")).expect("a manifest");
+    fs::remove_file(lab.store().join("blobs/sha256").join(manifest)).expect("removed");
+    lab.lbuild(&["fsck", "--repair"]).ends(125);
+    lab.lbuild(&["rmi", "x", "z:2"]).ok().prints("Untagged: x:latest\nUntagged: z:2\n");
+    right(&lab, "after rmi");
 }
 
 /// One prune after the other, from the builds' beginning to their end.

@@ -3,15 +3,15 @@
 use crate::assemble::{self, AssembledLayer};
 use crate::bases::Bases;
 use crate::cache::{CacheBackend, LocalCache};
-use crate::diagnostic::{Diagnostic, Severity};
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
-use crate::output;
+use crate::listener::{Client, warning, with_registries};
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
-use crate::request::BuildRequest;
+use crate::push::Places;
+use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
@@ -22,7 +22,8 @@ use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
 use layerfs::store::Store;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Once;
 
 /// What a build came to.
 #[derive(Debug, Clone)]
@@ -45,25 +46,60 @@ pub fn build(
 ) -> Result<BuildResult, BuildError> {
     let dockerfile = parse(request, sink)?;
     let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
-    let bases = resolve(&graph.images, request, store)?;
-    let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
-    for warning in graph.warnings.into_iter().chain(warnings) {
-        sink.event(Event::Warning(warning));
-    }
-    sink.event(Event::PlanReady { steps: step_names(&plan) });
-    let began = now();
-    let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
     let cache = LocalCache::new(store);
+    let told = Once::new();
+    let mut again = false;
     loop {
-        let attempt = Attempt { request, store, sink, plan: &plan, bases: &bases, contexts: &contexts, cache: &cache };
-        match attempt.run(cancel) {
+        let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
+        let outcome = with_registries(&request.registries, sink, &ends, |client| {
+            let (cache, dockerfile, graph) = (&cache, &dockerfile, &graph);
+            Asked { request, store, sink, client, cache, dockerfile, graph, told: &told, cancel }.build(again, &ends)
+        });
+        match outcome {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
             Err(_) if cancel.is_cancelled() => return Err(BuildError::Cancelled),
-            other => {
-                remember(&contexts, began, sink);
-                return other;
-            }
+            other => return other,
         }
+        again = true;
+    }
+}
+
+/// What is asked for, and all that is there to do it with.
+struct Asked<'a> {
+    request: &'a BuildRequest,
+    store: &'a Store,
+    sink: &'a dyn ProgressSink,
+    client: &'a Client,
+    cache: &'a dyn CacheBackend,
+    dockerfile: &'a Dockerfile,
+    graph: &'a StageGraph,
+    told: &'a Once,
+    /// The caller's, which no failure of a step sets off.
+    cancel: &'a Cancel,
+}
+
+impl Asked<'_> {
+    /// Tries once, or `again`: what is to be told is told the first time.
+    fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
+        let Self { request, store, sink, client, cache, told, .. } = *self;
+        let bases = resolve(&self.graph.images, request, store, client)?;
+        let (plan, warnings) = Plan::new(self.dockerfile, self.graph, &bases, &plan_options(request))?;
+        if !again {
+            for warning in self.graph.warnings.iter().cloned().chain(warnings) {
+                sink.event(Event::Warning(warning));
+            }
+            sink.event(Event::PlanReady { steps: step_names(&plan) });
+        }
+        let began = now();
+        let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
+        let (plan, bases, contexts) = (&plan, &bases, &contexts);
+        let outcome = Attempt { request, store, sink, client, plan, bases, contexts, cache, told }.run(ends);
+        let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
+        if !ended {
+            tell_sockets(&contexts.skipped_sockets(), sink);
+            remember(contexts, began, sink);
+        }
+        outcome
     }
 }
 
@@ -78,11 +114,25 @@ fn strike(cache: &dyn CacheBackend, error: BuildError) -> Result<(), BuildError>
     }
 }
 
+/// Says which sockets were left out of the contexts, the first few by name.
+fn tell_sockets(sockets: &[String], sink: &dyn ProgressSink) {
+    const SHOWN: usize = 3;
+    if sockets.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = sockets.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    if sockets.len() > SHOWN {
+        names.push(format!("and {} more", sockets.len() - SHOWN));
+    }
+    let text = format!("sockets of the build context are left out, no layer can hold one: {}", names.join(", "));
+    sink.event(Event::Warning(warning(text)));
+}
+
 /// Keeps what was learned of the context's files. Without it the next build reads them again, which is no reason to fail.
 fn remember(contexts: &Contexts, began: Timestamp, sink: &dyn ProgressSink) {
     if let Err(error) = contexts.save(began) {
         let text = format!("the digests of the context's files could not be kept for the next build: {error}");
-        sink.event(Event::Warning(Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }));
+        sink.event(Event::Warning(warning(text)));
     }
 }
 
@@ -135,20 +185,23 @@ struct Attempt<'a> {
     request: &'a BuildRequest,
     store: &'a Store,
     sink: &'a dyn ProgressSink,
+    client: &'a Client,
     plan: &'a Plan,
     bases: &'a Bases,
     contexts: &'a Contexts,
     cache: &'a dyn CacheBackend,
+    told: &'a Once,
 }
 
 impl Attempt<'_> {
-    fn run(&self, outer: &Cancel) -> Result<BuildResult, BuildError> {
-        let cancel = outer.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
-        let map = IdMap::detect(&Caller::read(None));
-        let worker = LazyWorker::new(self.store.root(), &map, &cancel);
+    fn run(&self, cancel: &Cancel) -> Result<BuildResult, BuildError> {
+        let caller = Caller::read(None);
+        let map = IdMap::detect(&caller);
+        let worker = LazyWorker::new(self.store.root(), &map, cancel);
         let directories = self.store.directories(&map.digest).map_err(StepError::from)?;
         let lease = self.store.lease().map_err(StepError::from)?;
         let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);
+        let shelf = shelf.telling(self.sink).wanting(&self.wanted());
         let settings = Settings {
             no_cache: self.request.no_cache,
             jobs: self.request.jobs.map(Into::into),
@@ -156,6 +209,7 @@ impl Attempt<'_> {
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,
+            before_commands: (self.told, map.kept_groups(&caller).map(warning)),
         };
         let session = Session::new(Build {
             plan: self.plan,
@@ -167,17 +221,55 @@ impl Attempt<'_> {
             worker: &worker,
             cache: self.cache,
             sink: self.sink,
-            cancel: &cancel,
+            cancel,
         });
-        let state = session.run()?;
+        let state = self.beside_fetching(&shelf, cancel, || session.run())?;
         let image = self.finish(&shelf, &state)?;
-        let manifests = output::write(&self.request.outputs, &image, self.store, self.sink)?;
+        let places = Places { store: self.store, client: self.client, sink: self.sink };
+        let manifests = places.write(&self.request.outputs, &image)?;
         Ok(BuildResult { id: image.id(), manifests })
     }
 
-    /// Returns the image of a finished target: every layer as a blob in the store, and the config.
+    fn needs_bytes(&self) -> bool {
+        self.request.outputs.iter().any(Output::needs_bytes)
+    }
+
+    /// Returns the images whose layers are to be kept once they have been fetched.
+    fn wanted(&self) -> HashSet<usize> {
+        let mut wanted = self.plan.images_read();
+        wanted.extend(self.plan.image_of(self.plan.target).filter(|_| self.needs_bytes()));
+        wanted
+    }
+
+    /// Does `work`, and fetches meanwhile what an output needs of the base, whatever the steps need. Where one fails, the
+    /// other is ended.
+    fn beside_fetching(
+        &self,
+        shelf: &Shelf<'_>,
+        cancel: &Cancel,
+        work: impl FnOnce() -> Result<State, BuildError>,
+    ) -> Result<State, BuildError> {
+        let base = self.plan.image_of(self.plan.target).filter(|_| self.needs_bytes());
+        let layers = base.map(|number| self.bases.images[number].image.manifest.layers.as_slice()).unwrap_or_default();
+        std::thread::scope(|scope| {
+            let fetch = |blob| move || shelf.import(blob).inspect_err(|_| cancel.cancel());
+            let fetching: Vec<_> = layers.iter().map(|blob| scope.spawn(fetch(blob))).collect();
+            let result = work().inspect_err(|_| cancel.cancel());
+            let fetched = fetching.into_iter().map(|thread| thread.join().expect("fetching does not panic"));
+            let failure = fetched.filter_map(Result::err).find(|error| !matches!(error, StepError::Cancelled));
+            match (result, failure) {
+                // What was ended for another's failure says nothing.
+                (Err(error), Some(failure)) if error.rank().0 => Err(failure.into()),
+                (Err(error), _) => Err(error),
+                (Ok(_), Some(failure)) => Err(failure.into()),
+                (Ok(state), None) => Ok(state),
+            }
+        })
+    }
+
+    /// Returns the image of a finished target: every layer that an output needs as a blob in the store, and the config.
     fn finish(&self, shelf: &Shelf<'_>, state: &State) -> Result<FinishedImage, BuildError> {
-        let layers = shelf.blobs(&state.stack)?;
+        let layers = shelf.blobs(&state.stack, self.needs_bytes())?;
         let base =
             match assemble::chain(self.plan, self.plan.target).first().map(|stage| &self.plan.stages[*stage].base) {
                 Some(PlanBase::Image(number)) => Some(&self.bases.images[*number].image.config),

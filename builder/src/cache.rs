@@ -10,9 +10,9 @@ use crate::key::{CacheKey, Component};
 use layerfs::digest::Digest;
 use layerfs::io_error::IoError;
 use layerfs::layer::{ExecutionId, Layer};
+use layerfs::turn::Held;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
-use std::fs::File;
 
 /// Version of the record format; part of every key too.
 pub const RECORD_VERSION: u32 = 1;
@@ -45,7 +45,7 @@ impl Record {
 /// Keeps a lock until it is dropped.
 pub trait Turn {}
 
-impl Turn for File {}
+impl Turn for Held {}
 impl Turn for () {}
 
 /// Where records are. Contract: `get` gives what the last `put` of the key filed, unless it was struck since, or

@@ -17,6 +17,7 @@ use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
 use layerfs::layer::{ExecutionId, LayerKey};
+use layerfs::registry::error::RegistryError;
 use layerfs::unpack::LayerError;
 
 /// What can go wrong with one step.
@@ -37,6 +38,8 @@ pub enum StepError {
     SecretMissing {
         /// Its id.
         id: String,
+        /// One that was given and may have been meant.
+        similar: Option<String>,
     },
     /// A secret that is to be an environment variable is no text.
     #[error("secret `{id}` is not UTF-8 and cannot be an environment variable")]
@@ -150,7 +153,10 @@ impl Diagnose for StepError {
             StepError::Copy(error) => error.diagnose(),
             StepError::Worker(error) => error.diagnose(),
             StepError::WorkerStart(error) => error.diagnose(),
-            StepError::SecretMissing { id } => Diagnostic::error(self.to_string())
+            StepError::SecretMissing { similar: Some(similar), .. } => {
+                Diagnostic::error(self.to_string()).help(format!("did you mean `{similar}`, which was given?"))
+            }
+            StepError::SecretMissing { id, .. } => Diagnostic::error(self.to_string())
                 .help(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`")),
             StepError::Command { one_id: Some(help), .. } => {
                 Diagnostic::error(self.to_string()).help(format!("if it needs ids other than 0: {help}"))
@@ -171,6 +177,12 @@ impl Diagnose for StepError {
 }
 
 impl Diagnose for StoreError {
+    fn diagnose(&self) -> Diagnostic {
+        with_cure(self.to_string(), self.help())
+    }
+}
+
+impl Diagnose for RegistryError {
     fn diagnose(&self) -> Diagnostic {
         with_cure(self.to_string(), self.help())
     }

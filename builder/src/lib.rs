@@ -35,18 +35,27 @@ pub mod worker;
 pub mod assemble;
 pub mod request;
 
+pub mod listener;
+
 pub mod resolve;
 
 pub mod error;
 
 mod exec;
 
+mod push;
+
+mod manifest;
 mod output;
 
 mod build;
 mod maintain;
+mod pull;
 mod run_image;
 
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
+pub use manifest::ManifestBytes;
+pub use pull::{PullRequest, Pulled, complete, pull};
+pub use push::{Places, Pushed};
 pub use run_image::run_image;

@@ -3,12 +3,13 @@
 use crate::cache::{CacheBackend, LocalCache};
 use crate::error::StepError;
 use crate::exec::LazyWorker;
+use crate::worker::WorkerError;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::error::StoreError;
 use layerfs::io_error::IoError;
 use layerfs::layer::LayerKey;
-use layerfs::store::{FsckReport, GcOptions, GcReport, Reach, Store};
+use layerfs::store::{FsckReport, GcOptions, GcReport, Reach, Remover, Store};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -17,18 +18,39 @@ const RECORD_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long the index of a base stays after its blobs are gone.
 const INDEX_AGE: Duration = Duration::from_secs(60 * 24 * 3600);
 
-/// Checks every object of a store.
+/// Checks every object of a store. With `repair`, what is damaged is removed, so that the next build makes it again.
 ///
 /// # Errors
-/// Where the store cannot be read at all.
-pub fn check(store: &Store, cancel: &Cancel) -> Result<FsckReport, StepError> {
+/// Where the store cannot be read at all, or the worker cannot look at its layers.
+pub fn check(store: &Store, repair: bool, cancel: &Cancel) -> Result<FsckReport, StepError> {
     let map = IdMap::detect(&Caller::read(None));
     let worker = LazyWorker::new(store.root(), &map, cancel);
-    let mut check_layer = |key: &LayerKey| match worker.get().and_then(|worker| Ok(worker.check(*key, cancel)?)) {
-        Ok(differences) => differences,
-        Err(error) => vec![error.to_string()],
+    let mut failure = None;
+    let mut check_layer = |own: &str, key: &LayerKey| {
+        if own != map.digest {
+            // Unpacked before the user's ranges changed: their files cannot be read, and no build of today uses them.
+            return Ok(Vec::new());
+        }
+        compare(&worker, key, cancel).map_err(|error| {
+            let text = error.to_string();
+            failure = Some(error);
+            as_store_error(StepError::Worker(WorkerError::Lost(text)))
+        })
     };
-    Ok(store.fsck(&mut check_layer, None)?)
+    let mut remove = |paths: &[PathBuf]| remove(&worker, paths, cancel).map_err(as_store_error);
+    let remover: Option<&mut Remover<'_>> = if repair { Some(&mut remove) } else { None };
+    let result = store.fsck(&mut check_layer, remover);
+    result.map_err(|error| failure.unwrap_or(StepError::Store(error)))
+}
+
+/// Returns what differs between a layer's directory and its index. An error says nothing about the layer.
+fn compare(worker: &LazyWorker<'_>, key: &LayerKey, cancel: &Cancel) -> Result<Vec<String>, StepError> {
+    match worker.get()?.check(*key, cancel) {
+        Ok(differences) => Ok(differences),
+        Err(WorkerError::NoLayer(_)) => Ok(vec!["it has no index".to_owned()]),
+        Err(WorkerError::Io(error)) => Ok(vec![error.to_string()]),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Deletes what no image needs; records (and the layers they need) only if they were not used for two weeks, or, with

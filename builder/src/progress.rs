@@ -17,6 +17,14 @@ impl StepId {
     /// The stage number of steps that are not of the Dockerfile.
     pub const INTERNAL: usize = usize::MAX;
 
+    /// Returns the id of the step that fetches the `number`-th image.
+    pub fn pull(number: usize) -> Self {
+        Self { stage: Self::INTERNAL, step: Self::PULLS + number }
+    }
+
+    /// Internal steps from this one on fetch images; those of outputs are before.
+    const PULLS: usize = 1 << 32;
+
     /// Returns the id of the `step`-th internal step.
     pub fn internal(step: usize) -> Self {
         Self { stage: Self::INTERNAL, step }
@@ -82,6 +90,15 @@ pub enum Event {
         done: u64,
         /// Bytes in all, where that is known.
         total: Option<u64>,
+    },
+    /// A registry is asked again after a while.
+    Waiting {
+        /// Which.
+        host: String,
+        /// Why, in a few words.
+        why: String,
+        /// How long it is let be.
+        wait: Duration,
     },
     /// Something the user should look at.
     Warning(Diagnostic),

@@ -9,6 +9,7 @@ use crate::source::Source;
 pub use layerfs::export::{Destination, LayerCompression};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
+use layerfs::registry::settings::RegistrySettings;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -46,6 +47,24 @@ pub struct BuildRequest {
     pub proxies: Vec<(String, String)>,
     /// Where the image goes; an empty list builds into the cache only.
     pub outputs: Vec<Output>,
+    /// `--pull`: whether registries are asked for images that are here.
+    pub pull: PullPolicy,
+    /// How registries are spoken to.
+    pub registries: RegistrySettings,
+}
+
+/// Whether registries are asked for an image that is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// An image that has its name in the store is taken as it is; for any other its registry is asked whether it changed.
+    #[default]
+    Missing,
+    /// Registries are asked for all of them.
+    Always,
+    /// Registries are asked for all of them; one that cannot be had is taken from the store.
+    Newer,
+    /// No registry is asked.
+    Never,
 }
 
 /// Where the files of COPY and ADD come from.
@@ -151,6 +170,25 @@ pub enum Output {
         /// How layers are compressed.
         compression: LayerCompression,
     },
+    /// Registries. The image is kept in the store, too, so that a push that failed can go on.
+    Registry {
+        /// The names to give, at least one, each with its registry.
+        names: Vec<ImageRef>,
+        /// Give no tag: the manifest is found by its digest only.
+        by_digest: bool,
+        /// How layers are compressed.
+        compression: LayerCompression,
+    },
+}
+
+impl Output {
+    /// Reports whether it needs the bytes of every layer here.
+    pub fn needs_bytes(&self) -> bool {
+        match self {
+            Self::Store { .. } | Self::Oci { .. } | Self::Docker { .. } => true,
+            Self::Registry { .. } => false,
+        }
+    }
 }
 
 /// One command to run in an image, its changes thrown away (`lbuild run`).

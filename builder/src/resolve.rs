@@ -1,13 +1,20 @@
 //! [`resolve`]: from the names of images to [`Bases`].
+//!
+//! ```text
+//! a named context                                             its layout, archive or image
+//! a name in the store, also of an image that lacks blobs      that image, unless `--pull`
+//! any other name                                              its registry, asked each time
+//! ```
 
 use crate::bases::{Base, Bases};
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::graph::NeededImage;
-use crate::request::{BuildContextSource, BuildRequest};
+use crate::listener::Client;
+use crate::request::{BuildContextSource, BuildRequest, PullPolicy};
 use crate::source::Span;
 use layerfs::error::StoreError;
 use layerfs::reference::{ImageRef, ReferenceError};
-use layerfs::source::{DockerArchiveSource, ImageSource, LayoutSource, StoreSource};
+use layerfs::source::{DockerArchiveSource, ImageSource, LayoutSource, RegistrySource, SparseSource, StoreSource};
 use layerfs::store::Store;
 use std::sync::Arc;
 
@@ -23,7 +30,7 @@ pub enum BaseError {
         #[source]
         error: ReferenceError,
     },
-    /// Nobody has it.
+    /// Nobody has it, and no registry may be asked.
     #[error("`{name}` is no stage, no build context and no image in the store")]
     Unknown {
         /// The name, as the Dockerfile has it.
@@ -40,6 +47,8 @@ pub enum BaseError {
         name: String,
         /// Where it was looked for.
         location: String,
+        /// A stage or a build context that may have been meant instead.
+        similar: Option<String>,
         /// Where it stands.
         span: Span,
         /// Why.
@@ -52,71 +61,121 @@ impl Diagnose for BaseError {
     fn diagnose(&self) -> Diagnostic {
         let diagnostic = Diagnostic::error(self.to_string());
         match self {
-            BaseError::Name { span, .. } | BaseError::Source { span, .. } => diagnostic.at(*span, ""),
-            BaseError::Unknown { span, similar: Some(similar), .. } => {
+            BaseError::Name { span, .. } => diagnostic.at(*span, ""),
+            BaseError::Unknown { span, similar: Some(similar), .. }
+            | BaseError::Source { span, similar: Some(similar), .. } => {
                 diagnostic.at(*span, "").help(format!("did you mean `{similar}`?"))
             }
+            BaseError::Source { span, error, .. } => Diagnostic { help: error.help(), ..diagnostic.at(*span, "") },
             BaseError::Unknown { span, name, .. } => diagnostic.at(*span, "").help(format!(
-                "build it with `lbuild -t {name} …`, or say where it is with \
-                 `--build-context {name}=oci-layout://DIR` or `--build-context {name}=docker-archive:FILE`; \
-                 pulling from registries is not built yet"
+                "leave `--pull=never` out, build it with `lbuild -t {name} …`, or say where it is with \
+                 `--build-context {name}=oci-layout://DIR` or `--build-context {name}=docker-archive:FILE`"
             )),
         }
     }
 }
 
-/// Finds the images that a build needs: named contexts of `request` first, then the store. Reads manifests and configs
-/// only.
+/// Finds the images that a build needs, side by side. Reads manifests and configs only.
 ///
 /// # Errors
-/// [`BaseError`], with the place that names the image.
-pub fn resolve(needed: &[NeededImage], request: &BuildRequest, store: &Store) -> Result<Bases, BaseError> {
-    let images = needed.iter().map(|image| resolve_one(image, request, store)).collect::<Result<_, _>>()?;
-    Ok(Bases { images })
+/// [`BaseError`], with the place that names the image; the first in the order of the Dockerfile.
+pub fn resolve(
+    needed: &[NeededImage],
+    request: &BuildRequest,
+    store: &Store,
+    client: &Client,
+) -> Result<Bases, BaseError> {
+    let finder = Finder { store, client, policy: request.pull };
+    let images: Result<_, _> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            needed.iter().map(|image| scope.spawn(move || resolve_one(image, request, finder))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("resolving does not panic")).collect()
+    });
+    Ok(Bases { images: images? })
 }
 
-fn resolve_one(needed: &NeededImage, request: &BuildRequest, store: &Store) -> Result<Base, BaseError> {
-    let source = source_of(needed, request, store)?;
-    let failed = |error| BaseError::Source {
-        name: needed.name.clone(),
-        location: source.location(),
-        span: needed.span,
-        error: Box::new(error),
+fn resolve_one(needed: &NeededImage, request: &BuildRequest, finder: Finder<'_>) -> Result<Base, BaseError> {
+    let failed = |location: String, error| {
+        let NeededImage { name, similar, span, .. } = needed.clone();
+        match error {
+            StoreError::Pull(error) if error.asked.is_empty() => BaseError::Unknown { name, similar, span },
+            error => {
+                let similar = similar.filter(|_| matches!(error, StoreError::Pull(_)));
+                BaseError::Source { name, location, similar, span, error: Box::new(error) }
+            }
+        }
     };
-    let image = source.resolve(&needed.platform).map_err(failed)?;
+    let source = source_of(needed, request, finder)?.map_err(|error| failed("the store".to_owned(), error))?;
+    let image = source.resolve(&needed.platform).map_err(|error| failed(source.location(), error))?;
     let NeededImage { name, span, platform, .. } = needed.clone();
     Ok(Base { name, span, image, source, platform })
 }
 
-fn source_of(needed: &NeededImage, request: &BuildRequest, store: &Store) -> Result<Arc<dyn ImageSource>, BaseError> {
+type Found = Result<Arc<dyn ImageSource>, StoreError>;
+
+fn source_of(needed: &NeededImage, request: &BuildRequest, finder: Finder<'_>) -> Result<Found, BaseError> {
     let named = |name: &String| request.build_contexts.iter().rev().find(|(own, _)| own == name).map(|found| &found.1);
-    match needed.named_context.as_ref().and_then(named) {
+    Ok(match needed.named_context.as_ref().and_then(named) {
         Some(BuildContextSource::OciLayout { dir, reference }) => {
             Ok(Arc::new(LayoutSource::new(dir.clone(), reference.clone())))
         }
         Some(BuildContextSource::DockerArchive { file, tag }) => {
             Ok(Arc::new(DockerArchiveSource::new(file.clone(), tag.clone())))
         }
-        Some(BuildContextSource::Image(reference)) => in_store(needed, reference, store),
+        Some(BuildContextSource::Image(reference)) => finder.find(reference),
         Some(BuildContextSource::Directory(_)) | None => {
             let name = needed.name.parse();
-            in_store(needed, &name.map_err(|error| BaseError::Name { span: needed.span, error })?, store)
+            finder.find(&name.map_err(|error| BaseError::Name { span: needed.span, error })?)
         }
-    }
+    })
 }
 
-fn in_store(needed: &NeededImage, reference: &ImageRef, store: &Store) -> Result<Arc<dyn ImageSource>, BaseError> {
-    let found = store.refs().get(reference).map_err(|error| BaseError::Source {
-        name: needed.name.clone(),
-        location: "the store".to_owned(),
-        span: needed.span,
-        error: Box::new(error),
-    })?;
-    match found {
-        Some(manifest) => Ok(Arc::new(StoreSource::new(store.clone(), manifest))),
-        None => {
-            let NeededImage { name, similar, span, .. } = needed.clone();
-            Err(BaseError::Unknown { name, similar, span })
+/// Finds images by name, in the store and in registries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Finder<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) client: &'a Client,
+    pub(crate) policy: PullPolicy,
+}
+
+impl Finder<'_> {
+    /// Returns who has the image `name`.
+    ///
+    /// # Errors
+    /// The store's; settings of registries that cannot be understood.
+    fn find(self, name: &ImageRef) -> Found {
+        let here = match self.policy {
+            PullPolicy::Always => None,
+            _ => self.here(name)?,
+        };
+        match (self.policy, here) {
+            (PullPolicy::Missing | PullPolicy::Never, Some(here)) => Ok(here),
+            (PullPolicy::Newer, Some(here)) => {
+                let there = self.there(name)?.fresh();
+                Ok(if there.top().is_ok() { Arc::new(there) } else { here })
+            }
+            (PullPolicy::Always, _) => Ok(Arc::new(self.there(name)?.fresh())),
+            (_, None) => Ok(Arc::new(self.there(name)?)),
         }
+    }
+
+    /// Returns the image that has the name in the store.
+    pub(crate) fn here(self, name: &ImageRef) -> Result<Option<Arc<dyn ImageSource>>, StoreError> {
+        if let Some(manifest) = self.store.refs().get(name)? {
+            return Ok(Some(Arc::new(StoreSource::new(self.store.clone(), manifest))));
+        }
+        let Some(image) = self.store.sparse().get(name)? else { return Ok(None) };
+        let Client { registries, observer } = self.client.clone();
+        Ok(Some(Arc::new(SparseSource::new(image, self.store.clone(), registries, observer))))
+    }
+
+    /// Returns the image of a registry; of none that may be asked, if that is forbidden.
+    pub(crate) fn there(self, name: &ImageRef) -> Result<RegistrySource, StoreError> {
+        let Client { registries, observer } = self.client.clone();
+        let remotes = match self.policy {
+            PullPolicy::Never => Vec::new(),
+            _ => registries.pull_from(name)?,
+        };
+        Ok(RegistrySource::new(name.clone(), self.store.clone(), remotes, observer))
     }
 }

@@ -1,6 +1,8 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use layerfs::reference::DEFAULT_HOST;
+use layerfs::registry::secret::Secret;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,6 +18,9 @@ pub struct Args {
     /// The store [default: $LBUILD_ROOT, else $XDG_DATA_HOME/lbuild, else ~/.local/share/lbuild]
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
+    /// Registry that may speak http or show any certificate, or a network of such (10.0.0.0/8); may be repeated
+    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    pub insecure_registry: Vec<String>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -26,16 +31,27 @@ pub struct Args {
 pub enum Command {
     /// Build an image from a Dockerfile (the default command)
     Build(Box<BuildArgs>),
+    /// Fetch images from their registries into the store
+    Pull(PullArgs),
     /// Run a command in an image; what it changes is thrown away
     Run(RunArgs),
+    /// Push images of the store to registries
+    Push(PushArgs),
+    /// Look at manifests of registries, or join images of several platforms under one name
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
     Inspect(InspectArgs),
     /// Remove names of images
     Rmi(RmiArgs),
+    /// Log in to a registry
+    Login(LoginArgs),
+    /// Forget the password for a registry
+    Logout(LogoutArgs),
     /// Check every object of the store
-    Fsck,
+    Fsck(FsckArgs),
     /// Remove what no image needs
     Prune(PruneArgs),
     /// Give an image further names
@@ -44,7 +60,10 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 8] = ["build", "run", "images", "inspect", "rmi", "fsck", "prune", "tag"];
+    pub const NAMES: [&str; 13] = [
+        "build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune",
+        "tag",
+    ];
 }
 
 /// `lbuild build`.
@@ -75,13 +94,21 @@ pub struct BuildArgs {
     /// Run every step again
     #[arg(long)]
     pub no_cache: bool,
+    /// Ask the registries for every image, also if it is in the store; `missing` asks for those that have no name there,
+    /// `newer` takes the store's where no registry answers, `never` asks none [default: missing]
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    pub pull: Option<PullArg>,
     /// Network of RUN
     #[arg(long, value_enum, default_value_t = NetworkArg::Host)]
     pub network: NetworkArg,
-    /// Where the image goes: type=image, type=oci,dest=FILE[,tar=false] or type=docker,dest=FILE; attributes
-    /// compression=uncompressed|gzip|zstd, compression-level=N, force-compression=true; may be repeated
+    /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false] or
+    /// type=docker,dest=FILE; attributes name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
+    /// compression-level=N, force-compression=true; may be repeated
     #[arg(short, long, value_name = "type=TYPE[,dest=FILE]")]
     pub output: Vec<String>,
+    /// Push the image under its names, as `--output=type=registry` does
+    #[arg(long)]
+    pub push: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
@@ -97,6 +124,23 @@ pub struct BuildArgs {
     /// The directory that COPY and ADD read from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+}
+
+/// `lbuild pull`.
+#[derive(Debug, ClapArgs)]
+pub struct PullArgs {
+    /// Platform to choose of an image that is there for several, `os/arch[/variant]` [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
+    /// Show nothing but the names
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
+    #[arg(long, value_enum)]
+    pub progress: Option<ProgressArg>,
+    /// The images: `NAME[:TAG]` or `NAME@DIGEST`
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 /// `lbuild run`.
@@ -122,6 +166,57 @@ pub struct RunArgs {
     /// The command and its arguments, in place of the image's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// `lbuild push`.
+#[derive(Debug, ClapArgs)]
+pub struct PushArgs {
+    /// Push every tag that the store has of each repository
+    #[arg(short, long)]
+    pub all_tags: bool,
+    /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
+    #[arg(long, value_enum)]
+    pub progress: Option<ProgressArg>,
+    /// The images, by the names to push them under
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// `lbuild manifest`.
+#[derive(Debug, Subcommand)]
+pub enum ManifestCommand {
+    /// Show the manifest or index of an image in a registry
+    Inspect(ManifestInspectArgs),
+    /// Make an index of images that are in registries or in the store
+    Create(ManifestCreateArgs),
+}
+
+/// `lbuild manifest inspect`.
+#[derive(Debug, ClapArgs)]
+pub struct ManifestInspectArgs {
+    /// Print the bytes as the registry gave them
+    #[arg(long)]
+    pub raw: bool,
+    /// The image: `[HOST/]REPOSITORY[:TAG|@DIGEST]`
+    #[arg(value_name = "IMAGE")]
+    pub name: String,
+}
+
+/// `lbuild manifest create`.
+#[derive(Debug, ClapArgs)]
+pub struct ManifestCreateArgs {
+    /// Push the index under its name; without it, it is only shown
+    #[arg(long)]
+    pub push: bool,
+    /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
+    #[arg(long, value_enum)]
+    pub progress: Option<ProgressArg>,
+    /// The name of the index
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The images, one for each platform, or indexes of some
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<String>,
 }
 
 /// `lbuild images`.
@@ -151,6 +246,43 @@ pub struct RmiArgs {
     pub images: Vec<String>,
 }
 
+/// `lbuild login`.
+#[derive(Debug, ClapArgs)]
+pub struct LoginArgs {
+    /// User name [default: asked for on the terminal]
+    #[arg(short, long, value_name = "USER")]
+    pub username: Option<String>,
+    /// Take the password from standard input, even if that is a terminal
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Password; others can see it while lbuild runs: --password-stdin hides it
+    #[arg(short, long, value_name = "PASSWORD", conflicts_with = "password_stdin", value_parser = hidden)]
+    pub password: Option<Secret>,
+    /// The registry
+    #[arg(value_name = "HOST[:PORT]", default_value = DEFAULT_HOST)]
+    pub host: String,
+}
+
+/// `lbuild logout`.
+#[derive(Debug, ClapArgs)]
+pub struct LogoutArgs {
+    /// The registry
+    #[arg(value_name = "HOST[:PORT]", default_value = DEFAULT_HOST)]
+    pub host: String,
+}
+
+fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+/// `lbuild fsck`.
+#[derive(Debug, ClapArgs)]
+pub struct FsckArgs {
+    /// Remove what is damaged; the next build makes it again
+    #[arg(long)]
+    pub repair: bool,
+}
+
 /// `lbuild prune`.
 #[derive(Debug, ClapArgs)]
 pub struct PruneArgs {
@@ -171,6 +303,22 @@ pub struct TagArgs {
     /// The names to give, `NAME[:TAG]`; an image that has one of them loses it
     #[arg(required = true, value_name = "TARGET")]
     pub names: Vec<String>,
+}
+
+/// Values of `--pull`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PullArg {
+    /// Ask for every image
+    #[value(alias = "true")]
+    Always,
+    /// Ask for images that have no name in the store
+    #[value(alias = "false", alias = "ifmissing")]
+    Missing,
+    /// Ask for every image, and take the store's where no registry answers
+    #[value(alias = "ifnewer")]
+    Newer,
+    /// Ask for none
+    Never,
 }
 
 /// Values of `--network`.
@@ -233,7 +381,7 @@ const GROUPED: [(&str, &[(&str, &str)]); 3] = [
 pub fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = 1;
-    while let Some(width) = arguments.get(at).and_then(|argument| root_width(&argument.to_string_lossy())) {
+    while let Some(width) = arguments.get(at).and_then(|argument| global_width(&argument.to_string_lossy())) {
         at += width;
     }
     if let [first, second, ..] = arguments.get(at..).unwrap_or_default()
@@ -253,13 +401,12 @@ fn grouped(group: &str, word: &str) -> Option<&'static str> {
     words.iter().find(|(name, _)| *name == word).map(|(_, command)| *command)
 }
 
-/// Returns how many arguments `--root` takes, if `argument` is it.
-fn root_width(argument: &str) -> Option<usize> {
-    match argument {
-        "--root" => Some(2),
-        _ if argument.starts_with("--root=") => Some(1),
-        _ => None,
-    }
+/// Returns how many arguments a flag takes that may stand before the command, if `argument` is one.
+fn global_width(argument: &str) -> Option<usize> {
+    ["--root", "--insecure-registry"].iter().find_map(|flag| match argument.strip_prefix(flag)? {
+        "" => Some(2),
+        value => value.starts_with('=').then_some(1),
+    })
 }
 
 fn starts_a_build(argument: &str) -> bool {
@@ -291,6 +438,9 @@ mod tests {
             (&["images"], &["images"]),
             (&["--root", "r", "-t", "x", "."], &["--root", "r", "build", "-t", "x", "."]),
             (&["--root=r", "fsck"], &["--root=r", "fsck"]),
+            (&["--insecure-registry", "h:1", "login"], &["--insecure-registry", "h:1", "login"]),
+            (&["--insecure-registry=h:1", "."], &["--insecure-registry=h:1", "build", "."]),
+            (&["--rootless", "."], &["build", "--rootless", "."]),
             (&["--help"], &["--help"]),
             (&["-V"], &["-V"]),
             (&[], &[]),
@@ -321,6 +471,24 @@ mod tests {
     fn every_command_is_known_by_name() {
         let names: Vec<String> = Args::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
         assert_eq!(names, Command::NAMES);
+    }
+
+    #[test]
+    fn registries_are_named_before_and_after_the_command() {
+        for typed in [&["--insecure-registry=h:1", "login", "x.y"][..], &["login", "x.y", "--insecure-registry", "h:1"]]
+        {
+            let args = Args::try_parse_from([&["lbuild"], typed].concat()).expect("parses");
+            assert_eq!(args.insecure_registry, ["h:1"]);
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let args = Args::try_parse_from(["lbuild", "login", "-u", "u", "-p", "hush"]).expect("parses");
+        assert!(!format!("{args:?}").contains("hush"));
+        let Command::Login(login) = args.command else { panic!("login") };
+        assert_eq!((login.host.as_str(), login.password.as_ref().map(Secret::expose)), ("docker.io", Some("hush")));
+        assert!(Args::try_parse_from(["lbuild", "login", "-p", "a", "--password-stdin"]).is_err());
     }
 
     #[test]

@@ -3,15 +3,25 @@
 use crate::exit::Exit;
 use crate::report::Failure;
 use builder::diagnostic::Diagnostic;
-use builder::error::BuildError;
+use builder::error::{BuildError, StepError};
+use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
+use builder::{ManifestBytes, Places, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
+use layerfs::error::StoreError;
+use layerfs::export::LayerCompression;
 use layerfs::image::Image;
+use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
-use layerfs::store::{ImageSummary, Store};
+use layerfs::registry::Registries;
+use layerfs::registry::credentials::{Credential, Credentials, Keeper};
+use layerfs::registry::observer::Silent;
+use layerfs::registry::settings::RegistrySettings;
+use layerfs::store::{FsckReport, ImageSummary, Store};
 use std::path::Path;
+use std::sync::Arc;
 
 /// An image of the store.
 #[derive(Debug)]
@@ -86,6 +96,74 @@ pub fn run(
     }
 }
 
+/// What commands that speak to registries are given.
+pub struct Registry<'a> {
+    /// The store's directory.
+    pub root: &'a Path,
+    /// How registries are spoken to.
+    pub settings: RegistrySettings,
+    /// Who is told how it goes on.
+    pub sink: &'a dyn ProgressSink,
+    /// Ends it.
+    pub cancel: &'a Cancel,
+}
+
+impl Registry<'_> {
+    fn with<T>(&self, work: impl FnOnce(Places<'_>) -> Result<T, StepError>) -> Result<T, Failure> {
+        let store = open(self.root)?;
+        let at = |client: &Client| work(Places { store: &store, client, sink: self.sink });
+        Ok(with_registries(&self.settings, self.sink, self.cancel, at)?)
+    }
+
+    /// Brings images into the store.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn pull(&self, names: Vec<ImageRef>, platform: Platform) -> Result<Vec<Pulled>, Failure> {
+        let request = PullRequest { names, platform, registries: self.settings.clone() };
+        Ok(builder::pull(&request, &open(self.root)?, self.sink, self.cancel)?)
+    }
+
+    /// Brings what is missing of an image into the store: everything, or blobs that are in a registry only.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn complete(&self, name: &ImageRef) -> Result<(), Failure> {
+        let store = open(self.root)?;
+        if !builder::complete(name, &self.settings, &store, self.sink, self.cancel)? {
+            self.pull(vec![name.clone()], Platform::host())?;
+        }
+        Ok(())
+    }
+
+    /// Pushes images of the store; with `all_tags` every name that it has in their repositories.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn push(&self, names: &[ImageRef], all_tags: bool) -> Result<Vec<Pushed>, Failure> {
+        self.with(|places| {
+            let names = if all_tags { places.all_tags(names)? } else { names.to_vec() };
+            places.push(&names, LayerCompression::REGISTRY)
+        })
+    }
+
+    /// Returns what a name leads to in its registry.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn manifest(&self, name: &ImageRef) -> Result<ManifestBytes, Failure> {
+        self.with(|places| places.fetch_manifest(name))
+    }
+
+    /// Makes an index of images, and pushes it if that is wanted.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn create_index(&self, name: &ImageRef, images: &[ImageRef], push: bool) -> Result<ManifestBytes, Failure> {
+        self.with(|places| places.create_index(name, images, push))
+    }
+}
+
 /// Returns the images of the store, the newest first.
 ///
 /// # Errors
@@ -119,6 +197,17 @@ pub fn tag(root: &Path, image: &str, names: &[ImageRef]) -> Result<(), Failure> 
     Ok(open(root)?.tag(image, names)?)
 }
 
+/// Returns the image with this name, ID, or beginning of an ID, if there is one.
+///
+/// # Errors
+/// [`Failure`] if there is more than one, or it is damaged.
+pub fn find_if_there(root: &Path, name: &str) -> Result<Option<StoredImage>, Failure> {
+    match open(root)?.find(name) {
+        Err(StoreError::NoImage { .. }) => Ok(None),
+        _ => find(root, name).map(Some),
+    }
+}
+
 /// Takes a name away, or all names of an image that is given by its ID.
 ///
 /// # Errors
@@ -126,18 +215,19 @@ pub fn tag(root: &Path, image: &str, names: &[ImageRef]) -> Result<(), Failure> 
 pub fn remove(root: &Path, name: &str) -> Result<Removed, Failure> {
     let store = open(root)?;
     let manifest = store.find(name)?;
-    let id = store.image(&manifest.digest)?.id();
+    // A damaged image has no ID to tell, and is one to be rid of.
+    let id = store.image(&manifest.digest).ok().map(|image| image.id());
     let names = store.remove(name)?;
     let left = store.refs().list()?.iter().any(|(_, other)| other.digest == manifest.digest);
-    Ok(Removed { names, images: if left { Vec::new() } else { vec![id] } })
+    Ok(Removed { names, images: id.filter(|_| !left).into_iter().collect() })
 }
 
-/// Checks every object; returns what is wrong, one line each.
+/// Checks every object; with `repair`, removes what is damaged.
 ///
 /// # Errors
 /// [`Failure`] if the store cannot be read at all.
-pub fn check(root: &Path, cancel: &Cancel) -> Result<Vec<String>, Failure> {
-    Ok(builder::check(&open(root)?, cancel)?.problems)
+pub fn check(root: &Path, repair: bool, cancel: &Cancel) -> Result<FsckReport, Failure> {
+    Ok(builder::check(&open(root)?, repair, cancel)?)
 }
 
 /// Removes what no image needs; with `all` the build cache, too.
@@ -148,6 +238,28 @@ pub fn prune(root: &Path, all: bool, cancel: &Cancel) -> Result<Pruned, Failure>
     let report = builder::prune(&open(root)?, all, cancel)?;
     let objects = report.blobs + report.layers + report.indexes + report.derived + report.leftovers;
     Ok(Pruned { objects, bytes: report.bytes })
+}
+
+/// Asks the registry `host` whether it takes `credential`, and keeps it; returns where.
+///
+/// # Errors
+/// [`Failure`]; then nothing is kept.
+pub fn login(
+    settings: &RegistrySettings,
+    host: &str,
+    credential: &Credential,
+    cancel: &Cancel,
+) -> Result<Keeper, Failure> {
+    Registries::new(settings.clone(), Arc::new(Silent), cancel).check_credential(host, credential)?;
+    Ok(Credentials::new(settings).ended_by(cancel).store(host, credential)?)
+}
+
+/// Forgets the credentials for the registry `host`; reports whether there were any.
+///
+/// # Errors
+/// [`Failure`].
+pub fn logout(settings: &RegistrySettings, host: &str, cancel: &Cancel) -> Result<bool, Failure> {
+    Ok(Credentials::new(settings).ended_by(cancel).erase(host)?)
 }
 
 fn open(root: &Path) -> Result<Store, Failure> {

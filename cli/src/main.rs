@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod engine;
 mod exit;
+mod prompt;
 mod report;
 mod settings;
 mod signals;

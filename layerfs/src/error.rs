@@ -3,6 +3,8 @@
 use crate::digest::Digest;
 use crate::image::ImageError;
 use crate::io_error::{CURE_OF_FULL_DISK, IoError};
+use crate::registry::error::RegistryError;
+use crate::source::PullError;
 use std::path::PathBuf;
 
 /// What can go wrong with the store, a source or an output.
@@ -11,6 +13,23 @@ pub enum StoreError {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] IoError),
+    /// A registry refused, or could not be reached.
+    #[error(transparent)]
+    Registry(Box<RegistryError>),
+    /// An image, or part of it, could not be pushed.
+    #[error("push {what} to `{to}`: {source}")]
+    Push {
+        /// Which part: `layer sha256:…`.
+        what: String,
+        /// The name to push to.
+        to: String,
+        /// Why.
+        #[source]
+        source: Box<StoreError>,
+    },
+    /// No registry that may have an image gave it.
+    #[error(transparent)]
+    Pull(Box<PullError>),
     /// Bytes do not have the digest they were asked for by.
     #[error("{what} has digest {got}, not {wanted}")]
     DigestMismatch {
@@ -116,11 +135,20 @@ pub enum StoreError {
     },
 }
 
+impl From<RegistryError> for StoreError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(Box::new(error))
+    }
+}
+
 impl StoreError {
     /// Returns what can be done about it.
     pub fn help(&self) -> Option<String> {
         let text = match self {
             Self::Io(error) if error.is_full() => CURE_OF_FULL_DISK,
+            Self::Registry(error) => return error.help(),
+            Self::Push { source, .. } => return source.help(),
+            Self::Pull(error) => return error.help(),
             Self::Image { source, .. } => source.help()?,
             Self::NotAStore { .. } => "name an empty or new directory with `--root` or LBUILD_ROOT",
             Self::NewerStore { .. } => "use the newer lbuild, or name another directory with `--root` or LBUILD_ROOT",

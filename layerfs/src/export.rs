@@ -3,9 +3,11 @@
 //! | exporter          | what it makes                                             | layers                         |
 //! |-------------------|-----------------------------------------------------------|--------------------------------|
 //! | [`StoreExporter`] | a manifest in the store, with names                       | as they are in the store       |
+//! | [`SparseExporter`] | the same, of an image whose base is in a registry only   | what is there, as it is there  |
 //! | [`OciArchive`]    | a tar of an OCI image layout                              | as [`LayerCompression`] says   |
 //! | [`OciDirectory`]  | an OCI image layout, new or with one image more           | as [`LayerCompression`] says   |
 //! | [`DockerArchive`] | a tar for `docker load` that is an OCI image layout, too  | as [`LayerCompression`] says   |
+//! | [`RegistryExporter`] | blobs and manifests in repositories of registries      | as [`LayerCompression`] says   |
 //!
 //! [`save`] writes several images of a store into one archive or layout.
 //!
@@ -19,7 +21,9 @@ mod forms;
 mod layout;
 mod oci_archive;
 mod oci_directory;
+mod registry;
 mod save;
+mod sparse;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -29,19 +33,24 @@ pub use docker_archive::DockerArchive;
 pub use forms::LayerCompression;
 pub use oci_archive::OciArchive;
 pub use oci_directory::OciDirectory;
+pub use registry::{PushEvent, PushObserver, RegistryExporter, pushed_manifest};
 pub use save::{SaveTo, save};
+pub use sparse::SparseExporter;
 pub use store::StoreExporter;
 
+use crate::blobs::BlobStore;
 use crate::compress::Compression;
 use crate::descriptor::{Descriptor, media_type, to_oci};
 use crate::digest::{DiffId, Digest};
 use crate::error::StoreError;
-use crate::image::{ImageConfig, Manifest};
+use crate::image::{Image, ImageConfig, Manifest};
 use crate::lease::{Held, Lease};
 use crate::platform::Platform;
+use crate::source::Origin;
 use crate::store::Store;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::io::Read;
 
 /// Somewhere an image can go. Contract: after an error, or a kill at any time, what was there before is as it was, and
 /// there is nothing half-written under the name that was asked for (what went to standard output is gone, of course).
@@ -61,6 +70,8 @@ pub struct ExportLayer {
     pub diff_id: DiffId,
     /// The blob in the store: a plain tar if the layer was built here; as it came, if it is a base image's.
     pub blob: Descriptor,
+    /// Who has the blob of a base image's layer. It need not be in the store if the image goes to registries only.
+    pub source: Option<Origin>,
 }
 
 /// An image that is whole: its config and its layers, which are in the store.
@@ -74,12 +85,31 @@ pub struct FinishedImage {
     pub layers: Vec<ExportLayer>,
     /// Annotations of the manifest. A base image's do not belong here (FEATURES 11-12).
     pub annotations: BTreeMap<String, String>,
+    /// The manifest that the image came with. A push whose layers are those that it states sends these bytes.
+    pub manifest_bytes: Option<Vec<u8>>,
 }
 
 impl FinishedImage {
     /// Returns the image of a config, which is printed here, and layers.
     pub fn new(config: ImageConfig, layers: Vec<ExportLayer>, annotations: BTreeMap<String, String>) -> Self {
-        Self { config_bytes: config.print(), config, layers, annotations }
+        Self { config_bytes: config.print(), config, layers, annotations, manifest_bytes: None }
+    }
+
+    /// Returns an image as it is in a store or a registry; `source` has what the store lacks.
+    pub fn whole(image: Image, source: Option<&Origin>) -> Self {
+        let layers = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
+        let layer = |(diff_id, blob): (&DiffId, &Descriptor)| ExportLayer {
+            diff_id: *diff_id,
+            blob: blob.clone(),
+            source: source.cloned(),
+        };
+        Self {
+            layers: layers.map(layer).collect(),
+            annotations: image.manifest.annotations.clone(),
+            config: image.config,
+            config_bytes: image.config_bytes,
+            manifest_bytes: Some(image.manifest_bytes),
+        }
     }
 
     /// Returns the image ID: the digest of the config's bytes.
@@ -114,6 +144,14 @@ impl ExportLayer {
             None => to_oci(kind),
         };
         Descriptor::new(kind, self.blob.digest, self.blob.size)
+    }
+
+    /// Opens the blob for one read from start to end, verified as it is read: in the store, or else where it comes from.
+    fn open(&self, store: &Store) -> Result<Box<dyn Read + Send>, StoreError> {
+        match (store.blobs().reader(&self.blob.digest), &self.source) {
+            (Err(StoreError::NoBlob(_)), Some(origin)) => origin.0.open(&self.blob),
+            (found, _) => found,
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //!
 //! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`.
 
+mod base64;
+
 pub mod cancel;
 pub mod flight;
 pub mod io_error;
@@ -17,6 +19,7 @@ pub mod descriptor;
 pub mod image;
 
 pub mod sealed;
+pub mod turn;
 
 pub mod path;
 pub mod rootdir;
@@ -38,18 +41,23 @@ pub mod diff;
 pub mod mount;
 pub mod unpack;
 
+pub mod registry;
+
 pub mod error;
 
 pub mod verify;
 
 pub mod blobs;
+pub mod holders;
 pub mod indexes;
 pub mod lease;
 pub mod refs;
 pub mod store;
 
-pub mod export;
 pub mod source;
+
+pub mod download;
+pub mod export;
 
 #[cfg(test)]
 mod testing;

@@ -4,18 +4,25 @@ mod archive;
 mod choose;
 mod docker;
 mod layout;
+mod origin;
+mod registry;
+mod sparse;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use docker::DockerArchiveSource;
 pub use layout::LayoutSource;
+pub use origin::Origin;
+pub use registry::{PullError, RegistrySource};
+pub use sparse::SparseSource;
 pub use store::StoreSource;
 
 use crate::descriptor::Descriptor;
 use crate::error::StoreError;
 use crate::image::Image;
 use crate::platform::Platform;
+use crate::reference::ImageRef;
 use std::fmt::Debug;
 use std::io::Read;
 
@@ -35,6 +42,28 @@ pub trait ImageSource: Debug + Send + Sync {
     /// [`StoreError`].
     fn open(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, StoreError>;
 
+    /// Opens a blob from byte `offset` on. What is read need not be verified.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn open_from(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, StoreError> {
+        let mut reader = self.open(blob)?;
+        let skipped = std::io::copy(&mut (&mut reader).take(offset), &mut std::io::sink());
+        skipped.map_err(|error| crate::verify::unwrap_error(error, "read", blob.digest.to_string().as_ref()))?;
+        Ok(reader)
+    }
+
+    /// Hears that the blob that was read last was wrong; reports whether to ask for it again, as there is another place.
+    fn reject(&self, _blob: &Descriptor) -> bool {
+        false
+    }
+
     /// Returns where it is, for messages: `oci-layout:/path`, `store`.
     fn location(&self) -> String;
+
+    /// Returns the image by its name in a registry, if that is where it comes from: whoever pushes to the same host need
+    /// not send the blobs of that repository.
+    fn repository(&self) -> Option<ImageRef> {
+        None
+    }
 }

@@ -14,18 +14,23 @@
 mod fsck;
 mod gc;
 mod reach;
+mod remembered;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
-pub use fsck::{Counts, FsckReport};
+pub use fsck::{Counts, FsckReport, LayerCheck, Problem};
 pub use gc::{GcOptions, GcReport, Remover};
 pub use reach::Reach;
+pub use remembered::Remembered;
+pub use sparse::{SparseImage, SparseTable};
 
 use crate::blobs::{BlobStore, DiskBlobs};
 use crate::descriptor::{Descriptor, is_manifest};
 use crate::digest::Digest;
 use crate::directories::LayerDirectories;
 use crate::error::StoreError;
+use crate::holders::Holders;
 use crate::image::{Image, Manifest};
 use crate::indexes::IndexStore;
 use crate::io_error::{IoContext, IoError};
@@ -34,6 +39,7 @@ use crate::platform::Platform;
 use crate::reference::ImageRef;
 use crate::refs::RefTable;
 use crate::sealed::{self, Durability};
+use crate::turn::Turns;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -46,6 +52,9 @@ pub const LONGEST_MANIFEST: u64 = 8 << 20;
 /// Longest image config that is read, in bytes.
 pub const LONGEST_CONFIG: u64 = 16 << 20;
 
+/// How the name of a file in `tmp/` begins that has the first part of a blob; its digits follow.
+pub(crate) const PART: &str = "part-";
+
 const VERSION_FILE: &str = "lbuild-store.json";
 const LAYOUT_FILE: &str = "oci-layout";
 /// The content of `oci-layout` (image-spec image-layout.md).
@@ -53,7 +62,7 @@ pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const DIRECTORIES: [&str; 10] =
     ["blobs", "blobs/sha256", "layers", "index", "cache", "derived", "sparse", "mounts", "tmp", "leases"];
 /// Files that only locks are taken on; `steps.lock` is of who runs steps.
-const LOCKS: [&str; 4] = ["index.lock", "gc.lock", "leases.lock", "steps.lock"];
+const LOCKS: [&str; 5] = ["index.lock", "gc.lock", "leases.lock", "steps.lock", "fetch.lock"];
 
 /// An OCI image layout with what lbuild keeps beside it. Clones are the same store.
 #[derive(Debug, Clone)]
@@ -63,6 +72,7 @@ pub struct Store {
     refs: RefTable,
     indexes: IndexStore,
     leases: LeaseTable,
+    sparse: SparseTable,
 }
 
 /// An image of the store, as `lbuild images` lists it.
@@ -109,6 +119,7 @@ impl Store {
             refs: RefTable::new(&root, &temporary),
             indexes: IndexStore::new(&root.join("index"), &temporary),
             leases: LeaseTable::new(&root.join("leases"), &temporary),
+            sparse: SparseTable::new(&root.join("sparse"), &temporary),
             root,
         }
     }
@@ -187,14 +198,34 @@ impl Store {
         &self.indexes
     }
 
+    /// Returns its images of which some blobs are in a registry only.
+    pub fn sparse(&self) -> &SparseTable {
+        &self.sparse
+    }
+
     /// Returns compressed forms of layers.
     pub fn derived(&self) -> PathBuf {
         self.root.join("derived")
     }
 
+    /// Returns what is known of registries that hold its blobs.
+    pub fn holders(&self) -> Holders {
+        Holders::new(&self.cache().join("holders"), &self.temporary())
+    }
+
     /// Returns the directory for what is being made.
     pub fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    /// Returns the file that the part of a blob that has arrived is kept in.
+    pub(crate) fn part(&self, digest: &Digest) -> PathBuf {
+        self.temporary().join(format!("{PART}{}", digest.hex()))
+    }
+
+    /// Returns whose turn it is to fetch a blob.
+    pub(crate) fn fetching(&self) -> Turns {
+        Turns::new(&self.root.join("fetch.lock"))
     }
 
     /// Returns the directory of records.
@@ -330,7 +361,7 @@ impl Store {
     pub fn remove(&self, text: &str) -> Result<Vec<ImageRef>, StoreError> {
         if let Ok(name) = text.parse::<ImageRef>()
             && name.digest.is_none()
-            && self.refs.remove(&name)?.is_some()
+            && (self.refs.remove(&name)?.is_some() | self.sparse.remove(&name)?)
         {
             return Ok(vec![name]);
         }

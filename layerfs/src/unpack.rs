@@ -33,7 +33,7 @@ use sink::Content;
 use std::io::Read;
 
 /// A layer unpacked alone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Unpacked {
     /// What it says.
     pub index: LayerIndex,

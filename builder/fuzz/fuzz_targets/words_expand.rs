@@ -1,30 +1,7 @@
-//! No word makes expansion panic or grow without bound, and errors name a place in the word.
-
+//! `builder/tests/fuzz/words_expand.rs` under libFuzzer.
 #![no_main]
 
-use builder::dockerfile::words::{Expander, MAX_LENGTH};
-use libfuzzer_sys::fuzz_target;
+#[path = "../../tests/fuzz/words_expand.rs"]
+mod words_expand;
 
-fn lookup(name: &str) -> Option<String> {
-    match name {
-        "EMPTY" => Some(String::new()),
-        "LONG" => Some("ab/".repeat(4_096)),
-        _ if name.len() % 2 == 0 => Some(format!("*{name}?\\")),
-        _ => None,
-    }
-}
-
-fuzz_target!(|word: &str| {
-    for escape in ['\\', '`'] {
-        let expander = Expander::new(escape, &lookup);
-        for result in [expander.expand(word), expander.expand_heredoc(word), expander.expand_display(word)] {
-            match result {
-                Ok(expanded) => assert!(expanded.text.len() <= MAX_LENGTH),
-                Err(error) => assert!(word.is_char_boundary(error.offset())),
-            }
-        }
-        if let Err(error) = expander.expand_words(word) {
-            assert!(word.is_char_boundary(error.offset()));
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| words_expand::run(bytes));

@@ -9,31 +9,31 @@
 use super::{CacheBackend, RECORD_VERSION, Record, Turn};
 use crate::key::CacheKey;
 use layerfs::digest::Digest;
-use layerfs::io_error::{IoContext, IoError};
+use layerfs::io_error::IoError;
 use layerfs::layer::ExecutionId;
 use layerfs::sealed;
 use layerfs::store::Store;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
-use std::fs::{self, File, OpenOptions};
+use layerfs::turn::Turns;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Records in a store's `cache/`.
 #[derive(Debug)]
 pub struct LocalCache {
     directory: PathBuf,
     temporary: PathBuf,
-    locks: PathBuf,
+    locks: Turns,
 }
-
-/// How often a step that another process runs is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl LocalCache {
     /// Returns the records of `store`.
     pub fn new(store: &Store) -> Self {
-        Self { directory: store.cache(), temporary: store.temporary(), locks: store.root().join("steps.lock") }
+        Self {
+            directory: store.cache(),
+            temporary: store.temporary(),
+            locks: Turns::new(&store.root().join("steps.lock")),
+        }
     }
 
     fn path(&self, kind: &str, name: &str) -> PathBuf {
@@ -77,18 +77,8 @@ impl CacheBackend for LocalCache {
     }
 
     fn lock(&self, key: &CacheKey, give_up: &dyn Fn() -> bool) -> Result<Option<Box<dyn Turn>>, IoError> {
-        let path = &self.locks;
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
-        let file = file.at("open", path)?;
-        loop {
-            if lock_byte(&file, key).at("lock", path)? {
-                return Ok(Some(Box::new(file)));
-            }
-            if give_up() {
-                return Ok(None);
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        }
+        let turn = self.locks.take(&key.0, give_up)?;
+        Ok(turn.map(|turn| Box::new(turn) as Box<dyn Turn>))
     }
 
     fn memo_get(&self, name: &Digest) -> Result<Option<Vec<u8>>, IoError> {
@@ -103,24 +93,6 @@ impl CacheBackend for LocalCache {
 fn read_record(path: &Path) -> Result<Option<Record>, IoError> {
     let record: Option<Record> = sealed::read(path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     Ok(record.filter(|record| record.version == RECORD_VERSION))
-}
-
-/// Tries to lock the byte of a key in the file of locks: no file is left behind for a key.
-fn lock_byte(file: &File, key: &CacheKey) -> nix::Result<bool> {
-    let mut number = [0; 8];
-    number.copy_from_slice(&key.0.as_bytes()[..8]);
-    let lock = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: i64::from_le_bytes(number) & (i64::MAX >> 1),
-        l_len: 1,
-        l_pid: 0,
-    };
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
-        Ok(_) => Ok(true),
-        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Returns every file two levels below `directory`.

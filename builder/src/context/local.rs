@@ -84,6 +84,12 @@ impl BuildContext {
         self.skipped.lock().map(|skipped| skipped.iter().cloned().collect()).unwrap_or_default()
     }
 
+    fn skip(&self, socket: TreePath) {
+        if let Ok(mut skipped) = self.skipped.lock() {
+            skipped.insert(socket);
+        }
+    }
+
     /// Returns the rules in force.
     pub fn rules(&self) -> &IgnoreRules {
         &self.rules
@@ -140,12 +146,9 @@ impl BuildContext {
     }
 
     /// Returns the entry of a name in an opened directory; nothing for a socket.
-    fn entry(&self, at: &OwnedFd, name: &CString, path: &TreePath) -> Result<Option<Entry>, Errno> {
+    fn entry(&self, at: &OwnedFd, name: &CString) -> Result<Option<Entry>, Errno> {
         let stat = rustix::fs::statat(at, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         let Some(kind) = kind_of(&stat, || rustix::fs::readlinkat(at, name.as_c_str(), Vec::new()))? else {
-            if let Ok(mut skipped) = self.skipped.lock() {
-                skipped.insert(path.clone());
-            }
             return Ok(None);
         };
         let metadata = Metadata {
@@ -189,11 +192,15 @@ impl SourceTree for BuildContext {
         let found = self.open_at(&holder, OFlags::PATH | OFlags::DIRECTORY).and_then(|at| {
             // fstatfs takes O_PATH descriptors since Linux 3.12.
             self.learn_file_system(&at)?;
-            self.entry(&at, &name, path)
+            self.entry(&at, &name)
         });
         let entry = match found {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) | Ok(None) => return Ok(None),
-            Err(_) if self.trail_of(path).0.ignored => return Ok(None),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Ok(None) | Err(_) if self.trail_of(path).0.ignored => return Ok(None),
+            Ok(None) => {
+                self.skip(path.clone());
+                return Ok(None);
+            }
             Ok(Some(entry)) => entry,
             Err(error) => return Err(IoError::new("read", self.shown_path(path), &error.into()).into()),
         };
@@ -214,8 +221,9 @@ impl SourceTree for BuildContext {
                 continue;
             }
             // What is gone since the directory was read was never there.
-            match self.entry(&opened, &name, &path) {
-                Ok(entry) => children.extend(entry.map(|entry| (name.as_bytes().into(), entry))),
+            match self.entry(&opened, &name) {
+                Ok(Some(entry)) => children.push((name.as_bytes().into(), entry)),
+                Ok(None) => self.skip(path),
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(IoError::new("read", self.shown_path(&path), &error.into()).into()),
             }

@@ -70,7 +70,9 @@ pub(super) fn list_with_heredocs<'a>(arguments: Slice<'a>, heredocs: &[HeredocWo
         while heredocs.next_if(|word| word.start < rest.offset()).is_some() {}
         let heredoc = heredocs.next_if(|word| word.start == rest.offset());
         let text = rest.text();
-        let length = heredoc.map(|word| word.end - word.start).or_else(|| text.find(is_blank)).unwrap_or(text.len());
+        // An escaped blank at the very end belongs to the heredoc's word, and was trimmed.
+        let heredoc = heredoc.map(|word| (word.end - word.start).min(text.len()));
+        let length = heredoc.or_else(|| text.find(is_blank)).unwrap_or(text.len());
         items.push(rest.part(0, length));
         let blanks = text[length..].find(|character| !is_blank(character)).unwrap_or(text.len() - length);
         rest = rest.from(length + blanks);

@@ -415,6 +415,16 @@ fn row_1_6_17_heredocs_as_sources() {
     check_errors("1.6-17", &[("FROM a\nCOPY x <<E\nE\n", message, "<<E")]);
 }
 
+/// Found by fuzzing: the blank is part of the word, and not of the trimmed line.
+#[test]
+fn a_heredoc_word_may_end_in_an_escaped_blank() {
+    for blank in ["\u{b}", "\u{c}", "\u{a0}"] {
+        let text = format!("FROM a\nCOPY a <<EOF\\{blank}\n");
+        let found = errors(&text);
+        assert!(found.iter().any(|(message, _)| message.contains("destination")), "{found:?}");
+    }
+}
+
 #[test]
 fn row_1_7_5_mounts() {
     let mounts = run("RUN --mount=TYPE=Cache,dst=/c,RO --mount='\"src=a,b\",target=$t,from=x' true").mounts;
@@ -666,6 +676,7 @@ const PIECES: &[&str] = &[
     "\u{e9}",
     "\u{feff}",
     "\u{a0}",
+    "\u{b}",
     "\u{2003}",
     "\0",
     "$x",

@@ -7,6 +7,7 @@ use crate::plan::op::From;
 use crate::request::{BuildContextSource, BuildRequest, ContextSource};
 use layerfs::digest::Digest;
 use layerfs::meta::Timestamp;
+use layerfs::path::TreePath;
 use layerfs::sealed;
 use layerfs::store::Store;
 use std::collections::HashMap;
@@ -73,6 +74,21 @@ impl Contexts {
     /// Returns what is remembered of the files of a source.
     pub fn memo(&self, from: &From) -> &Memo {
         self.get(from).map_or(&self.nothing, |opened| &opened.memo)
+    }
+
+    /// Returns the sockets that were met and left out, with the name of their context where it has one.
+    pub fn skipped_sockets(&self) -> Vec<String> {
+        let of = |name: Option<&String>, opened: &Opened| -> Vec<String> {
+            let shown = |path: &TreePath| match name {
+                Some(name) => format!("{name}:{path}"),
+                None => path.to_string(),
+            };
+            opened.context.skipped_sockets().iter().map(shown).collect()
+        };
+        let named = self.named.iter().flat_map(|(name, opened)| of(Some(name), opened));
+        let mut all: Vec<String> = self.main.iter().flat_map(|opened| of(None, opened)).chain(named).collect();
+        all.sort();
+        all
     }
 
     /// Keeps what was learned of the files that were read since `began`, for the next build.

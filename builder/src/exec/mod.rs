@@ -9,6 +9,7 @@
 
 mod contexts;
 mod copy;
+mod fetching;
 mod lazy_worker;
 mod material;
 mod pins;
@@ -20,6 +21,7 @@ mod state;
 mod step;
 
 pub use contexts::Contexts;
+pub(crate) use fetching::Fetching;
 pub use lazy_worker::LazyWorker;
 pub use session::{Build, Session, Settings};
 pub use shelf::Shelf;

@@ -1,5 +1,6 @@
 //! RUN: from the plan's op to what the sandbox is told, and what comes of it.
 
+use crate::dockerfile::suggest::nearest;
 use crate::error::StepError;
 use crate::exec::copy::TreeOf;
 use crate::exec::step::StepRun;
@@ -18,6 +19,7 @@ use std::os::fd::AsFd;
 impl StepRun<'_> {
     /// Runs a command; its layer is then kept under `key`.
     pub(super) fn run(&self, op: &RunOp, key: LayerKey) -> Result<(), StepError> {
+        self.session.tell_before_commands();
         let mut secrets = Secrets::default();
         let mut environment = op.environment.clone();
         environment.extend(op.proxies.iter().cloned());
@@ -106,10 +108,15 @@ impl StepRun<'_> {
         }
     }
 
+    fn missing(&self, id: &str) -> StepError {
+        let given = self.session.build.settings.secrets.iter().map(|secret| secret.id.as_str());
+        StepError::SecretMissing { id: id.to_owned(), similar: nearest(id, given).map(str::to_owned) }
+    }
+
     /// Returns the bytes of a secret; they live in this process until the mount is handed over.
     fn secret(&self, id: &str, required: bool) -> Result<Option<Vec<u8>>, StepError> {
         let Some(secret) = self.session.build.settings.secrets.iter().find(|secret| secret.id == id) else {
-            return if required { Err(StepError::SecretMissing { id: id.to_owned() }) } else { Ok(None) };
+            return if required { Err(self.missing(id)) } else { Ok(None) };
         };
         let value = match &secret.source {
             SecretSource::Environment(value) => value.clone(),

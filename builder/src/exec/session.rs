@@ -2,6 +2,7 @@
 
 use crate::bases::Bases;
 use crate::cache::{CacheBackend, Record};
+use crate::diagnostic::Diagnostic;
 use crate::error::{BuildError, StepError};
 use crate::exec::contexts::Contexts;
 use crate::exec::lazy_worker::LazyWorker;
@@ -11,7 +12,7 @@ use crate::exec::shelf::Shelf;
 use crate::exec::state::{StageCell, State};
 use crate::key::CacheKey;
 use crate::plan::Plan;
-use crate::progress::ProgressSink;
+use crate::progress::{Event, ProgressSink};
 use crate::request::SecretSpec;
 use layerfs::cancel::Cancel;
 use layerfs::flight::Flight;
@@ -19,7 +20,7 @@ use layerfs::layer::ExecutionId;
 use layerfs::meta::Timestamp;
 use layerfs::store::Store;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 /// What a build is told about how to run, apart from its plan.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Settings<'a> {
     pub now: fn() -> Timestamp,
     /// Random names of executions.
     pub random: fn() -> ExecutionId,
+    /// What the user should know before the first command runs; the `Once` is of the whole build.
+    pub before_commands: (&'a Once, Option<Diagnostic>),
 }
 
 /// What a build works on and with.
@@ -189,6 +192,14 @@ impl<'a> Session<'a> {
             Ok::<_, StepError>(record)
         })?;
         Ok((record, ran))
+    }
+
+    /// Says what the user should know of commands, before the first one of the build.
+    pub(super) fn tell_before_commands(&self) {
+        let (once, warning) = &self.build.settings.before_commands;
+        if let Some(warning) = warning {
+            once.call_once(|| self.build.sink.event(Event::Warning(warning.clone())));
+        }
     }
 
     /// Strikes the record of `key` and all that descend from it.

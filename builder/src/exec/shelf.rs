@@ -2,7 +2,9 @@
 
 use crate::bases::Bases;
 use crate::error::StepError;
+use crate::exec::fetching::Fetching;
 use crate::exec::lazy_worker::LazyWorker;
+use crate::progress::ProgressSink;
 use crate::worker::{Worker, WorkerError};
 use layerfs::blobs::BlobStore;
 use layerfs::compress::decompress;
@@ -15,11 +17,10 @@ use layerfs::index::LayerIndex;
 use layerfs::indexes::TarFacts;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
 use layerfs::lease::{Held, Lease};
-use layerfs::source::ImageSource;
 use layerfs::stack::Stack;
 use layerfs::store::Store;
 use layerfs::unpack::{LayerError, LayerStream, UnpackLimits, Unpacked, complete, index_tar};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -30,9 +31,9 @@ pub struct Shelf<'a> {
     store: &'a Store,
     directories: LayerDirectories,
     worker: &'a LazyWorker<'a>,
-    /// Who has the layers of bases, and the image's name, by blob.
-    sources: HashMap<Digest, (Arc<dyn ImageSource>, String)>,
-    imports: Flight<Digest, ()>,
+    fetching: Fetching<'a>,
+    /// Layers that were read for their index, with what leans on layers below.
+    readings: Flight<Digest, Option<Arc<Unpacked>>>,
     unpacks: Flight<LayerKey, LayerKey>,
     tars: Flight<ExecutionId, TarFacts>,
     lease: &'a Lease,
@@ -48,15 +49,22 @@ impl<'a> Shelf<'a> {
         bases: &Bases,
         lease: &'a Lease,
     ) -> Self {
-        let mut sources = HashMap::new();
-        for base in &bases.images {
-            for layer in &base.image.manifest.layers {
-                sources.insert(layer.digest, (Arc::clone(&base.source), base.name.clone()));
-            }
-        }
-        let (imports, unpacks, tars) = Default::default();
+        let fetching = Fetching::new(store, bases, lease, worker.cancel());
+        let (readings, unpacks, tars) = Default::default();
         let limits = UnpackLimits::default();
-        Self { store, directories, worker, sources, imports, unpacks, tars, lease, limits }
+        Self { store, directories, worker, fetching, readings, unpacks, tars, lease, limits }
+    }
+
+    /// Shows what is fetched as steps of `sink`.
+    pub fn telling(mut self, sink: &'a dyn ProgressSink) -> Self {
+        self.fetching.tell(sink);
+        self
+    }
+
+    /// Says which images' bytes will be needed, by number: of others, no layer is kept that is read for its index.
+    pub fn wanting(mut self, images: &HashSet<usize>) -> Self {
+        self.fetching.want(images);
+        self
     }
 
     /// Reports whether a layer can be had in some form without running its step again.
@@ -91,15 +99,7 @@ impl<'a> Shelf<'a> {
     /// # Errors
     /// The source's, the store's.
     pub fn import(&self, blob: &Descriptor) -> Result<(), StepError> {
-        self.imports.get_or_try(blob.digest, || {
-            self.hold_blob(blob.digest)?;
-            if self.store.blobs().size(&blob.digest)? == Some(blob.size) {
-                return Ok(());
-            }
-            let (source, _) = self.sources.get(&blob.digest).ok_or(StepError::BlobGone(blob.digest))?;
-            let mut bytes = self.worker.cancel().watch(source.open(blob)?);
-            self.store.blobs().import(&mut bytes, blob).map_err(|error| self.unless_cancelled(error))
-        })
+        self.fetching.import(blob)
     }
 
     /// Returns the keys of the layers' directories, the lowest first, unpacking side by side those that have none.
@@ -127,10 +127,10 @@ impl<'a> Shelf<'a> {
                 }
                 let chain = chain_of(below, *diff_id);
                 let unpack = || {
-                    self.import(blob)?;
-                    let file = self.store.blobs().open(&blob.digest)?;
                     let worker = self.worker.get()?;
-                    Ok(worker.unpack(file.as_fd(), *diff_id, chain, below.to_vec(), self.worker.cancel())?)
+                    self.fetching.read(blob, &|file| {
+                        Ok(worker.unpack(file, *diff_id, chain, below.to_vec(), self.worker.cancel())?)
+                    })
                 };
                 self.unpacks.get_or_try(LayerKey::Chain(chain), unpack).map_err(|error| self.named(blob, error))
             }
@@ -157,8 +157,8 @@ impl<'a> Shelf<'a> {
 
     /// Returns an error of a base's layer with the names of both.
     fn named(&self, blob: &Descriptor, error: StepError) -> StepError {
-        match self.sources.get(&blob.digest) {
-            Some((_, image)) => error.of_base_layer(image, blob.digest),
+        match self.fetching.image_of(&blob.digest) {
+            Some(image) => error.of_base_layer(image, blob.digest),
             None => error,
         }
     }
@@ -173,13 +173,14 @@ impl<'a> Shelf<'a> {
         Ok(None)
     }
 
-    /// Returns the tree of a stack as its layers' indexes give it; an index that is missing is made from the layer's
-    /// tar, read once as a stream.
+    /// Returns the tree of a stack as its layers' indexes give it. Layers that have none are read once as a stream, side
+    /// by side.
     ///
     /// # Errors
     /// [`StepError::LayerGone`]; the store's; a layer that is wrong.
     pub fn indexes(&self, stack: &[Layer]) -> Result<Stack, StepError> {
         let below = base_diff_ids(stack);
+        self.read_missing(stack, &below)?;
         let mut tree = Stack::default();
         for (at, layer) in stack.iter().enumerate() {
             let index = match layer {
@@ -193,6 +194,33 @@ impl<'a> Shelf<'a> {
         Ok(tree)
     }
 
+    /// Reads the base layers that have no index side by side, the topmost first.
+    fn read_missing(&self, stack: &[Layer], below: &[DiffId]) -> Result<(), StepError> {
+        std::thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for (at, layer) in stack.iter().enumerate().rev() {
+                if let Layer::Base { diff_id, blob } = layer
+                    && self.known_index(*diff_id, &below[..at])?.is_none()
+                {
+                    threads.push(scope.spawn(move || {
+                        self.read_index(blob, *diff_id).map(drop).map_err(|error| self.named(blob, error))
+                    }));
+                }
+            }
+            threads.into_iter().try_for_each(|thread| thread.join().expect("reading a layer does not panic"))
+        })
+    }
+
+    fn known_index(&self, diff_id: DiffId, below: &[DiffId]) -> Result<Option<Arc<LayerIndex>>, StepError> {
+        for key in [LayerKey::Diff(diff_id), LayerKey::Chain(chain_of(below, diff_id))] {
+            self.hold(Held::Layer(key))?;
+            if let Some(index) = self.store.indexes().get(&key)? {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
     fn base_index(
         &self,
         blob: &Descriptor,
@@ -200,27 +228,36 @@ impl<'a> Shelf<'a> {
         below: &[DiffId],
         tree: &Stack,
     ) -> Result<Arc<LayerIndex>, StepError> {
-        let chain = LayerKey::Chain(chain_of(below, diff_id));
-        for key in [LayerKey::Diff(diff_id), chain] {
-            self.hold(Held::Layer(key))?;
-            if let Some(index) = self.store.indexes().get(&key)? {
-                return Ok(index);
-            }
+        if let Some(index) = self.known_index(diff_id, below)? {
+            return Ok(index);
         }
-        self.import(blob)?;
-        let file = self.store.blobs().open(&blob.digest)?;
-        let plain = decompress(Box::new(file)).map_err(StepError::stream)?;
-        let (unpacked, got) = self.index_of(plain).map_err(|error| self.unless_cancelled(error))?;
-        if got != diff_id {
-            // What a manifest states of a blob must not stand for another image's layer.
-            return Err(WorkerError::DiffIdMismatch { wanted: diff_id, got }.into());
-        }
-        let alone = unpacked.borrowed.is_empty();
+        let Some(leaning) = self.read_index(blob, diff_id)? else {
+            return self.known_index(diff_id, below)?.ok_or(StepError::BlobGone(blob.digest));
+        };
         let no_file = |_: usize, _: &layerfs::path::TreePath| unreachable!("an index needs no bytes of files");
-        let index = Arc::new(complete(unpacked, None, tree, &no_file)?);
-        let key = if alone { LayerKey::Diff(diff_id) } else { chain };
-        self.store.indexes().put(&key, Arc::clone(&index))?;
+        let index = Arc::new(complete((*leaning).clone(), None, tree, &no_file)?);
+        self.store.indexes().put(&LayerKey::Chain(chain_of(below, diff_id)), Arc::clone(&index))?;
         Ok(index)
+    }
+
+    /// Reads a base layer for its headers, once however many ask, and files its index; returns what leans on layers
+    /// below and has to be completed first.
+    fn read_index(&self, blob: &Descriptor, diff_id: DiffId) -> Result<Option<Arc<Unpacked>>, StepError> {
+        self.readings.get_or_try(blob.digest, || {
+            let (unpacked, got) = self.fetching.skim(blob, &|bytes| {
+                let plain = decompress(bytes).map_err(StepError::stream)?;
+                self.index_of(plain).map_err(|error| self.unless_cancelled(error))
+            })?;
+            if got != diff_id {
+                // What a manifest states of a blob must not stand for another image's layer.
+                return Err(WorkerError::DiffIdMismatch { wanted: diff_id, got }.into());
+            }
+            if !unpacked.borrowed.is_empty() {
+                return Ok(Some(Arc::new(unpacked)));
+            }
+            self.store.indexes().put(&LayerKey::Diff(diff_id), Arc::new(unpacked.index))?;
+            Ok(None)
+        })
     }
 
     /// Reads a layer's plain tar for its index and diff ID.
@@ -248,14 +285,15 @@ impl<'a> Shelf<'a> {
         Ok(index)
     }
 
-    /// Returns the layers of a stack as an output takes them, their blobs in the store: base layers as they came, built
-    /// ones as plain tars, written side by side.
+    /// Returns the layers of a stack as an output takes them: base layers as they came, built ones as plain tars, written
+    /// side by side. All are in the store then, but for base layers if no output `needs_bytes`.
     ///
     /// # Errors
     /// [`StepError::LayerGone`]; the worker's, the store's.
-    pub fn blobs(&self, stack: &[Layer]) -> Result<Vec<ExportLayer>, StepError> {
+    pub fn blobs(&self, stack: &[Layer], needs_bytes: bool) -> Result<Vec<ExportLayer>, StepError> {
         std::thread::scope(|scope| {
-            let threads: Vec<_> = stack.iter().map(|layer| scope.spawn(move || self.blob(layer))).collect();
+            let threads: Vec<_> =
+                stack.iter().map(|layer| scope.spawn(move || self.blob(layer, needs_bytes))).collect();
             threads.into_iter().map(|thread| thread.join().expect("writing a tar does not panic")).collect()
         })
     }
@@ -264,15 +302,20 @@ impl<'a> Shelf<'a> {
     ///
     /// # Errors
     /// As [`Shelf::blobs`].
-    pub fn blob(&self, layer: &Layer) -> Result<ExportLayer, StepError> {
+    pub fn blob(&self, layer: &Layer, needs_bytes: bool) -> Result<ExportLayer, StepError> {
         match layer {
             Layer::Base { diff_id, blob } => {
-                self.import(blob)?;
-                Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone() })
+                self.hold_blob(blob.digest)?;
+                if needs_bytes {
+                    self.import(blob)?;
+                }
+                let source = self.fetching.origin_of(&blob.digest);
+                Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone(), source })
             }
             Layer::Built { execution, .. } => {
                 let TarFacts { diff_id, size } = self.tars.get_or_try(*execution, || self.write_tar(*execution))?;
-                Ok(ExportLayer { diff_id, blob: Descriptor::new(media_type::OCI_LAYER, diff_id.0, size) })
+                let blob = Descriptor::new(media_type::OCI_LAYER, diff_id.0, size);
+                Ok(ExportLayer { diff_id, blob, source: None })
             }
         }
     }

@@ -154,7 +154,7 @@ impl Session<'_> {
         if let (true, Some(layer @ Layer::Built { .. })) = (self.is_in_image(stage), state.stack.last()) {
             let layer = layer.clone();
             scope.spawn(move || {
-                if self.build.shelf.blob(&layer).is_err() {
+                if self.build.shelf.blob(&layer, true).is_err() {
                     // Whoever needs the blob at the end asks again, and gets the error with its place.
                 }
             });

@@ -1,11 +1,13 @@
 //! Warnings of the plan (1.8).
 
+use crate::bases::Base;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::dockerfile::instruction::Instruction;
 use crate::dockerfile::{Dockerfile, Stage};
 use crate::graph::globals::Globals;
 use crate::graph::suggest::{did_you_mean, nearest};
 use crate::source::Span;
+use layerfs::platform::Platform;
 
 /// Parts of names that tell a secret.
 const SECRET: [&str; 10] =
@@ -28,6 +30,17 @@ pub(super) fn undefined_variable<'a>(name: &str, known: impl Iterator<Item = &'a
     let mut warning = Diagnostic::warning("UndefinedVar", format!("variable `${name}` is not defined"), span);
     warning.help = did_you_mean(nearest(name, known));
     warning
+}
+
+/// Returns a warning of a base image that was made for another platform than its stage (1.8-14).
+pub(super) fn other_platform(base: &Base, wanted: &Platform, span: Span) -> Option<Diagnostic> {
+    let found = base.image.platform();
+    let same = (&found.os, &found.architecture) == (&wanted.os, &wanted.architecture);
+    (!same).then(|| {
+        let text = format!("base image `{}` is for platform `{found}`, not for `{wanted}` of this build", base.name);
+        Diagnostic::warning("InvalidBaseImagePlatform", text, span)
+            .help("its commands do not run here unless the kernel knows how; take the image for this platform")
+    })
 }
 
 /// Returns a warning for every build argument that no ARG declares (10-3).

@@ -16,6 +16,7 @@ mod mount;
 mod names;
 pub mod op;
 mod ports;
+mod read;
 mod run;
 mod scope;
 mod signal;

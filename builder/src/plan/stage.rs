@@ -77,6 +77,11 @@ impl<'a> StagePlanner<'a> {
     pub(super) fn new(input: &'a Input<'a>, graph: &'a GraphStage, states: &[StageState]) -> Result<Self, PlanError> {
         let stage = &input.dockerfile.stages[graph.number];
         let state = starting_state(input, graph, stage, states)?;
+        let span = stage.from.value.image.span;
+        let warnings = match graph.base {
+            Origin::Image(index) => lint::other_platform(&input.bases.images[index], &graph.platform, span),
+            _ => None,
+        };
         Ok(Self {
             input,
             graph,
@@ -86,7 +91,7 @@ impl<'a> StagePlanner<'a> {
             names: StepNames::new(input.dockerfile, stage, graph),
             steps: Vec::new(),
             history: Vec::new(),
-            warnings: Vec::new(),
+            warnings: warnings.into_iter().collect(),
         })
     }
 

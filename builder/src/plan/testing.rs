@@ -71,6 +71,8 @@ pub(crate) struct Case {
     pub plan: PlanOptions,
     /// The `config` object of every base image, as JSON.
     pub base: String,
+    /// The architecture of every base image.
+    pub architecture: &'static str,
 }
 
 /// Returns the case of a Dockerfile with default options.
@@ -82,7 +84,7 @@ pub(crate) fn case(text: &str) -> Case {
         target_platform: platform(),
         build_platform: platform(),
     };
-    Case { text: text.to_owned(), graph, plan: PlanOptions::default(), base: "{}".to_owned() }
+    Case { text: text.to_owned(), graph, plan: PlanOptions::default(), base: "{}".to_owned(), architecture: "amd64" }
 }
 
 impl Case {
@@ -127,7 +129,7 @@ impl Case {
         let base = |needed: &crate::graph::NeededImage| Base {
             name: needed.name.clone(),
             span: needed.span,
-            image: image(image_config(&self.base)),
+            image: image(ImageConfig { architecture: self.architecture.to_owned(), ..image_config(&self.base) }),
             source: Arc::new(NoSource),
             platform: needed.platform.clone(),
         };

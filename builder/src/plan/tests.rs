@@ -397,6 +397,22 @@ fn warnings_of_the_plan_1_8() {
 }
 
 #[test]
+fn a_base_for_another_platform_is_told_1_8_14() {
+    for (text, architecture, count) in
+        [("FROM b", "amd64", 0), ("FROM b", "arm64", 1), ("FROM scratch AS b\nFROM b", "arm64", 0)]
+    {
+        let case = Case { architecture, ..case(text) };
+        let (_, warnings) = case.plan().map_err(|error| error.diagnose()).expect("a plan");
+        assert_eq!(warnings.len(), count, "{text} {architecture}");
+        for warning in warnings {
+            assert_eq!(warning.rule, Some("InvalidBaseImagePlatform"));
+            let wanted = "base image `b` is for platform `linux/arm64`, not for `linux/amd64` of this build";
+            assert_eq!((warning.message.as_str(), &text[warning.labels[0].span.range()]), (wanted, "b"));
+        }
+    }
+}
+
+#[test]
 fn unconsumed_build_arguments_are_told_10_3() {
     let case = case("ARG top\nFROM b\nARG mine").build_arg("top", "").build_arg("mine", "").build_arg("HTTP_PROXY", "");
     let case = case.build_arg("BUILDKIT_INLINE_CACHE", "1").build_arg("TARGETARCH", "x").build_arg("mien", "1");

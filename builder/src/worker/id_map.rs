@@ -112,6 +112,8 @@ pub struct Caller {
     pub uid: u32,
     /// Effective group id.
     pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
     /// Name, where one is known.
     pub name: Option<String>,
     /// Whether it may write maps itself (root with CAP_SETUID, CAP_SETGID and CAP_SETFCAP).
@@ -143,6 +145,11 @@ impl Caller {
         Self {
             uid,
             gid,
+            groups: rustix::process::getgroups()
+                .unwrap_or_default()
+                .into_iter()
+                .map(rustix::process::Gid::as_raw)
+                .collect(),
             name: known.or_else(|| name.map(str::to_owned)),
             writes_maps: uid == 0 && may_write_maps(),
             own_users: text("/proc/self/uid_map"),
@@ -232,6 +239,18 @@ impl IdMap {
             Tier::Single(reason) => Some(format!("{reason}; {}", reason.help())),
             Tier::Ranges { .. } | Tier::Root => None,
         }
+    }
+
+    /// Returns what the user should know where groups of the caller stay with commands: with one id nobody may drop them.
+    pub fn kept_groups(&self, caller: &Caller) -> Option<String> {
+        let groups: Vec<String> =
+            caller.groups.iter().filter(|gid| **gid != caller.gid).map(ToString::to_string).collect();
+        (self.is_single() && !groups.is_empty()).then(|| {
+            format!(
+                "with one mapped id commands keep the caller's groups ({}), which show as nogroup and open what they open",
+                groups.join(", ")
+            )
+        })
     }
 
     /// Reports whether the group `gid` is mapped.
@@ -334,6 +353,7 @@ mod tests {
         Caller {
             uid: 1001,
             gid: 1001,
+            groups: Vec::new(),
             name: Some("ann".to_owned()),
             writes_maps: false,
             own_users: "         0          0 4294967295\n".to_owned(),
@@ -396,5 +416,21 @@ mod tests {
         assert_eq!((one.digest.len(), one.digest == other.digest), (12, false));
         assert_eq!(one.warning(), None);
         assert!(IdMap::detect(&caller("ann:100000:10\n")).warning().is_some());
+    }
+
+    #[test]
+    fn groups_that_stay_are_told() {
+        let ranges = "ann:100000:65536\n";
+        for (groups, subids, wanted) in [
+            (&[][..], "", None),
+            (&[1001], "", None),
+            (&[1001, 27, 998], "", Some("(27, 998)")),
+            (&[1001, 27, 998], ranges, None),
+        ] {
+            let caller = Caller { groups: groups.to_vec(), ..caller(subids) };
+            let told = IdMap::detect(&caller).kept_groups(&caller);
+            assert_eq!(told.is_some(), wanted.is_some(), "{groups:?} {told:?}");
+            assert!(wanted.is_none_or(|wanted| told.is_some_and(|told| told.contains(wanted))), "{groups:?}");
+        }
     }
 }

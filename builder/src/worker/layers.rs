@@ -2,9 +2,9 @@
 
 use crate::channel::MOST_DESCRIPTORS;
 use crate::worker::call::Call;
+use crate::worker::comparison::Comparison;
 use crate::worker::error::WorkerError;
 use crate::worker::protocol::Reply;
-use layerfs::change::Node;
 use layerfs::compress::decompress;
 use layerfs::diff::opener;
 use layerfs::digest::{ChainId, DiffId, HashWriter};
@@ -14,7 +14,6 @@ use layerfs::index::LayerIndex;
 use layerfs::indexes::IndexStore;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::layer::LayerKey;
-use layerfs::meta::{Kind, Metadata};
 use layerfs::path::TreePath;
 use layerfs::rootdir::RootDir;
 use layerfs::stack::Stack;
@@ -331,49 +330,8 @@ impl Layers {
     pub(super) fn check(&self, call: &Call, key: LayerKey) -> Result<Vec<String>, WorkerError> {
         let index = self.index(&key)?;
         let directory = RootDir::open(&self.root().join(self.name(&key)?))?;
-        let mut differences = Vec::new();
-        for change in &index.changes {
-            call.check()?;
-            let wanted = match &change.node {
-                Node::Inode(metadata) => metadata,
-                Node::Hardlink { target } => match index.changes.iter().find(|other| other.path == *target) {
-                    Some(other) => other.node.metadata().ok_or(WorkerError::NoLayer(key))?,
-                    None => continue,
-                },
-                Node::Whiteout => continue,
-            };
-            differences.extend(difference(&directory, &change.path, wanted)?);
-        }
-        Ok(differences)
+        Comparison::new(&index, &directory).run(&mut || call.check())
     }
-}
-
-fn difference(directory: &RootDir, path: &TreePath, wanted: &Metadata) -> Result<Option<String>, WorkerError> {
-    // Device nodes cannot be made in a user namespace: the index alone has them.
-    if matches!(wanted.kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. }) {
-        return Ok(None);
-    }
-    Ok(match directory.metadata(path) {
-        Err(error) if error.is_not_found() => Some(format!("`{path}` is missing")),
-        Err(error) => return Err(error.into()),
-        Ok(found) if found == *wanted => None,
-        // Linux has no mode of a symbolic link; a tar may state any.
-        Ok(found) if found.is_symlink() && found == (Metadata { mode: found.mode, ..wanted.clone() }) => None,
-        Ok(found) => Some(format!("`{path}` {}", what_differs(&found, wanted))),
-    })
-}
-
-fn what_differs(found: &Metadata, wanted: &Metadata) -> String {
-    if found.kind != wanted.kind {
-        return format!("is {:?}, its index says {:?}", found.kind, wanted.kind);
-    }
-    if found.mode != wanted.mode {
-        return format!("has mode {:04o}, its index says {:04o}", found.mode, wanted.mode);
-    }
-    if (found.uid, found.gid) != (wanted.uid, wanted.gid) {
-        return format!("belongs to {}:{}, its index says {}:{}", found.uid, found.gid, wanted.uid, wanted.gid);
-    }
-    if found.mtime != wanted.mtime { "has another time".to_owned() } else { "has other xattrs".to_owned() }
 }
 
 impl From<TarError> for WorkerError {

@@ -12,6 +12,7 @@
 mod cache_mounts;
 mod call;
 mod client;
+mod comparison;
 mod entry;
 mod error;
 pub mod id_map;

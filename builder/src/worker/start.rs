@@ -42,6 +42,8 @@ pub enum WorkerStartError {
         tool: String,
         /// What it said.
         said: String,
+        /// Whether this process runs under no_new_privs, which takes the tool's setuid bit and capabilities away.
+        no_new_privs: bool,
     },
 }
 
@@ -95,6 +97,11 @@ impl Diagnose for WorkerStartError {
         let diagnostic = Diagnostic::error(self.to_string());
         match self {
             Self::NoUserNamespace { obstacle, .. } => diagnostic.help(obstacle.help()),
+            Self::MapRefused { no_new_privs: true, tool, .. } => diagnostic.help(format!(
+                "lbuild runs under no_new_privs, which takes the rights of `{tool}` away; in Kubernetes set \
+                 `allowPrivilegeEscalation: true`, with Docker leave `--security-opt no-new-privileges` out, under \
+                 systemd set `NoNewPrivileges=no`"
+            )),
             Self::MapRefused { tool, .. } => diagnostic.help(format!(
                 "check the ranges in /etc/subuid and /etc/subgid, and that `{tool}` is setuid root or has its file \
                  capability (`apt-get install --reinstall uidmap`)"
@@ -200,12 +207,35 @@ fn run_tool(tool: &Path, process: u32, extents: &[Extent]) -> Result<(), WorkerS
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(WorkerStartError::MapRefused { tool: tool.display().to_string(), said })
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let tool = tool.display().to_string();
+    Err(WorkerStartError::MapRefused { tool, said, no_new_privs: has_no_new_privs(&status) })
+}
+
+/// Reports whether a `/proc/<pid>/status` is of a process under no_new_privs (proc_pid_status(5)).
+fn has_no_new_privs(status: &str) -> bool {
+    status.lines().filter_map(|line| line.strip_prefix("NoNewPrivs:")).any(|value| value.trim() == "1")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_new_privs_is_told_from_wrong_ranges() {
+        let refused = |status: &str| {
+            let no_new_privs = has_no_new_privs(status);
+            let error = WorkerStartError::MapRefused { tool: "newuidmap".into(), said: "no".into(), no_new_privs };
+            error.diagnose().help.unwrap_or_default()
+        };
+        for (status, wanted) in [
+            ("Name:\tx\nNoNewPrivs:\t1\nSeccomp:\t0\n", "allowPrivilegeEscalation: true"),
+            ("Name:\tx\nNoNewPrivs:\t0\nSeccomp:\t1\n", "/etc/subuid"),
+            ("", "/etc/subuid"),
+        ] {
+            assert!(refused(status).contains(wanted), "{status}: {}", refused(status));
+        }
+    }
 
     #[test]
     fn the_obstacle_is_named_by_the_systems_settings() {

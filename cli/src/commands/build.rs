@@ -1,13 +1,12 @@
 //! `lbuild build`.
 
-use super::{Scene, io_failure, print};
-use crate::args::{BuildArgs, ProgressArg};
+use super::{Scene, io_failure, print, screen};
+use crate::args::BuildArgs;
 use crate::engine;
 use crate::exit::Exit;
 use crate::report::Failure;
 use crate::settings;
-use crate::ui::{Placed, Plain, Quiet, Recorder, Tty};
-use builder::progress::ProgressSink;
+use crate::ui::{Placed, Recorder};
 use layerfs::digest::Digest;
 use layerfs::io_error::{IoContext, IoError};
 use std::io::Write;
@@ -15,7 +14,7 @@ use std::path::Path;
 
 /// Builds the image and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let settings = settings::build(args, &scene.environment)?;
+    let settings = settings::build(args, scene.registry_settings()?, &scene.environment)?;
     let screen = screen(settings.progress).map_err(io_failure)?;
     let recorder = Recorder::new(Box::new(Placed::new(settings.request.dockerfile.clone(), screen)));
     let built = engine::build(&settings.request, &scene.root, &recorder, &scene.cancel);
@@ -34,14 +33,6 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
         print(&format!("{id}\n"))?;
     }
     Ok(Exit::Success)
-}
-
-fn screen(progress: ProgressArg) -> Result<Box<dyn ProgressSink>, IoError> {
-    Ok(match progress {
-        ProgressArg::Quiet => Box::new(Quiet),
-        ProgressArg::Tty => Box::new(Tty::start().at("start", "the live view")?),
-        ProgressArg::Auto | ProgressArg::Plain => Box::new(Plain::new(std::io::stderr())),
-    })
 }
 
 /// Writes the image ID by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written

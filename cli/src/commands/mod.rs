@@ -4,17 +4,26 @@ mod build;
 mod fsck;
 mod images;
 mod inspect;
+mod login;
+mod logout;
+mod manifest;
 mod prune;
+mod pull;
+mod push;
 mod rmi;
 mod run;
 mod tag;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, ManifestCommand, ProgressArg};
+use crate::engine::Registry;
 use crate::exit::Exit;
 use crate::report::{self, Failure};
 use crate::settings::{self, Environment};
+use crate::ui::{Plain, Quiet, Tty};
+use builder::progress::ProgressSink;
 use layerfs::cancel::Cancel;
-use layerfs::io_error::IoContext;
+use layerfs::io_error::{IoContext, IoError};
+use layerfs::registry::settings::RegistrySettings;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -25,8 +34,17 @@ pub struct Scene {
     pub root: PathBuf,
     /// The environment variables.
     pub environment: Environment,
+    /// Registries that need not prove who they are, as typed.
+    pub insecure_registries: Vec<String>,
     /// Set by the first interrupt.
     pub cancel: Cancel,
+}
+
+impl Scene {
+    /// Returns what the user set about registries.
+    fn registry_settings(&self) -> Result<RegistrySettings, settings::SettingsError> {
+        settings::registry(&self.insecure_registries, &self.environment)
+    }
 }
 
 /// Does what was typed, reports what went wrong, and returns how lbuild ends.
@@ -59,11 +77,17 @@ fn perform(args: &Args) -> Result<Exit, Failure> {
 fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
     match &args.command {
         Command::Build(build) => build::run(build, scene),
+        Command::Pull(pull) => pull::run(pull, scene),
         Command::Run(run) => run::run(run, scene),
+        Command::Push(push) => push::run(push, scene),
+        Command::Manifest(ManifestCommand::Inspect(args)) => manifest::inspect(args, scene),
+        Command::Manifest(ManifestCommand::Create(args)) => manifest::create(args, scene),
         Command::Images(images) => images::run(images, scene),
         Command::Inspect(inspect) => inspect::run(inspect, scene),
         Command::Rmi(rmi) => rmi::run(rmi, scene),
-        Command::Fsck => fsck::run(scene),
+        Command::Login(login) => login::run(login, scene),
+        Command::Logout(logout) => logout::run(logout, scene),
+        Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
         Command::Tag(tag) => tag::run(tag, scene),
     }
@@ -74,11 +98,26 @@ fn scene(args: &Args) -> Result<Scene, Failure> {
     let root = settings::root(args.root.as_deref(), &environment)?;
     let cancel = Cancel::new().at("make", "an eventfd").map_err(io_failure)?;
     crate::signals::listen(cancel.clone()).at("wait for", "signals").map_err(io_failure)?;
-    Ok(Scene { root, environment, cancel })
+    Ok(Scene { root, environment, insecure_registries: args.insecure_registry.clone(), cancel })
 }
 
-fn io_failure(error: layerfs::io_error::IoError) -> Failure {
+fn io_failure(error: IoError) -> Failure {
     Failure::of(&settings::SettingsError::Io(error))
+}
+
+/// Speaks to registries, showing how it goes on as `--progress` says.
+fn at_registries<T>(
+    typed: Option<ProgressArg>,
+    scene: &Scene,
+    work: impl FnOnce(Registry<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let progress = settings::progress(typed, false, &scene.environment, std::io::stderr().is_terminal())?;
+    let screen = screen(progress).map_err(io_failure)?;
+    let settings = scene.registry_settings()?;
+    let result = work(Registry { root: &scene.root, settings, sink: &*screen, cancel: &scene.cancel });
+    // The view must stand before anything is printed below it.
+    drop(screen);
+    result
 }
 
 /// Reports whether standard error takes colours.
@@ -86,12 +125,21 @@ pub fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Returns the view that was asked for.
+fn screen(progress: ProgressArg) -> Result<Box<dyn ProgressSink>, IoError> {
+    Ok(match progress {
+        ProgressArg::Quiet => Box::new(Quiet),
+        ProgressArg::Tty => Box::new(Tty::start().at("start", "the live view")?),
+        ProgressArg::Auto | ProgressArg::Plain => Box::new(Plain::new(std::io::stderr())),
+    })
+}
+
 /// Writes to standard output; a reader that has gone is no error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(io_failure(layerfs::io_error::IoError::new("write", "standard output", &error)))
+            Err(io_failure(IoError::new("write", "standard output", &error)))
         }
         _ => Ok(()),
     }

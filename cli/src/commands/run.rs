@@ -1,11 +1,11 @@
 //! `lbuild run`.
 
-use super::{Scene, io_failure};
+use super::{Scene, at_registries, io_failure};
 use crate::args::RunArgs;
-use crate::engine;
+use crate::engine::{self, StoredImage};
 use crate::exit::Exit;
 use crate::report::Failure;
-use crate::settings::{Environment, network};
+use crate::settings::{self, Environment, SettingsError, network};
 use crate::ui::PassThrough;
 use builder::diagnostic::Diagnostic;
 use builder::request::RunRequest;
@@ -20,12 +20,22 @@ const SIGPIPE: u8 = 13;
 
 /// Runs the image's command, or the one that was typed, and passes its exit status on.
 pub fn run(args: &RunArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let stored = engine::find(&scene.root, &args.image)?;
+    let stored = stored(&args.image, scene)?;
     let request = request(args, &stored.image.config.config, &scene.environment)?;
     let cancel = scene.cancel.child().at("make", "an eventfd").map_err(io_failure)?;
     let screen = PassThrough::new(cancel.clone());
     let ended = engine::run(&request, &stored, &scene.root, &screen, &cancel);
     if screen.reader_is_gone() { Ok(Exit::Signal(SIGPIPE)) } else { ended }
+}
+
+/// Returns the image; one that is not in the store is fetched, as `docker run` does.
+fn stored(name: &str, scene: &Scene) -> Result<StoredImage, Failure> {
+    if let Some(stored) = engine::find_if_there(&scene.root, name)? {
+        return Ok(stored);
+    }
+    let reference = settings::tag(name)?;
+    at_registries(None, scene, |registry| registry.complete(&reference))?;
+    engine::find(&scene.root, name)
 }
 
 fn request(args: &RunArgs, config: &RunConfig, environment: &Environment) -> Result<RunRequest, Failure> {
@@ -38,7 +48,7 @@ fn request(args: &RunArgs, config: &RunConfig, environment: &Environment) -> Res
     let or_root = |text: &str| if text.is_empty() { "/".to_owned() } else { text.to_owned() };
     Ok(RunRequest {
         arguments,
-        environment: variables(args, config, environment),
+        environment: variables(args, config, environment)?,
         working_directory: or_root(args.workdir.as_deref().unwrap_or(&config.working_dir)),
         user: args.user.clone().unwrap_or_else(|| config.user.clone()),
         network: network(args.network),
@@ -57,7 +67,11 @@ fn arguments(args: &RunArgs, config: &RunConfig) -> Vec<String> {
     [entrypoint, command].concat()
 }
 
-fn variables(args: &RunArgs, config: &RunConfig, environment: &Environment) -> Vec<(String, String)> {
+fn variables(
+    args: &RunArgs,
+    config: &RunConfig,
+    environment: &Environment,
+) -> Result<Vec<(String, String)>, SettingsError> {
     let mut variables = vec![("PATH".to_owned(), PATH.to_owned())];
     let mut set = |name: &str, value: String| match variables.iter_mut().find(|(known, _)| known == name) {
         Some(known) => known.1 = value,
@@ -69,11 +83,18 @@ fn variables(args: &RunArgs, config: &RunConfig, environment: &Environment) -> V
     }
     for typed in &args.env {
         match typed.split_once('=') {
+            Some(("", _)) => return Err(nameless(typed)),
+            None if typed.is_empty() => return Err(nameless(typed)),
             Some((name, value)) => set(name, value.to_owned()),
             None => environment.text(typed).into_iter().for_each(|value| set(typed, value.to_owned())),
         }
     }
-    variables
+    Ok(variables)
+}
+
+fn nameless(typed: &str) -> SettingsError {
+    let why = "the name is missing: write `NAME=VALUE`".to_owned();
+    SettingsError::Malformed { flag: "--env", text: typed.to_owned(), why }
 }
 
 #[cfg(test)]
@@ -116,6 +137,15 @@ mod tests {
     fn an_image_without_a_command_needs_one() {
         let failure = request(&typed(&["x"]), &RunConfig::default(), &Environment::default()).expect_err("no command");
         assert_eq!(failure.diagnostic.message, "image `x` has neither ENTRYPOINT nor CMD");
+    }
+
+    #[test]
+    fn a_variable_needs_a_name() {
+        for value in ["=x", "=", ""] {
+            let failure = request(&typed(&["-e", value, "x"]), &config(), &Environment::default()).expect_err(value);
+            let wanted = format!("`--env {value}`: the name is missing: write `NAME=VALUE`");
+            assert_eq!(failure.diagnostic.message, wanted);
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
 use super::{Environment, SettingsError, output, secret};
-use crate::args::{BuildArgs, NetworkArg, ProgressArg};
+use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
+use layerfs::registry::settings::RegistrySettings;
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -46,11 +47,15 @@ pub struct BuildSettings {
 ///
 /// # Errors
 /// [`SettingsError`], before anything is written.
-pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSettings, SettingsError> {
+pub fn build(
+    args: &BuildArgs,
+    registries: RegistrySettings,
+    environment: &Environment,
+) -> Result<BuildSettings, SettingsError> {
     let context = context(&args.path)?;
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
     let outputs = outputs(args)?;
-    let progress = progress(args, environment, std::io::stderr().is_terminal())?;
+    let progress = progress(args.progress, args.quiet, environment, std::io::stderr().is_terminal())?;
     let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(is_stdout);
     let request = BuildRequest {
         context,
@@ -64,10 +69,12 @@ pub fn build(args: &BuildArgs, environment: &Environment) -> Result<BuildSetting
         no_cache: args.no_cache,
         network: network(args.network),
         jobs: args.jobs,
-        platform: platform(environment)?,
+        platform: build_platform(environment)?,
         source_date_epoch: source_date_epoch(environment)?,
         proxies: proxies(environment),
         outputs,
+        pull: pull_policy(args.pull),
+        registries,
     };
     Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), prints_id })
 }
@@ -78,6 +85,28 @@ pub fn network(typed: NetworkArg) -> Network {
         NetworkArg::Host => Network::Host,
         NetworkArg::None => Network::None,
     }
+}
+
+fn pull_policy(typed: Option<PullArg>) -> PullPolicy {
+    match typed {
+        None | Some(PullArg::Missing) => PullPolicy::Missing,
+        Some(PullArg::Always) => PullPolicy::Always,
+        Some(PullArg::Newer) => PullPolicy::Newer,
+        Some(PullArg::Never) => PullPolicy::Never,
+    }
+}
+
+/// Returns the platform that was typed; this machine's where none was.
+///
+/// # Errors
+/// [`SettingsError::Malformed`].
+pub fn platform(typed: Option<&str>) -> Result<Platform, SettingsError> {
+    let Some(text) = typed else { return Ok(Platform::host()) };
+    text.parse().map_err(|_| SettingsError::Malformed {
+        flag: "--platform",
+        text: text.to_owned(),
+        why: "it is not of the form `os/arch[/variant]`".to_owned(),
+    })
 }
 
 /// Returns an image's name as typed with `-t`.
@@ -264,12 +293,15 @@ fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Vec<builder::r
 /// Returns the outputs; without `-o` the image goes to the store.
 fn outputs(args: &BuildArgs) -> Result<Vec<Output>, SettingsError> {
     let names: Vec<ImageRef> = args.tag.iter().map(|text| tag(text)).collect::<Result<_, _>>()?;
-    if args.output.is_empty() {
+    if args.output.is_empty() && !args.push {
         return Ok(vec![Output::Store { names }]);
     }
     let terminal = std::io::stdout().is_terminal();
-    let outputs: Vec<Output> =
-        args.output.iter().map(|text| output::output(text, &names, terminal)).collect::<Result<_, _>>()?;
+    let typed = args.output.iter().map(|text| output::output(text, &names, terminal));
+    let mut outputs: Vec<Output> = typed.collect::<Result<Vec<_>, _>>()?.concat();
+    if args.push {
+        outputs.extend(output::pushed(&outputs, &names)?);
+    }
     let to_stdout = outputs.iter().filter(|output| is_stdout(output)).count();
     if to_stdout > 1 {
         return Err(malformed("--output", &args.output.join(" "), "only one output can go to standard output"));
@@ -287,11 +319,20 @@ fn outputs(args: &BuildArgs) -> Result<Vec<Output>, SettingsError> {
 fn is_stdout(output: &Output) -> bool {
     match output {
         Output::Oci { destination, .. } | Output::Docker { destination, .. } => *destination == Destination::Stdout,
-        Output::Store { .. } => false,
+        Output::Store { .. } | Output::Registry { .. } => false,
     }
 }
 
-fn progress(args: &BuildArgs, environment: &Environment, terminal: bool) -> Result<ProgressArg, SettingsError> {
+/// Returns how progress is shown; never [`ProgressArg::Auto`].
+///
+/// # Errors
+/// [`SettingsError::Variable`].
+pub fn progress(
+    typed: Option<ProgressArg>,
+    quiet: bool,
+    environment: &Environment,
+    terminal: bool,
+) -> Result<ProgressArg, SettingsError> {
     let from_variable = || match environment.text("BUILDKIT_PROGRESS") {
         None | Some("auto") => Ok(ProgressArg::Auto),
         Some("plain") => Ok(ProgressArg::Plain),
@@ -303,7 +344,7 @@ fn progress(args: &BuildArgs, environment: &Environment, terminal: bool) -> Resu
             wanted: "`auto`, `plain`, `tty` or `quiet`",
         }),
     };
-    let wanted = match (args.quiet, args.progress) {
+    let wanted = match (quiet, typed) {
         (true, _) => ProgressArg::Quiet,
         (false, Some(typed)) => typed,
         (false, None) => from_variable()?,
@@ -316,7 +357,7 @@ fn progress(args: &BuildArgs, environment: &Environment, terminal: bool) -> Resu
 }
 
 /// Returns the machine's own platform, the only one so far; a wish for another must not go unheard.
-fn platform(environment: &Environment) -> Result<Platform, SettingsError> {
+fn build_platform(environment: &Environment) -> Result<Platform, SettingsError> {
     const NAME: &str = "DOCKER_DEFAULT_PLATFORM";
     let host = Platform::host();
     let Some(text) = environment.text(NAME) else { return Ok(host) };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// The environment variables of the caller.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,11 @@ impl Environment {
     /// Returns the value of `name`, if it is set.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// Returns the path that `name` is set to, if it is not empty.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
     /// Returns the value of `name`, if it is set to UTF-8 text that is not empty.

@@ -56,6 +56,14 @@ pub enum SettingsError {
         /// As typed.
         text: String,
     },
+    /// An image is to be pushed, and has no name to push it to.
+    #[error("`{flag}`: no name to push to")]
+    NoName {
+        /// The flag, with its value.
+        flag: String,
+        /// What to add.
+        help: String,
+    },
     /// The context is not there, or is no directory.
     #[error("unable to prepare context: {why}")]
     Context {
@@ -102,6 +110,16 @@ pub enum SettingsError {
         /// What to do.
         help: String,
     },
+    /// There is nothing to log in with.
+    #[error("log in to `{host}`: {why}")]
+    Login {
+        /// The registry.
+        host: String,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        help: String,
+    },
     /// A variable has the wrong form.
     #[error("environment variable `{name}`: `{value}` is not {wanted}")]
     Variable {
@@ -125,7 +143,10 @@ impl SettingsError {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known are: {}", known.join(", ")),
             }),
-            Self::Later { help, .. } | Self::Secret { help, .. } => Some(help.clone()),
+            Self::Later { help, .. }
+            | Self::Secret { help, .. }
+            | Self::NoName { help, .. }
+            | Self::Login { help, .. } => Some(help.clone()),
             Self::Tag { source, .. } => Some(source.why.clone()),
             Self::Context { path, .. } => context_cure(&path.to_string_lossy()),
             Self::NoDockerfile { typed: true, .. } => {

@@ -8,12 +8,14 @@ mod csv;
 mod environment;
 mod error;
 mod output;
+mod registry;
 mod root;
 mod secret;
 
-pub use build::{build, network, new_name};
+pub use build::{build, network, new_name, platform, progress, tag};
 pub use environment::Environment;
 pub use error::SettingsError;
+pub use registry::{registry, registry_host};
 pub use root::root;
 
 #[cfg(test)]

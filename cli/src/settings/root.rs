@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// [`SettingsError::NoRoot`] if none of them is set.
 pub fn root(typed: Option<&Path>, environment: &Environment) -> Result<PathBuf, SettingsError> {
-    let set = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     // The XDG base directory specification says that a relative path is to be ignored.
-    let data_home = || set("XDG_DATA_HOME").filter(|path| path.is_absolute());
+    let data_home = || environment.path("XDG_DATA_HOME").filter(|path| path.is_absolute());
     typed
         .map(Path::to_owned)
-        .or_else(|| set("LBUILD_ROOT"))
+        .or_else(|| environment.path("LBUILD_ROOT"))
         .or_else(|| data_home().map(|data| data.join("lbuild")))
-        .or_else(|| set("HOME").map(|home| home.join(".local/share/lbuild")))
+        .or_else(|| environment.path("HOME").map(|home| home.join(".local/share/lbuild")))
         .ok_or(SettingsError::NoRoot)
 }

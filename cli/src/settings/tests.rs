@@ -1,10 +1,16 @@
 use super::*;
 use crate::args::{Args, BuildArgs, Command, ProgressArg};
 use builder::diagnostic::Diagnose;
-use builder::request::{BuildContextSource, ContextSource, Destination, Output, SecretSource};
+use builder::request::{BuildContextSource, ContextSource, Destination, LayerCompression, Output, SecretSource};
 use clap::Parser;
 use layerfs::compress::Compression;
+use layerfs::reference::ImageRef;
+use layerfs::registry::settings::RegistrySettings;
 use std::path::{Path, PathBuf};
+
+fn build(args: &BuildArgs, environment: &Environment) -> Result<super::build::BuildSettings, SettingsError> {
+    super::build(args, RegistrySettings::default(), environment)
+}
 
 fn typed(arguments: &[&str]) -> BuildArgs {
     let args = Args::try_parse_from(["lbuild", "build"].iter().chain(arguments)).expect("parses");
@@ -19,12 +25,15 @@ fn context() -> tempfile::TempDir {
 }
 
 /// Returns what `arguments` mean with a good context, or the message and the cure.
-fn meant(arguments: &[&str], variables: &[(&str, &str)]) -> Result<build::BuildSettings, (String, Option<String>)> {
+fn meant(
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<super::build::BuildSettings, (String, Option<String>)> {
     let dir = context();
     let path = dir.path().to_string_lossy().into_owned();
     let environment: Environment = variables.iter().copied().collect();
     let all: Vec<&str> = arguments.iter().copied().chain([path.as_str()]).collect();
-    super::build(&typed(&all), &environment).map_err(|error| {
+    build(&typed(&all), &environment).map_err(|error| {
         let diagnostic = error.diagnose();
         (diagnostic.message.replace(&path, "CONTEXT"), diagnostic.help)
     })
@@ -52,7 +61,7 @@ fn the_store_is_where_it_was_said_to_be() {
 #[test]
 fn contexts_and_dockerfiles_that_are_not_there_are_named() {
     let refused =
-        |arguments: &[&str]| super::build(&typed(arguments), &Environment::default()).expect_err("refused").to_string();
+        |arguments: &[&str]| build(&typed(arguments), &Environment::default()).expect_err("refused").to_string();
     assert_eq!(refused(&["/no/such"]), "unable to prepare context: path `/no/such` not found");
     assert_eq!(refused(&["/dev/null"]), "unable to prepare context: path `/dev/null` is not a directory");
     assert_eq!(refused(&["-"]), "a build context on standard input is not built yet");
@@ -62,7 +71,7 @@ fn contexts_and_dockerfiles_that_are_not_there_are_named() {
     assert_eq!(refused(&[&path]), format!("no Dockerfile: `{path}/Dockerfile` does not exist"));
     assert_eq!(message(&["-f", "/no/such"]), "no Dockerfile: `/no/such` does not exist");
     assert_eq!(message(&["-f", "/"]), "read `/`: Is a directory");
-    let near = super::build(&typed(&["imges"]), &Environment::default()).expect_err("refused").diagnose();
+    let near = build(&typed(&["imges"]), &Environment::default()).expect_err("refused").diagnose();
     assert_eq!(near.help.as_deref(), Some("did you mean the command `images`?"));
 }
 
@@ -70,7 +79,7 @@ fn contexts_and_dockerfiles_that_are_not_there_are_named() {
 fn the_lower_case_name_is_taken_where_the_usual_one_is_missing() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("dockerfile"), "FROM scratch\n").expect("write");
-    let settings = super::build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect("settings");
+    let settings = build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect("settings");
     assert_eq!(settings.request.dockerfile_path, Some(dir.path().join("dockerfile")));
     assert_eq!(settings.request.context, ContextSource::Directory(dir.path().to_owned()));
 }
@@ -79,7 +88,7 @@ fn the_lower_case_name_is_taken_where_the_usual_one_is_missing() {
 fn a_dockerfile_that_is_no_text_is_refused_by_its_line() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("Dockerfile"), b"FROM a\nRUN \xff\n").expect("write");
-    let error = super::build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect_err("refused");
+    let error = build(&typed(&[&dir.path().to_string_lossy()]), &Environment::default()).expect_err("refused");
     assert!(error.to_string().ends_with("is not UTF-8: byte 11 (0xff) on line 2 starts no character"), "{error}");
 }
 
@@ -186,8 +195,7 @@ fn outputs_are_the_store_layouts_and_archives() {
         ("type=local,dest=x", "output type `local` is not built yet"),
         ("out", "output type `local` is not built yet"),
         ("-", "output type `tar` is not built yet"),
-        ("type=registry", "output type `registry` is not built yet"),
-        ("type=oic,dest=x", "`--output type=oic,dest=x`: `type` is `image`, `oci` or `docker`"),
+        ("type=oic,dest=x", "`--output type=oic,dest=x`: `type` is `image`, `registry`, `oci` or `docker`"),
         (
             "type=oci,dest=x,compression=lzma",
             "`--output type=oci,dest=x,compression=lzma`: unsupported compression type `lzma`",
@@ -209,6 +217,68 @@ fn outputs_are_the_store_layouts_and_archives() {
         message(&["-o", "type=oci,dest=-", "-o", "type=docker,dest=-"])
             .ends_with("only one output can go to standard output")
     );
+}
+
+fn names(texts: &[&str]) -> Vec<ImageRef> {
+    texts.iter().map(|text| text.parse().expect("a name")).collect()
+}
+
+/// FEATURES 4-4, 4-5, 4-11, 4-18.
+#[test]
+fn an_image_is_pushed_where_that_was_asked_for() {
+    let gzip = LayerCompression { form: Compression::Gzip, level: None, force: false };
+    let zstd = LayerCompression { form: Compression::Zstd, level: Some(9), force: true };
+    let plain = LayerCompression { form: Compression::Plain, level: None, force: false };
+    let store = |list: &[&str]| Output::Store { names: names(list) };
+    let registry = |list: &[&str]| Output::Registry { names: names(list), by_digest: false, compression: gzip };
+    let form = |compression| Output::Registry { names: names(&["r:1/a"]), by_digest: false, compression };
+    let by_digest = |list: &[&str]| Output::Registry { names: names(list), by_digest: true, compression: gzip };
+    let all = "type=registry,name=r:1/a,compression=zstd,compression-level=9,force-compression=true";
+    for (arguments, wanted) in [
+        (&["-t", "r:1/a", "--push"][..], vec![registry(&["r:1/a"])]),
+        (&["-o", "type=registry", "-t", "r:1/a", "-t", "b"], vec![registry(&["r:1/a", "b"])]),
+        (&["-o", r#"type=registry,"name=r:1/a,r:1/b:2""#], vec![registry(&["r:1/a", "r:1/b:2"])]),
+        (&["-o", "type=registry", "-t", "r:1/a", "--push"], vec![registry(&["r:1/a"])]),
+        (&["-o", "type=image,push=true", "-t", "r:1/a"], vec![store(&["r:1/a"]), registry(&["r:1/a"])]),
+        (&["-o", "type=image,name=r:1/a", "--push"], vec![store(&["r:1/a"]), registry(&["r:1/a"])]),
+        (&["-o", "type=image,push=false,name=a"], vec![store(&["a"])]),
+        (&["-o", "type=registry,name=r:1/a,push-by-digest=true"], vec![by_digest(&["r:1/a"])]),
+        (&["-o", "type=image,name=r:1/a,push=true,push-by-digest"], vec![store(&[]), by_digest(&["r:1/a"])]),
+        (&["-o", all], vec![form(zstd)]),
+        (&["-o", "type=registry,name=r:1/a,compression=uncompressed"], vec![form(plain)]),
+    ] {
+        assert_eq!(meant(arguments, &[]).expect("settings").request.outputs, wanted, "{arguments:?}");
+    }
+    for (arguments, message, help) in [
+        (
+            &["-o", "type=registry"][..],
+            "`--output type=registry`: no name to push to",
+            Some("add `name=HOST/REPOSITORY:TAG` to it, or `-t HOST/REPOSITORY:TAG`"),
+        ),
+        (&["--push"], "`--push`: no name to push to", Some("add `-t HOST/REPOSITORY:TAG`")),
+        (
+            &["-o", "type=registry,name=a:2,push-by-digest=true"],
+            "`--output type=registry,name=a:2,push-by-digest=true`: can't push tagged ref a:2 by digest",
+            None,
+        ),
+        (
+            &["-o", "type=image,name=a,push-by-digest=true"],
+            "`--output type=image,name=a,push-by-digest=true`: `push-by-digest` goes with `push=true` or `type=registry`",
+            None,
+        ),
+        (
+            &["-o", "type=oci,dest=x,push=true"],
+            "`--output type=oci,dest=x,push=true`: only `type=image` can be pushed",
+            None,
+        ),
+        (
+            &["-o", "type=registry,push=false,name=a"],
+            "`--output type=registry,push=false,name=a`: `type=registry` pushes: leave `push=false` out, or say `type=image`",
+            None,
+        ),
+    ] {
+        assert_eq!(meant(arguments, &[]).expect_err("refused"), (message.to_owned(), help.map(str::to_owned)));
+    }
 }
 
 /// FEATURES 3.1-23, 3.3-5.

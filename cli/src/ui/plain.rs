@@ -84,6 +84,9 @@ impl State {
             Event::Output { step, stream, bytes } => self.output(step, stream, &bytes),
             Event::StepFinished { step, took, outcome } => self.finished(step, took, &outcome),
             Event::Transfer { step, what, done, total } => self.transfer(step, &what, done, total),
+            Event::Waiting { host, why, wait } => {
+                writeln!(self.out, "WAIT: {}", super::text::waiting(&host, &why, wait))
+            }
             Event::Warning(warning) => self.warning(&warning),
         }
     }

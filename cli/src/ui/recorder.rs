@@ -73,7 +73,11 @@ impl State {
                     self.failed.push((*step, log.finish()));
                 }
             }
-            Event::PlanReady { .. } | Event::StepCached { .. } | Event::Transfer { .. } | Event::Warning(_) => {}
+            Event::PlanReady { .. }
+            | Event::StepCached { .. }
+            | Event::Transfer { .. }
+            | Event::Waiting { .. }
+            | Event::Warning(_) => {}
         }
     }
 }

@@ -36,3 +36,8 @@ pub fn clipped(text: &str, width: usize) -> String {
     short.push('…');
     short
 }
+
+/// Returns what is told of a registry that is let be for a while.
+pub fn waiting(host: &str, why: &str, wait: std::time::Duration) -> String {
+    format!("{} is asked again in {:.1}s: {}", visible(host), wait.as_secs_f64(), visible(why))
+}

@@ -31,6 +31,8 @@ pub(super) struct State {
     began: Instant,
     rows: Vec<Row>,
     warnings: Vec<String>,
+    /// The registry that is let be, and until when.
+    waiting: Option<(Instant, String)>,
     total: usize,
 }
 
@@ -112,7 +114,7 @@ fn repaint(lines: &[String], height: &mut usize) -> std::io::Result<()> {
 
 impl State {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), rows: Vec::new(), warnings: Vec::new(), total: 0 }
+        Self { began: Instant::now(), rows: Vec::new(), warnings: Vec::new(), waiting: None, total: 0 }
     }
 
     pub(super) fn take(&mut self, event: Event) {
@@ -126,6 +128,9 @@ impl State {
             Event::Output { step, stream, bytes } => self.with(step, |row| row.push(stream, &bytes)),
             Event::StepFinished { step, took, outcome } => self.with(step, |row| row.end(took, &outcome)),
             Event::Transfer { step, what, done, total } => self.with(step, |row| row.transfer(&what, done, total)),
+            Event::Waiting { host, why, wait } => {
+                self.waiting = Some((Instant::now() + wait, visible(&super::text::waiting(&host, &why, wait))));
+            }
             Event::Warning(warning) => self.warnings.push(visible(&warning.message)),
         }
     }
@@ -143,6 +148,8 @@ impl State {
         let head = format!("[+] {seconds:.1}s, {done} of {} steps done", self.total.max(self.rows.len()));
         let mut body: Vec<String> = self.rows.iter().flat_map(|row| row.draw(with_tails)).collect();
         body.extend(self.warnings.iter().map(|warning| format!(" warning: {warning}")));
+        let waiting = self.waiting.iter().filter(|(until, _)| *until > Instant::now());
+        body.extend(waiting.map(|(_, text)| format!(" {text}")));
         // What runs is at the end: of a long build, the beginning goes out of sight.
         let hidden = (body.len() + 1).saturating_sub(limit);
         std::iter::once(head).chain(body.split_off(hidden)).map(|line| clipped(&line, width)).collect()

@@ -1,13 +1,7 @@
-//! Any text as an image name: what parses prints to what parses to the same.
-
+//! `layerfs/tests/fuzz/reference_parse.rs` under libFuzzer.
 #![no_main]
 
-use layerfs::reference::ImageRef;
-use libfuzzer_sys::fuzz_target;
+#[path = "../../tests/fuzz/reference_parse.rs"]
+mod reference_parse;
 
-fuzz_target!(|text: &str| {
-    if let Ok(name) = text.parse::<ImageRef>() {
-        assert_eq!(name.to_string().parse(), Ok(name.clone()));
-        assert_eq!(name.familiar().parse(), Ok(name));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| reference_parse::run(bytes));

@@ -9,7 +9,6 @@
 use super::ExportLayer;
 use super::layout::Part;
 use super::store::check_size;
-use crate::blobs::BlobStore;
 use crate::compress::{CompressError, CompressOptions, Compressed, Compression, compress_layer, decompress};
 use crate::descriptor::Descriptor;
 use crate::digest::HashReader;
@@ -19,7 +18,7 @@ use crate::sealed;
 use crate::store::Store;
 use crate::verify::unwrap_error;
 use std::fs::File;
-use std::io::{self, BufReader, Seek};
+use std::io::{self, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -40,6 +39,9 @@ pub struct LayerCompression {
 impl LayerCompression {
     /// Leaves layers as they are in the store.
     pub const KEEP: Self = Self { form: Compression::Plain, level: None, force: false };
+
+    /// As layers go to registries where nothing else is asked for.
+    pub const REGISTRY: Self = Self { form: Compression::Gzip, level: None, force: false };
 
     fn options(self) -> CompressOptions {
         let level = match (self.form, self.level) {
@@ -73,31 +75,87 @@ impl LayerCompression {
     /// [`StoreError`].
     pub(super) fn apply(self, layer: &ExportLayer, store: &Store) -> Result<Part, StoreError> {
         check_size(&layer.blob, store)?;
-        if self.keeps(Compression::of_media_type(&layer.blob.media_type)) {
+        if self.keeps_layer(layer) {
             return Ok(Part { descriptor: layer.descriptor(), file: store.blobs().open(&layer.blob.digest)? });
         }
-        let path = store.derived().join(format!("{}.{}", layer.diff_id.0.hex(), self.suffix()));
-        match find(&path, self.form)? {
+        self.made(layer, store)
+    }
+
+    /// Reports whether a layer leaves the store as it is.
+    pub(super) fn keeps_layer(self, layer: &ExportLayer) -> bool {
+        self.keeps(Compression::of_media_type(&layer.blob.media_type))
+    }
+
+    /// Returns a layer in this form: from the file that is kept, if it is whole, else made now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn made(self, layer: &ExportLayer, store: &Store) -> Result<Part, StoreError> {
+        match find(&self.path(layer, store), self.form)? {
             Some(part) => Ok(part),
-            None => self.derive(layer, store, &path),
+            None => {
+                let mut written = temporary_file(store)?;
+                let made = self.compress(layer, store, written.as_file_mut())?;
+                self.keep(written, &made, layer, store)
+            }
         }
     }
 
-    fn derive(self, layer: &ExportLayer, store: &Store, path: &Path) -> Result<Part, StoreError> {
-        let temporary = store.temporary();
-        let mut written = NamedTempFile::new_in(&temporary).at("create a file in", &temporary)?;
-        let made = self.compress(layer, store, written.as_file_mut())?;
-        let descriptor = Descriptor::new(self.form.oci_media_type(), made.digest, made.size);
-        let file = written.persist(path).map_err(|error| IoError::new("rename", path, &error.error))?;
-        let stated = serde_json::to_vec(&descriptor).expect("a descriptor of texts and numbers prints");
-        sealed::write(&note_of(path), &temporary, &stated)?;
-        rewound(file, path).map(|file| Part { descriptor, file })
+    /// Returns the descriptor of a layer in this form, if it was made before. Its file may be gone or damaged.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(super) fn known(self, layer: &ExportLayer, store: &Store) -> Result<Option<Descriptor>, StoreError> {
+        let stated = sealed::read(&note_of(&self.path(layer, store)))?;
+        let known: Option<Descriptor> = stated.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(known.filter(|known| known.media_type == self.form.oci_media_type()))
     }
 
-    fn compress(self, layer: &ExportLayer, store: &Store, out: &mut File) -> Result<Compressed, StoreError> {
+    /// Opens the kept file of a layer in this form, unverified.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], also if it is not there.
+    pub(super) fn open(self, layer: &ExportLayer, store: &Store) -> Result<File, StoreError> {
+        let path = self.path(layer, store);
+        Ok(File::open(&path).at("open", &path)?)
+    }
+
+    /// Keeps what [`Self::compress`] wrote into `written`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(super) fn keep(
+        self,
+        written: NamedTempFile,
+        made: &Compressed,
+        layer: &ExportLayer,
+        store: &Store,
+    ) -> Result<Part, StoreError> {
+        let path = self.path(layer, store);
+        let descriptor = self.descriptor(made);
+        let file = written.persist(&path).map_err(|error| IoError::new("rename", &path, &error.error))?;
+        let stated = serde_json::to_vec(&descriptor).expect("a descriptor of texts and numbers prints");
+        sealed::write(&note_of(&path), &store.temporary(), &stated)?;
+        rewound(file, &path).map(|file| Part { descriptor, file })
+    }
+
+    /// Returns the descriptor of what [`Self::compress`] wrote.
+    pub(super) fn descriptor(self, made: &Compressed) -> Descriptor {
+        Descriptor::new(self.form.oci_media_type(), made.digest, made.size)
+    }
+
+    /// Writes a layer in this form to `out`.
+    ///
+    /// # Errors
+    /// [`StoreError`], among them [`StoreError::DigestMismatch`] if it is not the layer of its diff ID.
+    pub(super) fn compress(
+        self,
+        layer: &ExportLayer,
+        store: &Store,
+        out: &mut dyn Write,
+    ) -> Result<Compressed, StoreError> {
         let place = store.blobs().path(&layer.blob.digest);
-        let blob = store.blobs().reader(&layer.blob.digest)?;
-        let mut tar = decompress(blob).map_err(|error| unwrap_error(error, "read", &place))?;
+        let mut tar = decompress(layer.open(store)?).map_err(|error| unwrap_error(error, "read", &place))?;
         let made = compress_layer(&mut tar, out, &self.options()).map_err(|error| failure(error, &place))?;
         if made.diff_id != layer.diff_id {
             let what = format!("layer tar of blob {}", layer.blob.digest);
@@ -105,6 +163,19 @@ impl LayerCompression {
         }
         Ok(made)
     }
+
+    fn path(self, layer: &ExportLayer, store: &Store) -> PathBuf {
+        store.derived().join(format!("{}.{}", layer.diff_id.0.hex(), self.suffix()))
+    }
+}
+
+/// Returns a file for a form that is being made.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(super) fn temporary_file(store: &Store) -> Result<NamedTempFile, StoreError> {
+    let temporary = store.temporary();
+    Ok(NamedTempFile::new_in(&temporary).at("create a file in", &temporary)?)
 }
 
 /// Returns a derived file that is there and whole.

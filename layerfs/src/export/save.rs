@@ -1,9 +1,7 @@
 //! [`save`]: images of the store as one archive or layout.
 
 use super::layout::NamedImage;
-use super::{Destination, ExportLayer, FinishedImage, LayerCompression, docker_archive, oci_archive, oci_directory};
-use crate::descriptor::Descriptor;
-use crate::digest::DiffId;
+use super::{Destination, FinishedImage, LayerCompression, docker_archive, oci_archive, oci_directory};
 use crate::error::StoreError;
 use crate::image::Image;
 use crate::reference::ImageRef;
@@ -27,7 +25,8 @@ pub enum SaveTo {
 /// # Errors
 /// As [`super::Exporter::export`].
 pub fn save(images: &[(Image, Vec<ImageRef>)], to: &SaveTo, store: &Store) -> Result<(), StoreError> {
-    let finished: Vec<FinishedImage> = images.iter().map(|(image, _)| of_store(image)).collect();
+    let finished: Vec<FinishedImage> =
+        images.iter().map(|(image, _)| FinishedImage::whole(image.clone(), None)).collect();
     let named = finished.iter().zip(images).map(|(image, (_, names))| NamedImage { image, names });
     let named: Vec<NamedImage<'_>> = named.collect();
     match to {
@@ -36,15 +35,4 @@ pub fn save(images: &[(Image, Vec<ImageRef>)], to: &SaveTo, store: &Store) -> Re
         SaveTo::OciDirectory(path) => oci_directory::write(&named, path, LayerCompression::KEEP, store),
     }
     .map(|_| ())
-}
-
-/// Returns an image of the store as one that can go anywhere.
-fn of_store(image: &Image) -> FinishedImage {
-    let layer = |(diff_id, blob): (&DiffId, &Descriptor)| ExportLayer { diff_id: *diff_id, blob: blob.clone() };
-    FinishedImage {
-        config: image.config.clone(),
-        config_bytes: image.config_bytes.clone(),
-        layers: image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers).map(layer).collect(),
-        annotations: image.manifest.annotations.clone(),
-    }
 }

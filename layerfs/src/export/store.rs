@@ -35,6 +35,7 @@ impl Exporter for StoreExporter {
         store.blobs().sync(&Vec::from_iter(blobs))?;
         if !self.names.is_empty() {
             store.refs().set(&self.names, &manifest)?;
+            self.names.iter().try_for_each(|name| store.sparse().remove(name).map(|_| ()))?;
         }
         Ok(manifest)
     }

@@ -34,7 +34,7 @@ impl Fixture {
         let mut bytes = Vec::new();
         compress_layer(&mut tar.as_slice(), &mut bytes, &CompressOptions::new(form)).expect("compressed");
         self.store.blobs().put(&bytes).expect("put");
-        ExportLayer { diff_id: DiffId(Digest::of(&tar)), blob: Descriptor::of(kind, &bytes) }
+        ExportLayer { diff_id: DiffId(Digest::of(&tar)), blob: Descriptor::of(kind, &bytes), source: None }
     }
 
     /// Returns an image: a base of Docker's with gzip, and two equal plain layers.

@@ -1,6 +1,6 @@
 //! Deletes what nothing needs.
 
-use super::{Reach, Store};
+use super::{PART, Reach, Store};
 use crate::blobs::BlobStore;
 use crate::error::StoreError;
 use crate::io_error::{IoContext, IoError};
@@ -9,6 +9,9 @@ use crate::sealed;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+/// How long a part of a blob waits for the build that goes on with it.
+const PART_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// What gc keeps besides what the images of `index.json` need.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +83,7 @@ impl Store {
         report.layers += directories.len() as u64;
         self.collect_indexes(&reach, options.index_age, report)?;
         self.collect_derived(&reach, report)?;
+        self.holders().forget(options.index_age)?;
         Ok((trash, directories))
     }
 
@@ -128,8 +132,8 @@ impl Store {
             // A time in the future counts as now; no time as long ago.
             now.duration_since(written.unwrap_or(SystemTime::UNIX_EPOCH)).unwrap_or_default() < age
         };
-        let kept =
-            |key: &LayerKey| reach.layers.contains(key) || (!matches!(key, LayerKey::Execution(_)) && young(key));
+        let needed = |key: &LayerKey| reach.layers.contains(key) || reach.indexes.contains(key);
+        let kept = |key: &LayerKey| needed(key) || (!matches!(key, LayerKey::Execution(_)) && young(key));
         for key in self.indexes.list()?.iter().filter(|key| !kept(key)) {
             report.bytes += size_of(&self.indexes.path(key));
             report.indexes += u64::from(self.indexes.remove(key)?);
@@ -174,6 +178,7 @@ impl Store {
     /// Returns what killed builds left, or running ones are making.
     pub(super) fn leftovers(&self) -> Result<Vec<PathBuf>, IoError> {
         let mut found = paths_in(&self.temporary())?;
+        found.retain(|path| !is_resumable(path));
         for directories in self.all_directories()? {
             found.extend(directories.unpublished()?);
         }
@@ -201,6 +206,14 @@ impl Store {
 
 fn paths_in(directory: &Path) -> Result<Vec<PathBuf>, IoError> {
     Ok(sealed::names(directory)?.into_iter().map(|name| directory.join(name)).collect())
+}
+
+/// Reports whether the file is a part of a blob that a build may still go on with.
+fn is_resumable(path: &Path) -> bool {
+    let is_part = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PART.as_bytes()));
+    let written = || fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    // A time in the future counts as now.
+    is_part && written().is_some_and(|time| time.elapsed().unwrap_or_default() < PART_AGE)
 }
 
 fn move_if_there(from: &Path, to: &Path) -> Result<(), IoError> {

@@ -19,6 +19,8 @@ pub struct Reach {
     pub layers: BTreeSet<LayerKey>,
     /// Diff IDs of layers whose built form and derivatives are kept with them.
     pub diff_ids: BTreeSet<DiffId>,
+    /// Layers of which the index alone is needed.
+    pub indexes: BTreeSet<LayerKey>,
 }
 
 impl Reach {
@@ -55,6 +57,15 @@ impl Reach {
         self.blobs.extend(&other.blobs);
         self.layers.extend(&other.layers);
         self.diff_ids.extend(&other.diff_ids);
+        self.indexes.extend(&other.indexes);
+    }
+
+    /// Adds the indexes of the layers `diff_ids`, the lowest first.
+    pub(super) fn add_indexes(&mut self, diff_ids: &[DiffId]) {
+        for count in 1..=diff_ids.len() {
+            self.indexes.insert(LayerKey::Diff(diff_ids[count - 1]));
+            self.indexes.extend(ChainId::of(&diff_ids[..count]).map(LayerKey::Chain));
+        }
     }
 
     /// Adds the topmost of the layers `diff_ids`, under both of its names.
@@ -70,8 +81,12 @@ impl Reach {
 impl Store {
     /// Returns what the images of `index.json` need, with what is wrong with them, one line each.
     pub(super) fn reach_of_images(&self) -> Result<(Reach, Vec<String>), StoreError> {
+        self.reach_of(self.refs.roots()?)
+    }
+
+    /// Returns what the images of `waiting` need, with what is wrong with them, one line each.
+    pub(super) fn reach_of(&self, mut waiting: Vec<Descriptor>) -> Result<(Reach, Vec<String>), StoreError> {
         let (mut reach, mut wrong) = (Reach::default(), Vec::new());
-        let mut waiting = self.refs.roots()?;
         while let Some(entry) = waiting.pop() {
             if !reach.blobs.insert(entry.digest) {
                 continue;
@@ -82,7 +97,20 @@ impl Store {
                 Err(error) => wrong.push(format!("image {}: {error}", entry.digest)),
             }
         }
+        for image in self.sparse.list()? {
+            if reach.blobs.insert(image.manifest.digest) {
+                self.reach_of_sparse(&image.manifest, &mut reach)?;
+            }
+        }
         Ok((reach, wrong))
+    }
+
+    /// Adds what a sparse image needs of what is there. One that lost its manifest or config needs nothing more.
+    fn reach_of_sparse(&self, manifest: &Descriptor, reach: &mut Reach) -> Result<(), StoreError> {
+        match self.parts(manifest, reach) {
+            Err(error @ StoreError::Io(_)) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Adds what one descriptor of an index leads to; returns further descriptors to look into.

@@ -54,7 +54,20 @@ fn collect(store: &Store, options: &GcOptions) -> GcReport {
 }
 
 fn check(store: &Store) -> FsckReport {
-    store.fsck(&mut |_| Vec::new(), None).expect("checked")
+    store.fsck(&mut |_, _| Ok(Vec::new()), None).expect("checked")
+}
+
+fn repair(store: &Store, check_layer: &mut LayerCheck<'_>) -> FsckReport {
+    let root = store.root().to_owned();
+    let mut remover = |paths: &[PathBuf]| {
+        paths.iter().for_each(|path| fs::remove_dir_all(root.join(path)).expect("removed"));
+        Ok(0)
+    };
+    store.fsck(check_layer, Some(&mut remover)).expect("repaired")
+}
+
+fn texts(report: &FsckReport) -> Vec<&str> {
+    report.problems.iter().map(|problem| problem.text.as_str()).collect()
 }
 
 #[test]
@@ -197,32 +210,83 @@ fn fsck_finds_every_damage() {
     let (_directory, store) = store();
     let manifest = put_image(&store, "named", b"layer");
     publish(&store, &key(1));
-    assert_eq!(check(&store).problems, Vec::<String>::new());
+    assert_eq!(check(&store).problems, []);
     assert_eq!(check(&store).counted.blobs, 3);
 
     let index = store.indexes().path(&key(1));
     fs::write(&index, b"damaged").expect("written");
     fs::write(store.temporary().join("left"), b"").expect("written");
-    let report = store.fsck(&mut |key| vec![format!("checked {key}")], None).expect("checked");
-    assert_eq!(
-        report.problems,
-        [format!("`index/{}` is damaged", key(1)), format!("layer {}: checked {}", key(1), key(1))]
-    );
-    assert_eq!(report.leftovers, ["tmp/left"]);
-    store.fsck(&mut |_| Vec::new(), Some(&mut |_| Ok(0))).expect("repaired");
-    assert_eq!(check(&store), FsckReport { counted: check(&store).counted, ..FsckReport::default() });
+    let report = store.fsck(&mut |map, key| Ok(vec![format!("checked {map}/{key}")]), None).expect("checked");
+    let layer = format!("layer {}: checked map/{}", key(1), key(1));
+    assert_eq!(texts(&report), [&format!("`index/{}` is damaged", key(1)), &layer]);
+    assert_eq!((report.leftovers.as_slice(), report.is_well()), (&["tmp/left".to_owned()][..], false));
+    assert_eq!(layers(&store), [key(1)].into(), "a check removes nothing");
 
     for digest in store.blobs().list().expect("listed") {
         let whole = fs::read(store.blobs().path(&digest)).expect("read");
         store.blobs().remove(&digest).expect("removed");
-        assert!(!check(&store).problems.is_empty(), "{digest} is missing");
+        assert!(!check(&store).is_well(), "{digest} is missing");
         fs::write(store.blobs().path(&digest), &whole[1..]).expect("written");
-        assert!(!check(&store).problems.is_empty(), "{digest} is damaged");
+        assert!(!check(&store).is_well(), "{digest} is damaged");
         store.blobs().put(&whole).expect("put");
-        assert_eq!(check(&store).problems, Vec::<String>::new());
     }
+    store.fsck(&mut |_, _| Ok(Vec::new()), Some(&mut |_| Ok(0))).expect("repaired");
+    assert_eq!(check(&store).problems, []);
     fs::write(store.root().join("index.json"), b"{").expect("written");
     assert_eq!(check(&store).problems.len(), 1, "{}", manifest.digest);
+}
+
+#[test]
+fn a_repair_removes_what_is_damaged() {
+    let (_directory, store) = store();
+    let manifest = put_image(&store, "named", b"layer");
+    store.refs().set(&["other:2".parse().expect("a name")], &manifest).expect("set");
+    publish(&store, &key(1));
+    publish(&store, &key(2));
+    fs::write(store.indexes().path(&key(1)), b"damaged").expect("written");
+    let stray = store.blobs().put(b"stray").expect("put");
+    let layer = Digest::of("layer");
+    for digest in [&stray, &layer] {
+        fs::write(store.blobs().path(digest), b"wrong").expect("written");
+    }
+
+    let mut damaged_layer = |_: &str, key: &LayerKey| {
+        Ok(if *key == self::key(2) { vec!["`a` is missing".to_owned(), "`b` is missing".to_owned()] } else { vec![] })
+    };
+    let report = repair(&store, &mut damaged_layer);
+    let mended: Vec<bool> = report.problems.iter().map(|problem| problem.mended).collect();
+    assert_eq!(mended, [true, true, false, true, true, true], "{report:?}");
+    assert_eq!(
+        report.problems[2],
+        Problem {
+            text: format!("image `named:latest`, `other:2`: layer {layer} of 5 bytes is damaged"),
+            cure: Some(
+                "build it again (`lbuild -t named:latest -t other:2 …`), or give its names up (`lbuild rmi \
+                 named:latest other:2`)"
+                    .to_owned()
+            ),
+            mended: false,
+        }
+    );
+    assert_eq!(layers(&store), [key(1)].into());
+    assert_eq!(store.directories("map").expect("opened").unpublished().expect("listed"), Vec::<PathBuf>::new());
+    assert_eq!((store.blobs().size(&stray).expect("size"), store.blobs().size(&layer).expect("size")), (None, None));
+
+    // The names stay, until the image is whole again.
+    assert_eq!(store.refs().list().expect("listed").len(), 2);
+    let lost = format!("image `named:latest`, `other:2`: layer {layer} of 5 bytes is not in the store");
+    assert_eq!(texts(&check(&store)), [&lost]);
+    store.blobs().put(b"layer").expect("put");
+    assert_eq!(check(&store).problems, []);
+}
+
+#[test]
+fn a_layer_that_cannot_be_looked_at_is_not_damaged() {
+    let (_directory, store) = store();
+    publish(&store, &key(1));
+    let mut blind = |_: &str, _: &LayerKey| Err(StoreError::NoBlob(Digest::of("blind")));
+    assert!(matches!(store.fsck(&mut blind, Some(&mut |_| Ok(0))), Err(StoreError::NoBlob(_))));
+    assert_eq!(layers(&store), [key(1)].into());
 }
 
 /// Frozen with the first release: what stands where in a new store.

@@ -1,4 +1,4 @@
-//! Numbers and texts as tar headers and PAX records spell them: octal, base 256, decimal times, base64, percent.
+//! Numbers and texts as tar headers and PAX records spell them: octal, base 256, decimal times, percent.
 
 use crate::meta::Timestamp;
 use std::borrow::Cow;
@@ -110,35 +110,6 @@ pub(super) fn push_decimal(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-/// Returns the bytes whose base64 form is `text`, with or without padding.
-pub(super) fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let end = text.iter().rposition(|&b| b != b'=').map_or(0, |last| last + 1);
-    let mut bytes = Vec::with_capacity(end / 4 * 3 + 2);
-    for group in text[..end].chunks(4) {
-        let mut bits = 0u32;
-        for i in 0..4 {
-            bits = bits << 6 | group.get(i).map_or(Some(0), |&digit| base64_digit(digit))?;
-        }
-        let decoded = &bits.to_be_bytes()[1..];
-        match group.len() {
-            1 => return None,
-            digits => bytes.extend_from_slice(&decoded[..digits - 1]),
-        }
-    }
-    Some(bytes)
-}
-
-fn base64_digit(digit: u8) -> Option<u32> {
-    match digit {
-        b'A'..=b'Z' => Some(u32::from(digit - b'A')),
-        b'a'..=b'z' => Some(u32::from(digit - b'a') + 26),
-        b'0'..=b'9' => Some(u32::from(digit - b'0') + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    }
-}
-
 /// Returns `name` as a key can hold it: `%` as `%25`, `=` as `%3D`.
 pub(super) fn to_percent(name: &[u8]) -> Cow<'_, [u8]> {
     if !name.iter().any(|byte| matches!(byte, b'%' | b'=')) {
@@ -227,15 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn base64_and_percent_survive() {
+    fn percent_survives() {
         for bytes in [&b""[..], b"a", b"ab", b"abc", b"\xff\n=", b"%3D%"] {
             assert_eq!(from_percent(&to_percent(bytes)), bytes);
         }
         assert_eq!(&*to_percent(b"a=%"), b"a%3D%25");
-        assert_eq!(from_base64(b"AP8KPQ").as_deref(), Some(&b"\0\xff\n="[..]));
-        assert_eq!(from_base64(b"YQ==").as_deref(), Some(&b"a"[..]));
-        assert_eq!(from_base64(b"Y"), None);
-        assert_eq!(from_base64(b"Y!=="), None);
         assert_eq!(from_percent(b"%zz%4"), b"%zz%4");
     }
 }

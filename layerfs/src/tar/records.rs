@@ -3,8 +3,9 @@
 //! Values hold any bytes, newlines and NULs included: a record ends where its length says. Only known keys are kept.
 //! `hdrcharset` changes nothing, since names are bytes here whatever their encoding.
 
+use crate::base64;
 use crate::meta::{Timestamp, Xattrs};
-use crate::tar::encoding::{decimal, from_base64, from_percent, time};
+use crate::tar::encoding::{decimal, from_percent, time};
 use crate::tar::sparse::{MAX_SEGMENTS, Segment};
 
 /// A key with one value. Vendor keys are GNU tar's ("Sparse Formats").
@@ -67,7 +68,7 @@ impl Records {
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
             self.xattrs.insert(xattr_name(&from_percent(name))?, value.into());
         } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
-            let decoded = from_base64(value).ok_or("a LIBARCHIVE.xattr value is no base64")?;
+            let decoded = base64::decode(value).ok_or("a LIBARCHIVE.xattr value is no base64")?;
             self.libarchive_xattrs.insert(xattr_name(&from_percent(name))?, decoded.into());
         } else if let Some(key) = Key::of(key) {
             self.values[key as usize] = Some(value.into());

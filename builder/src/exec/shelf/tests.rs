@@ -6,6 +6,7 @@ use layerfs::cancel::Cancel;
 use layerfs::error::StoreError;
 use layerfs::image::{Image, ImageConfig, Manifest};
 use layerfs::platform::Platform;
+use layerfs::source::ImageSource;
 use layerfs::tar::writer::TarWriter;
 use std::collections::BTreeMap;
 use std::io;

@@ -1,0 +1,138 @@
+//! [`create_index`]: one name for images of several platforms; [`fetch_manifest`]: what a name leads to in its registry.
+
+use crate::error::StepError;
+use crate::progress::{Event, Outcome, StepId};
+use crate::push::Places;
+use layerfs::blobs::BlobStore;
+use layerfs::descriptor::{Descriptor, is_index, media_type};
+use layerfs::error::StoreError;
+use layerfs::export::{FinishedImage, LayerCompression, pushed_manifest};
+use layerfs::image::{ImageError, Index};
+use layerfs::lease::{Held, Lease};
+use layerfs::platform::Platform;
+use layerfs::reference::{DEFAULT_TAG, ImageRef};
+use layerfs::source::{ImageSource, Origin, RegistrySource};
+use layerfs::store::LONGEST_MANIFEST;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A manifest or index with its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestBytes {
+    /// Its descriptor.
+    pub descriptor: Descriptor,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// An image that an index is to hold.
+struct Part {
+    image: FinishedImage,
+    /// What an index said of it.
+    entry: Option<Descriptor>,
+}
+
+impl Places<'_> {
+    /// Makes an index of `images`, each of the store or else of its registry; an index counts as the images that it
+    /// holds. With `push`, the images are brought to the repository of `name`, and the index under `name`.
+    ///
+    /// # Errors
+    /// The store's, the registries'.
+    pub fn create_index(self, name: &ImageRef, images: &[ImageRef], push: bool) -> Result<ManifestBytes, StepError> {
+        let lease = self.store.lease()?;
+        let mut entries: Vec<Descriptor> = Vec::new();
+        for (number, part) in self.parts(images, &lease)?.into_iter().enumerate() {
+            let entry = self.entry(number, &part, name, push)?;
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        let bytes = Index::new(entries).print();
+        let index = ManifestBytes { descriptor: Descriptor::of(media_type::OCI_INDEX, &bytes), bytes };
+        if push {
+            self.put(name, &index, images.len())?;
+        }
+        Ok(index)
+    }
+
+    fn parts(self, images: &[ImageRef], lease: &Lease) -> Result<Vec<Part>, StoreError> {
+        let mut parts = Vec::new();
+        for name in images {
+            match self.stored_if_there(name)? {
+                Some(image) => parts.push(Part { image, entry: None }),
+                None => parts.extend(self.of_registry(name, lease)?),
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Returns the image that a name leads to in its registry, or the images of an index.
+    fn of_registry(self, name: &ImageRef, lease: &Lease) -> Result<Vec<Part>, StoreError> {
+        let source = self.source(name)?;
+        let top = source.top()?;
+        if !is_index(&top.media_type) {
+            return Ok(vec![Part { image: self.whole(Arc::new(source), name)?, entry: None }]);
+        }
+        lease.hold(&[Held::Blob(top.digest)])?;
+        let wrong = |source| StoreError::Image { place: name.to_string(), source };
+        let index = Index::parse(&self.store.blobs().read(&top.digest, LONGEST_MANIFEST)?).map_err(wrong)?;
+        let part = |entry: Descriptor| {
+            if is_index(&entry.media_type) {
+                return Err(wrong(ImageError::MediaType { what: "image of an index", found: entry.media_type }));
+            }
+            let name = ImageRef { tag: None, digest: Some(entry.digest), ..name.clone() };
+            Ok(Part { image: self.whole(Arc::new(self.source(&name)?), &name)?, entry: Some(entry) })
+        };
+        index.manifests.into_iter().map(part).collect()
+    }
+
+    fn whole(self, source: Arc<RegistrySource>, name: &ImageRef) -> Result<FinishedImage, StoreError> {
+        let image = source.resolve(&Platform::host())?;
+        // What came from a registry goes as it came.
+        self.store.holders().note(&image.descriptor().digest, name)?;
+        Ok(FinishedImage::whole(image, Some(&Origin(source))))
+    }
+
+    /// Returns what the index says of an image, which is pushed first if that is wanted.
+    fn entry(self, number: usize, part: &Part, name: &ImageRef, push: bool) -> Result<Descriptor, StoreError> {
+        let compression = LayerCompression::REGISTRY;
+        let manifest = if push {
+            self.export(number, &part.image, vec![name.clone()], true, compression)?
+        } else {
+            pushed_manifest(&part.image, compression, self.store)?.0
+        };
+        let platform = Some(part.image.platform().normalized());
+        Ok(match &part.entry {
+            Some(entry) => entry.clone(),
+            None => Descriptor { platform, ..manifest },
+        })
+    }
+
+    fn put(self, name: &ImageRef, index: &ManifestBytes, number: usize) -> Result<(), StoreError> {
+        let (step, began) = (StepId::internal(number), Instant::now());
+        let tag = name.tag.clone().unwrap_or_else(|| DEFAULT_TAG.to_owned());
+        let shown = ImageRef { tag: Some(tag.clone()), digest: Some(index.descriptor.digest), ..name.clone() };
+        self.sink.event(Event::StepStarted { step, name: format!("pushing manifest for {shown}") });
+        let result = self
+            .client
+            .registries
+            .push_to(name, &[])
+            .map_err(StoreError::from)
+            .and_then(|remote| Ok(remote.put_manifest(&tag, &index.descriptor.media_type, &index.bytes)?));
+        let outcome = result.as_ref().err().map_or(Outcome::Done, |error| Outcome::Failed(error.to_string()));
+        self.sink.event(Event::StepFinished { step, took: began.elapsed(), outcome });
+        result
+    }
+
+    /// Returns the manifest or index that `name` leads to in its registry.
+    ///
+    /// # Errors
+    /// The registries'.
+    pub fn fetch_manifest(self, name: &ImageRef) -> Result<ManifestBytes, StepError> {
+        let lease = self.store.lease()?;
+        let descriptor = self.source(name)?.top()?;
+        lease.hold(&[Held::Blob(descriptor.digest)])?;
+        let bytes = BlobStore::read(self.store.blobs(), &descriptor.digest, LONGEST_MANIFEST)?;
+        Ok(ManifestBytes { descriptor, bytes })
+    }
+}

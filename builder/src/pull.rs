@@ -1,0 +1,148 @@
+//! [`pull`]: images of registries into the store; [`complete`]: what an image of the store lacks.
+
+use crate::bases::{Base, Bases};
+use crate::error::StepError;
+use crate::exec::Fetching;
+use crate::listener::{Client, with_registries};
+use crate::progress::ProgressSink;
+use crate::request::PullPolicy;
+use crate::resolve::Finder;
+use crate::source::Span;
+use layerfs::cancel::Cancel;
+use layerfs::descriptor::Descriptor;
+use layerfs::digest::Digest;
+use layerfs::error::StoreError;
+use layerfs::image::Image;
+use layerfs::lease::{Held, Lease};
+use layerfs::platform::Platform;
+use layerfs::reference::ImageRef;
+use layerfs::registry::settings::RegistrySettings;
+use layerfs::source::{ImageSource, SparseSource};
+use layerfs::store::{SparseImage, Store};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What `lbuild pull` is told.
+#[derive(Debug, Clone)]
+pub struct PullRequest {
+    /// The images.
+    pub names: Vec<ImageRef>,
+    /// The platform to choose where there are several.
+    pub platform: Platform,
+    /// How registries are spoken to.
+    pub registries: RegistrySettings,
+}
+
+/// One image that was pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// Its name.
+    pub name: ImageRef,
+    /// What the name leads to: a manifest or an index.
+    pub digest: Digest,
+    /// Whether the name did not have this image before.
+    pub is_new: bool,
+}
+
+/// Brings images whole into the store, under their names.
+///
+/// # Errors
+/// The first that failed; those before it are in the store.
+pub fn pull(
+    request: &PullRequest,
+    store: &Store,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Vec<Pulled>, StepError> {
+    let lease = store.lease()?;
+    with_registries(&request.registries, sink, cancel, |client| {
+        let landing = Landing { store, lease: &lease, sink, cancel };
+        let names = request.names.iter();
+        names.map(|name| landing.pull(name, &request.platform, client).map_err(|error| ended(error, cancel))).collect()
+    })
+}
+
+/// Fetches what the image called `name` lacks, and makes it an image of the store like any other. Reports whether there
+/// is such an image.
+///
+/// # Errors
+/// The registries', the store's.
+pub fn complete(
+    name: &ImageRef,
+    registries: &RegistrySettings,
+    store: &Store,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<bool, StepError> {
+    let Some(sparse) = store.sparse().get(name)? else { return Ok(false) };
+    let lease = store.lease()?;
+    with_registries(registries, sink, cancel, |client| {
+        let landing = Landing { store, lease: &lease, sink, cancel };
+        landing.complete(sparse, client).map_err(|error| ended(error, cancel))
+    })?;
+    Ok(true)
+}
+
+fn ended(error: StepError, cancel: &Cancel) -> StepError {
+    if cancel.is_cancelled() { StepError::Cancelled } else { error }
+}
+
+/// Where images are brought to.
+struct Landing<'a> {
+    store: &'a Store,
+    lease: &'a Lease,
+    sink: &'a dyn ProgressSink,
+    cancel: &'a Cancel,
+}
+
+impl Landing<'_> {
+    fn pull(&self, name: &ImageRef, platform: &Platform, client: &Client) -> Result<Pulled, StepError> {
+        let finder = Finder { store: self.store, client, policy: PullPolicy::Always };
+        let source = Arc::new(finder.there(name)?.fresh());
+        let image = source.resolve(platform)?;
+        let (digest, manifest) = (source.top()?.digest, image.descriptor());
+        let before = self.store.refs().get(name)?;
+        self.bring(name, image, source)?;
+        self.name(name, &manifest)?;
+        Ok(Pulled { name: name.clone(), digest, is_new: before.as_ref() != Some(&manifest) })
+    }
+
+    fn complete(&self, sparse: SparseImage, client: &Client) -> Result<(), StepError> {
+        let Client { registries, observer } = client.clone();
+        self.lease.hold(&[Held::Blob(sparse.manifest.digest)])?;
+        let image = self.store.image(&sparse.manifest.digest)?;
+        let (name, manifest) = (sparse.name.clone(), sparse.manifest.clone());
+        let source = Arc::new(SparseSource::new(sparse, self.store.clone(), registries, observer));
+        self.bring(&name, image, source)?;
+        self.name(&name, &manifest)
+    }
+
+    /// Brings everything of an image into the store and to disk.
+    fn bring(&self, name: &ImageRef, image: Image, source: Arc<dyn ImageSource>) -> Result<(), StepError> {
+        let layers = image.manifest.layers.clone();
+        let documents = [image.id(), image.descriptor().digest];
+        self.lease.hold(&documents.map(Held::Blob))?;
+        self.put(&image)?;
+        let (platform, shown) = (image.platform(), name.familiar());
+        let base = Base { name: shown, span: Span::default(), image, source, platform };
+        let bases = Bases { images: vec![base] };
+        let mut fetching = Fetching::new(self.store, &bases, self.lease, self.cancel);
+        fetching.tell(self.sink);
+        fetching.import_all(&layers)?;
+        let blobs: BTreeSet<Digest> = layers.iter().map(|layer| layer.digest).chain(documents).collect();
+        Ok(self.store.blobs().sync(&Vec::from_iter(blobs))?)
+    }
+
+    /// Puts manifest and config into the store: a gc may have taken them before they were held.
+    fn put(&self, image: &Image) -> Result<(), StoreError> {
+        use layerfs::blobs::BlobStore;
+        self.store.blobs().put(&image.manifest_bytes)?;
+        self.store.blobs().put(&image.config_bytes).map(drop)
+    }
+
+    fn name(&self, name: &ImageRef, manifest: &Descriptor) -> Result<(), StepError> {
+        self.store.refs().set(std::slice::from_ref(name), manifest)?;
+        self.store.sparse().remove(name)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! [`Delivery`]: brings a shipment to one repository.
+
+use super::progress::{PushEvent, PushObserver};
+use super::shipment::{Form, Piece, Shipment};
+use super::target::{Target, pinned, reference};
+use crate::descriptor::{Descriptor, media_type};
+use crate::digest::Digest;
+use crate::error::StoreError;
+use crate::reference::ImageRef;
+use crate::registry::Registries;
+use crate::registry::remote::Remote;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Layers on their way to one host at once, as containerd's.
+const AT_ONCE: usize = 4;
+/// Repositories that a token is asked for to mount blobs from.
+const MOST_REPOSITORIES: usize = 4;
+
+/// Brings a shipment to one repository: layers, then the config, then the manifest under its names.
+#[derive(Debug)]
+pub(super) struct Delivery<'a> {
+    pub(super) shipment: &'a Shipment<'a>,
+    pub(super) target: &'a Target,
+    pub(super) remote: Remote,
+    /// Repositories of the host that blobs may be mounted from.
+    pub(super) mounts: Vec<String>,
+    by_digest: bool,
+    observer: &'a dyn PushObserver,
+    parts: &'a AtomicUsize,
+    /// Set by a layer that failed, so that the others end.
+    pub(super) stop: AtomicBool,
+}
+
+/// How the names of an image are given out, and who is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub by_digest: bool,
+    pub observer: &'a dyn PushObserver,
+    /// Numbers of the parts.
+    pub parts: &'a AtomicUsize,
+}
+
+impl<'a> Delivery<'a> {
+    /// Returns a delivery to `target`.
+    ///
+    /// # Errors
+    /// The settings' of registries; the store's.
+    pub fn new(
+        shipment: &'a Shipment<'a>,
+        target: &'a Target,
+        registries: &Registries,
+        terms: Terms<'a>,
+    ) -> Result<Self, StoreError> {
+        let mounts = mounts(shipment, target)?;
+        let Terms { by_digest, observer, parts } = terms;
+        let remote = registries.push_to(target.name(), &mounts)?;
+        Ok(Self { shipment, target, remote, mounts, by_digest, observer, parts, stop: AtomicBool::new(false) })
+    }
+
+    /// Brings everything there; returns the manifest's descriptor. What is there already is not sent.
+    ///
+    /// # Errors
+    /// [`StoreError::Push`] with what failed; an image that failed has none of its names there yet, or had them before.
+    pub fn run(&self) -> Result<Descriptor, StoreError> {
+        let known = self.shipment.all_known()?.map(|pieces| self.shipment.manifest(&pieces));
+        let missing = match &known {
+            Some((manifest, _)) => self.missing(manifest)?,
+            None => self.target.names.iter().collect(),
+        };
+        let (manifest, bytes) = match known {
+            // A manifest is stored only after its blobs: one that is there has all of them.
+            Some(known) if missing.len() < self.target.names.len() => known,
+            _ => {
+                let pieces = self.part("pushing layers".to_owned(), |part| self.layers(part))?;
+                self.config()?;
+                self.shipment.manifest(&pieces)
+            }
+        };
+        for name in &self.target.names {
+            self.name(name, &manifest, &bytes, missing.contains(&name))?;
+        }
+        self.shipment.store.holders().note(&manifest.digest, self.target.name())?;
+        Ok(manifest)
+    }
+
+    /// Returns the names under which the registry has not got this manifest.
+    fn missing(&self, manifest: &Descriptor) -> Result<Vec<&'a ImageRef>, StoreError> {
+        let mut missing = Vec::new();
+        for name in &self.target.names {
+            let reference = reference(name, self.by_digest, &manifest.digest);
+            let found = self.remote.head_manifest(&reference).map_err(|error| self.failed(&name.to_string(), error))?;
+            if found.is_none_or(|found| found.digest != manifest.digest) {
+                missing.push(name);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Brings the layers there, several at once; returns their descriptors. The first error is the one that counts.
+    fn layers(&self, part: usize) -> Result<Vec<Descriptor>, StoreError> {
+        let pieces = &self.shipment.pieces;
+        let results: Vec<Mutex<Option<Result<Descriptor, StoreError>>>> =
+            pieces.iter().map(|_| Mutex::new(None)).collect();
+        let (queue, next) = (self.queue()?, AtomicUsize::new(0));
+        let work = || {
+            while let Some(&at) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if self.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let result = self.layer(part, &pieces[at]);
+                if result.is_err() {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+                *results[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE.min(queue.len()) {
+                scope.spawn(work);
+            }
+        });
+        let results = results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
+        results.collect()
+    }
+
+    /// Returns the order in which layers are sent: those that only need sending first, since the others wait for each
+    /// other.
+    fn queue(&self) -> Result<Vec<usize>, StoreError> {
+        let known = |piece: &Piece<'_>| self.shipment.known(piece).map(|known| known.is_some());
+        let known = self.shipment.pieces.iter().map(known).collect::<Result<Vec<bool>, _>>()?;
+        let mut queue: Vec<usize> = (0..known.len()).collect();
+        queue.sort_by_key(|&at| !known[at]);
+        Ok(queue)
+    }
+
+    fn layer(&self, part: usize, piece: &Piece<'_>) -> Result<Descriptor, StoreError> {
+        let result = match piece.form {
+            Form::Elsewhere => Ok(piece.layer.blob.clone()),
+            Form::AsItIs => self.as_it_is(part, piece),
+            Form::Made => self.made(part, piece),
+        };
+        result.map_err(|error| self.failed(&format!("layer {}", piece.layer.diff_id), error))
+    }
+
+    fn config(&self) -> Result<(), StoreError> {
+        let bytes = &self.shipment.image.config_bytes;
+        let config = Descriptor::of(media_type::OCI_CONFIG, bytes);
+        let sent = self.small(&config, bytes);
+        sent.map_err(|error| self.failed(&format!("config {}", config.digest), error))
+    }
+
+    /// Gives the manifest a name, unless it has it.
+    fn name(&self, name: &ImageRef, manifest: &Descriptor, bytes: &[u8], is_missing: bool) -> Result<(), StoreError> {
+        let text = format!("pushing manifest for {}", pinned(name, self.by_digest, &manifest.digest));
+        self.part(text, |_| {
+            check_digest(name, &manifest.digest)?;
+            if !is_missing {
+                return Ok(());
+            }
+            let reference = reference(name, self.by_digest, &manifest.digest);
+            let put = self.remote.put_manifest(&reference, &manifest.media_type, bytes);
+            put.map_err(|error| self.failed(&format!("manifest {}", manifest.digest), error))
+        })
+    }
+
+    /// Does a part of the push and says so.
+    fn part<T>(&self, name: String, work: impl FnOnce(usize) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let part = self.parts.fetch_add(1, Ordering::Relaxed);
+        self.observer.event(PushEvent::Began { part, name });
+        let result = work(part);
+        let error = result.as_ref().err().map(ToString::to_string);
+        self.observer.event(PushEvent::Ended { part, error });
+        result
+    }
+
+    /// Says how much of a layer is sent.
+    pub(super) fn sent(&self, part: usize, piece: &Piece<'_>, done: u64, total: Option<u64>) {
+        self.observer.event(PushEvent::Sent { part, what: &piece.layer.diff_id.0, done, total });
+    }
+
+    fn failed(&self, what: &str, error: impl Into<StoreError>) -> StoreError {
+        let to = self.target.name().name();
+        StoreError::Push { what: what.to_owned(), to, source: Box::new(error.into()) }
+    }
+}
+
+/// Refuses a name that states the digest of another manifest.
+fn check_digest(name: &ImageRef, got: &Digest) -> Result<(), StoreError> {
+    match name.digest {
+        Some(wanted) if wanted != *got => {
+            Err(StoreError::DigestMismatch { what: format!("the manifest for `{name}`"), wanted, got: *got })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the repositories of the target's host that hold blobs of the shipment, as far as is known: where bases come
+/// from first, then what earlier pulls and pushes left word of.
+fn mounts(shipment: &Shipment<'_>, target: &Target) -> Result<Vec<String>, StoreError> {
+    let mut mounts: Vec<String> = Vec::new();
+    let mut add = |repository: String| {
+        if repository != target.name().repository && !mounts.contains(&repository) && mounts.len() < MOST_REPOSITORIES {
+            mounts.push(repository);
+        }
+    };
+    for piece in &shipment.pieces {
+        let origin = piece.layer.source.as_ref().and_then(|origin| origin.0.repository());
+        origin.filter(|name| name.host == target.host()).into_iter().for_each(|name| add(name.repository));
+    }
+    for piece in &shipment.pieces {
+        if let Some(blob) = shipment.known(piece)? {
+            let held = shipment.store.holders().repositories(&blob.digest, target.host())?;
+            held.into_iter().for_each(&mut add);
+        }
+    }
+    Ok(mounts)
+}

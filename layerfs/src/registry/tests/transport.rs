@@ -1,0 +1,249 @@
+//! Redirects, retries, limits of time, and the end of a build.
+
+use super::super::error::RegistryError;
+use super::super::routing::Scheme;
+use super::super::secret::Secret;
+use super::super::settings::{Proxies, RegistrySettings};
+use super::super::testing::{Server, Then, client, client_of, client_with, endpoint, patience, reply};
+use super::super::trust::Trust;
+use super::super::{Registries, credentials::Credential};
+use crate::cancel::Cancel;
+use crate::descriptor::media_type;
+use crate::digest::Digest;
+use std::sync::Mutex;
+use std::time::Duration;
+
+fn manifest() -> String {
+    format!(r#"{{"mediaType":"{}"}}"#, media_type::OCI_MANIFEST)
+}
+
+fn password() -> Credential {
+    Credential::Password { user: "u".to_owned(), password: Secret::new("p") }
+}
+
+/// Headers of an answer.
+type Head<'a> = &'a [(&'a str, &'a str)];
+
+#[test]
+fn redirects_lose_the_credentials_where_they_leave_the_server() {
+    let store = Server::new(|request| match (request.header("authorization"), request.target.as_str()) {
+        ("", "/there?sig=1") => reply(200, &[], manifest()),
+        other => panic!("{other:?}"),
+    });
+    let there = format!("http://{}/there?sig=1", store.host);
+    let registry = Server::new(move |request| match (request.header("authorization"), request.target.as_str()) {
+        ("", _) => reply(401, &[("www-authenticate", "Basic")], ""),
+        (_, "/v2/x/manifests/1") => reply(307, &[("location", "/v2/here")], ""),
+        (_, "/v2/here") => reply(302, &[("location", &there)], "bye"),
+        other => panic!("{other:?}"),
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client_of(&cancel, password());
+    let got = client.puller(endpoint(&registry.host, "x")).manifest("1").expect("read");
+    assert_eq!(got.bytes, manifest().as_bytes());
+}
+
+#[test]
+fn redirects_that_lead_nowhere_end() {
+    let cases = [
+        ("/v2/x/manifests/1", "more than 10 times"),
+        ("file:///etc/passwd", "its scheme is neither"),
+        ("", "to an address"),
+    ];
+    for (location, why) in cases {
+        let registry = Server::new(move |_| reply(302, &[("location", location)], ""));
+        let cancel = Cancel::new().expect("an eventfd");
+        let (client, _) = client(&cancel);
+        let error = client.puller(endpoint(&registry.host, "x")).manifest("1").expect_err(why);
+        let all = matches!(error, RegistryError::Redirect { .. });
+        assert!(all && (error.to_string().contains(why) || location.is_empty()), "{error}");
+        assert!(registry.lines().len() <= 11, "{}", registry.lines().len());
+    }
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    // Status, headers, whether it is tried again, how the error ends.
+    let cases: [(u16, Head<'_>, usize, &str); 9] = [
+        (503, &[], 4, "answered 503: busy"),
+        (500, &[], 4, "answered 500: busy"),
+        (408, &[], 4, "answered 408: busy"),
+        (429, &[], 4, "answered 429: busy"),
+        (429, &[("retry-after", "0")], 4, "answered 429: busy"),
+        (429, &[("retry-after", "3600")], 1, "answered 429: busy"),
+        (429, &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], 1, "answered 429: busy"),
+        (501, &[], 1, "answered 501: busy"),
+        (418, &[], 1, "answered 418: busy"),
+    ];
+    for (status, headers, tries, end) in cases {
+        let registry = Server::new(move |_| reply(status, headers, "busy"));
+        let cancel = Cancel::new().expect("an eventfd");
+        let (client, notes) = client(&cancel);
+        let error = client.puller(endpoint(&registry.host, "x")).manifest("1").expect_err(end);
+        assert!(error.to_string().ends_with(end), "{error}");
+        assert_eq!(registry.lines().len(), tries, "{status} {headers:?}");
+        assert_eq!(notes.said().len(), tries - 1, "{:?}", notes.said());
+    }
+}
+
+#[test]
+fn one_who_has_others_to_ask_does_not_wait_for_429() {
+    let registry = Server::new(|_| reply(429, &[("retry-after", "1")], ""));
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let error = client.puller(endpoint(&registry.host, "x")).without_waiting().manifest("1").expect_err("429");
+    assert!(matches!(error, RegistryError::TooMany(_)), "{error}");
+    assert_eq!(registry.lines().len(), 1);
+}
+
+#[test]
+fn a_broken_connection_is_made_again() {
+    let replies = Mutex::new(vec![
+        reply(200, &[], manifest()),
+        reply(200, &[], manifest()).without(5).then(Then::Close),
+        reply(200, &[], manifest()).without(5).then(Then::Reset),
+        reply(200, &[], "").without(10).then(Then::Reset),
+    ]);
+    let registry = Server::new(move |_| replies.lock().expect("no panic").pop().expect("four requests"));
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, notes) = client(&cancel);
+    let got = client.puller(endpoint(&registry.host, "x")).manifest("1").expect("the fourth");
+    assert_eq!(got.bytes, manifest().as_bytes());
+    assert_eq!(notes.said().len(), 3, "{:?}", notes.said());
+}
+
+#[test]
+fn silence_and_drips_end() {
+    let silent = Server::new(|_| reply(200, &[], manifest()).without(5).then(Then::Stall));
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let error = client.puller(endpoint(&silent.host, "x")).manifest("1").expect_err("silence");
+    assert!(error.to_string().ends_with("broke: nothing moved for 0.4 s"), "{error}");
+    assert_eq!(silent.lines().len(), 4);
+}
+
+#[test]
+fn nobody_there_is_told_at_once() {
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, notes) = client(&cancel);
+    let host = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address").to_string()
+    };
+    let error = client.puller(endpoint(&host, "x")).manifest("1").expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        format!("read `{host}/x:1`: `https://{host}/v2/x/manifests/1` cannot be reached: connection refused")
+    );
+    let error = client.puller(endpoint("no-such-host.invalid", "x")).manifest("1").expect_err("unknown");
+    assert_eq!(error.to_string(), "read `no-such-host.invalid/x:1`: host `no-such-host.invalid` is unknown");
+    assert_eq!(*notes.said(), Vec::<String>::new());
+}
+
+#[test]
+fn plain_http_is_spoken_only_where_it_may_be() {
+    let registry = Server::new(|_| reply(200, &[], manifest()));
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    for (scheme, works) in
+        [(Scheme::Https, false), (Scheme::HttpsOrHttp, true), (Scheme::Insecure, true), (Scheme::Http, true)]
+    {
+        let mut place = endpoint(&registry.host, "x");
+        place.scheme = scheme;
+        let result = client.puller(place).manifest("1");
+        assert_eq!(result.is_ok(), works, "{scheme:?}: {result:?}");
+        if let Err(error) = result {
+            assert_eq!(error.to_string(), format!("read `{0}/x:1`: `{0}` does not speak TLS", registry.host));
+        }
+    }
+}
+
+/// Returns a client that waits a minute for a byte: what ends earlier was ended.
+fn patient(cancel: &Cancel) -> Registries {
+    let mut patience = patience();
+    patience.idle = Duration::from_secs(60);
+    patience.longest_wait = Duration::from_secs(60);
+    let settings = RegistrySettings { patience, ..RegistrySettings::default() };
+    let trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
+    client_with(cancel, Credential::Anonymous, settings, trust).0
+}
+
+#[test]
+fn a_cancelled_build_ends_reads_waits_and_first_contacts() {
+    let replies: [fn() -> super::super::testing::Reply; 3] = [
+        || reply(200, &[], manifest()).without(5).then(Then::Stall),
+        || reply(200, &[], "").without(9).then(Then::Stall),
+        || reply(429, &[("retry-after", "50")], ""),
+    ];
+    for answer in replies {
+        let cancel = Cancel::new().expect("an eventfd");
+        let trigger = cancel.clone();
+        let registry = Server::new(move |request| {
+            if request.target.ends_with("/first") {
+                return reply(404, &[], "");
+            }
+            let trigger = trigger.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                trigger.cancel();
+            });
+            answer()
+        });
+        let client = patient(&cancel);
+        let remote = client.puller(endpoint(&registry.host, "x"));
+        // Once from the thread of the first contact, once (after another answer) from this one.
+        let error = remote.manifest("1").expect_err("cancelled");
+        assert!(matches!(error, RegistryError::Cancelled), "{error:?}");
+        let error = remote.blob_size(&Digest::of(b"")).expect_err("still cancelled");
+        assert!(matches!(error, RegistryError::Cancelled), "{error:?}");
+    }
+}
+
+#[test]
+fn a_known_server_that_stalls_is_left_when_the_build_is_cancelled() {
+    let cancel = Cancel::new().expect("an eventfd");
+    let trigger = cancel.clone();
+    let registry = Server::new(move |request| {
+        if request.method == "HEAD" {
+            return reply(404, &[], "");
+        }
+        let trigger = trigger.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            trigger.cancel();
+        });
+        reply(200, &[], manifest()).without(5).then(Then::Stall)
+    });
+    let client = patient(&cancel);
+    let remote = client.puller(endpoint(&registry.host, "x"));
+    assert_eq!(remote.head_manifest("1").expect("ask"), None);
+    let error = remote.manifest("1").expect_err("cancelled");
+    assert!(matches!(error, RegistryError::Cancelled), "{error:?}");
+}
+
+#[test]
+fn a_proxy_is_asked_to_connect_us() {
+    let proxy = Server::new(|request| match request.line().as_str() {
+        "CONNECT r.invalid:80" if request.header("proxy-authorization") == "basic dTpw" => {
+            reply(200, &[("content-length", "0")], "")
+        }
+        "GET /v2/x/manifests/1" => reply(200, &[], manifest()),
+        _ => reply(407, &[], ""),
+    });
+    let url = |user: &str| Some(Secret::new(format!("http://{user}{}", proxy.host)));
+    let cancel = Cancel::new().expect("an eventfd");
+    let ask = |user, no_proxy: Option<&str>| {
+        let proxies = Proxies { http: url(user), https: None, no_proxy: no_proxy.map(str::to_owned) };
+        let settings = RegistrySettings { patience: patience(), proxies, ..RegistrySettings::default() };
+        let trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
+        let mut place = endpoint("r.invalid", "x");
+        place.scheme = Scheme::Http;
+        let (client, _) = client_with(&cancel, Credential::Anonymous, settings, trust);
+        client.puller(place).manifest("1")
+    };
+    assert_eq!(ask("u:p@", None).expect("through the proxy").bytes, manifest().as_bytes());
+    let error = ask("u:hunter2@", None).expect_err("refused");
+    assert!(error.to_string().contains("its proxy does not connect us: proxy server responded 407"), "{error}");
+    assert!(!format!("{error:?}").contains("hunter2"));
+    assert!(matches!(ask("u:p@", Some("invalid")), Err(RegistryError::UnknownHost { .. })));
+}
