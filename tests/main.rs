@@ -6,12 +6,14 @@
 
 mod harness;
 
+mod archives;
 mod bad_input;
 mod build_cache;
 mod commands;
 mod containers;
 mod differential;
 mod direction;
+mod images;
 mod lab;
 mod outputs;
 mod parallel;

@@ -1,5 +1,9 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
+mod images;
+
+pub use images::{HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
+
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
@@ -56,13 +60,19 @@ pub enum Command {
     Prune(PruneArgs),
     /// Give an image further names
     Tag(TagArgs),
+    /// Show how an image came about
+    History(HistoryArgs),
+    /// Write images to an archive or layout
+    Save(SaveArgs),
+    /// Bring the images of an archive or layout into the store
+    Load(LoadArgs),
 }
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 13] = [
+    pub const NAMES: [&str; 16] = [
         "build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune",
-        "tag",
+        "tag", "history", "save", "load",
     ];
 }
 
@@ -219,33 +229,6 @@ pub struct ManifestCreateArgs {
     pub images: Vec<String>,
 }
 
-/// `lbuild images`.
-#[derive(Debug, ClapArgs)]
-pub struct ImagesArgs {
-    /// Show image IDs only
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// How the list is shown
-    #[arg(long, value_enum, default_value_t = FormatArg::Table, conflicts_with = "quiet")]
-    pub format: FormatArg,
-}
-
-/// `lbuild inspect`.
-#[derive(Debug, ClapArgs)]
-pub struct InspectArgs {
-    /// The images: names, image IDs or beginnings of them
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<String>,
-}
-
-/// `lbuild rmi`.
-#[derive(Debug, ClapArgs)]
-pub struct RmiArgs {
-    /// The images: a name takes that name away, an image ID all names of the image
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<String>,
-}
-
 /// `lbuild login`.
 #[derive(Debug, ClapArgs)]
 pub struct LoginArgs {
@@ -294,17 +277,6 @@ pub struct PruneArgs {
     pub force: bool,
 }
 
-/// `lbuild tag`.
-#[derive(Debug, ClapArgs)]
-pub struct TagArgs {
-    /// The image: a name, an image ID or the beginning of one
-    #[arg(value_name = "SOURCE")]
-    pub image: String,
-    /// The names to give, `NAME[:TAG]`; an image that has one of them loses it
-    #[arg(required = true, value_name = "TARGET")]
-    pub names: Vec<String>,
-}
-
 /// Values of `--pull`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PullArg {
@@ -341,15 +313,6 @@ pub enum ProgressArg {
     Tty,
     /// Nothing but the image ID
     Quiet,
-}
-
-/// Values of `--format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// A table
-    Table,
-    /// One JSON array
-    Json,
 }
 
 /// Commands that stand behind a word of Docker's, and what they are called here.

@@ -11,14 +11,16 @@ use builder::{ManifestBytes, Places, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
-use layerfs::export::LayerCompression;
+use layerfs::export::{LayerCompression, SaveTo};
 use layerfs::image::Image;
+use layerfs::load::Loaded;
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::Registries;
 use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
+use layerfs::source::Bundle;
 use layerfs::store::{FsckReport, ImageSummary, Store};
 use std::path::Path;
 use std::sync::Arc;
@@ -206,6 +208,36 @@ pub fn find_if_there(root: &Path, name: &str) -> Result<Option<StoredImage>, Fai
         Err(StoreError::NoImage { .. }) => Ok(None),
         _ => find(root, name).map(Some),
     }
+}
+
+/// Reports whether some blobs of the image called `name` are in a registry only.
+///
+/// # Errors
+/// [`Failure`].
+pub fn is_sparse(root: &Path, name: &ImageRef) -> Result<bool, Failure> {
+    Ok(open(root)?.sparse().get(name)?.is_some())
+}
+
+/// Writes images, each with names of its own, to one place.
+///
+/// # Errors
+/// [`Failure`].
+pub fn save(root: &Path, images: &[(Image, Vec<ImageRef>)], to: &SaveTo) -> Result<(), Failure> {
+    Ok(layerfs::export::save(images, to, &open(root)?)?)
+}
+
+/// Brings the images of a file or directory into the store; those of standard input where none is given.
+///
+/// # Errors
+/// [`Failure`].
+pub fn load(root: &Path, from: Option<&Path>, platform: &Platform, cancel: &Cancel) -> Result<Vec<Loaded>, Failure> {
+    let store = open(root)?;
+    let temporary = store.temporary();
+    let bundle = match from {
+        Some(path) => Bundle::open(path, &temporary)?,
+        None => Bundle::read(cancel.watch(std::io::stdin()), Path::new("standard input"), &temporary)?,
+    };
+    Ok(layerfs::load::load(&bundle.images()?, platform, &store, cancel)?)
 }
 
 /// Takes a name away, or all names of an image that is given by its ID.

@@ -4,10 +4,12 @@ mod args;
 mod commands;
 mod engine;
 mod exit;
+mod listing;
 mod prompt;
 mod report;
 mod settings;
 mod signals;
+mod template;
 mod ui;
 
 use clap::Parser;

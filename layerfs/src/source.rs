@@ -1,9 +1,12 @@
-//! [`ImageSource`]: where images come from: the store, a layout, a Docker archive.
+//! [`ImageSource`]: where images come from: the store, a layout, an archive, a registry; [`Bundle`]: all images of one
+//! file or directory.
 
 mod archive;
+mod bundle;
 mod choose;
 mod docker;
 mod layout;
+mod oci_archive;
 mod origin;
 mod registry;
 mod sparse;
@@ -11,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use bundle::{Bundle, BundledImage};
 pub use docker::DockerArchiveSource;
 pub use layout::LayoutSource;
 pub use origin::Origin;

@@ -275,12 +275,14 @@ impl Store {
         read_image(&self.blobs, manifest)
     }
 
-    /// Lists the images that have a name, the newest first. What is no image of one platform is left out.
+    /// Lists the images, the newest first, those that were loaded without a name, too. What is no image of one platform is
+    /// left out.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
-        let mut names: BTreeMap<Digest, Vec<ImageRef>> = BTreeMap::new();
+        let roots = self.refs.roots()?.into_iter().filter(|root| is_manifest(&root.media_type));
+        let mut names: BTreeMap<Digest, Vec<ImageRef>> = roots.map(|root| (root.digest, Vec::new())).collect();
         for (name, manifest) in self.refs.list()? {
             if is_manifest(&manifest.media_type) {
                 names.entry(manifest.digest).or_default().push(name);

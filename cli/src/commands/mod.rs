@@ -2,8 +2,10 @@
 
 mod build;
 mod fsck;
+mod history;
 mod images;
 mod inspect;
+mod load;
 mod login;
 mod logout;
 mod manifest;
@@ -12,6 +14,7 @@ mod pull;
 mod push;
 mod rmi;
 mod run;
+mod save;
 mod tag;
 
 use crate::args::{Args, Command, ManifestCommand, ProgressArg};
@@ -90,6 +93,9 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
         Command::Tag(tag) => tag::run(tag, scene),
+        Command::History(history) => history::run(history, scene),
+        Command::Save(save) => save::run(save, scene),
+        Command::Load(load) => load::run(load, scene),
     }
 }
 

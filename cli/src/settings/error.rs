@@ -33,6 +33,12 @@ pub enum SettingsError {
         /// Names that it could have been.
         known: &'static [&'static str],
     },
+    /// An archive would go to a terminal.
+    #[error("refusing to write an archive to the terminal")]
+    Terminal,
+    /// An archive would come from a terminal.
+    #[error("refusing to read an archive from the terminal")]
+    TerminalInput,
     /// Something that lbuild does not do yet.
     #[error("{what} is not built yet")]
     Later {
@@ -153,6 +159,8 @@ impl SettingsError {
                 Some("`-f` is relative to the current directory, not to the build context".into())
             }
             Self::NoDockerfile { .. } => Some("name the file with `-f FILE`, or `-f -` for standard input".into()),
+            Self::Terminal => Some("name a file with `-o FILE`, or redirect standard output".into()),
+            Self::TerminalInput => Some("name a file with `-i FILE`, or redirect standard input".into()),
             Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::TooLong { .. }

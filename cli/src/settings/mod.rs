@@ -14,7 +14,7 @@ mod secret;
 
 pub use build::{build, network, new_name, platform, progress, tag};
 pub use environment::Environment;
-pub use error::SettingsError;
+pub use error::{SettingsError, nearest};
 pub use registry::{registry, registry_host};
 pub use root::root;
 
