@@ -116,8 +116,8 @@ fn other_tools_read_archives_and_write_them() {
             load(&lab, &file).ok().prints("Loaded image: example.com/back:1\n");
             let back = lab.inspect("example.com/back:1");
             assert_eq!(back["RootFS"], lab.inspect("one:1")["RootFS"], "{from} {kind}");
-            // A docker archive that skopeo makes of an OCI image has a config of its own.
-            if kind == "oci-archive" {
+            // Between the two kinds skopeo writes a config of its own.
+            if from.starts_with("docker") == kind.starts_with("docker") {
                 assert_eq!(back["Id"], id.as_str(), "{from}");
             }
         }
@@ -152,7 +152,8 @@ fn subid_podman_loads_what_was_saved() {
         let name = if format == "docker-archive" { "example.com/one:1" } else { id.as_str() };
         podman(&["save", "-q", "--format", format, "-o", &back, name]);
         podman(&["rmi", "-a", "-f"]);
-        load(&lab, &back).ok().says("");
+        load(&lab, &back).ok();
+        assert_eq!(lab.inspect(&id)["Id"], format!("sha256:{id}"));
         assert_eq!(lab.inspect(&id)["RootFS"], lab.inspect("example.com/one:1")["RootFS"]);
     }
     if !nix::unistd::geteuid().is_root() {
@@ -176,17 +177,17 @@ fn archives_of_other_tools_load() {
 #[test]
 fn what_is_no_archive_of_images_is_refused_and_leaves_nothing() {
     let lab = built(&["one"]);
-    let before = lab.lbuild(&["images", "--format", "json"]).stdout;
     lab.lbuild(&["save", "-o", "good.tar", "one"]).ok();
     let good = fs::read(lab.path("good.tar")).expect("the archive");
-    lab.file("empty", "").file("text", "hello").file("half.gz", &fs::read(packed(&lab, "gzip")).expect("gz")[..3000]);
-    lab.file("half.tar", &good[..good.len() / 2]).file("headless.tar", &good[1024..]);
+    lab.file("empty", "").file("text", "hello").file("half.gz", &fs::read(packed(&lab, "gzip")).expect("gz")[..900]);
+    lab.file("half.tar", &good[..good.len() / 2]).file("headless.tar", &good[1300..]);
     let mut flipped = good.clone();
     let place = flipped.windows(64).position(|bytes| bytes == [b'x'; 64]).expect("the layer");
     flipped[place] ^= 1;
     lab.file("flipped.tar", &flipped);
     fs::create_dir(lab.path("directory")).expect("a directory");
     output("tar", &["-cf", &lab.path("other.tar").to_string_lossy(), "-C", &lab.path("").to_string_lossy(), "f"]);
+    forget(&lab, &["one"]);
     for (file, why) in [
         ("missing", "No such file"),
         ("empty", "it is empty"),
@@ -201,7 +202,7 @@ fn what_is_no_archive_of_images_is_refused_and_leaves_nothing() {
         load(&lab, file).ends(125).says(why).does_not_say("panic");
     }
     fed_bytes(lab.command(&["load"]), &good[..5000]).ends(125).says("standard input");
-    lab.lbuild(&["images", "--format", "json"]).ok().prints(&before);
+    lab.lbuild(&["images", "--format", "json"]).ok().prints("[]\n");
     lab.fsck();
 }
 

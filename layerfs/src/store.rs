@@ -314,26 +314,33 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoImage`]; [`StoreError::SeveralImages`] if the digits are the beginning of several.
     pub fn find(&self, text: &str) -> Result<Descriptor, StoreError> {
+        Ok(self.find_all(text)?.remove(0))
+    }
+
+    /// Returns the manifests of the image that `text` means, at least one: the same config may have come with its layers
+    /// in several forms.
+    fn find_all(&self, text: &str) -> Result<Vec<Descriptor>, StoreError> {
         if let Ok(name) = text.parse::<ImageRef>()
             && let Some(manifest) = self.refs.get(&name)?
         {
-            return Ok(manifest);
+            return Ok(vec![manifest]);
         }
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
         let hit = |digest: &Digest| digits.len() >= 4 && digest.hex().starts_with(digits);
-        let mut found: Vec<Descriptor> = Vec::new();
+        let mut found: BTreeMap<Digest, Vec<Descriptor>> = BTreeMap::new();
         for root in self.refs.roots()? {
             // A damaged image has no ID to go by; its name and its manifest's digest still find it, to remove it.
-            let id = || self.image(&root.digest).is_ok_and(|image| hit(&image.id()));
-            if hit(&root.digest) || (is_manifest(&root.media_type) && id()) {
-                found.push(root);
+            let image = || is_manifest(&root.media_type).then(|| self.image(&root.digest).ok()).flatten();
+            let id = image().map(|image| image.id());
+            if hit(&root.digest) || id.is_some_and(|id| hit(&id)) {
+                found.entry(id.unwrap_or(root.digest)).or_default().push(root);
             }
         }
         match found.len() {
             0 => Err(self.no_image(text)?),
-            1 => Ok(found.remove(0)),
+            1 => Ok(found.into_values().flatten().collect()),
             _ => {
-                let there = found.iter().map(|root| root.digest.to_string()).collect();
+                let there = found.into_values().flatten().map(|root| root.digest.to_string()).collect();
                 Err(StoreError::SeveralImages { place: format!("`{text}`"), there })
             }
         }
@@ -367,7 +374,9 @@ impl Store {
         {
             return Ok(vec![name]);
         }
-        self.refs.remove_all(&self.find(text)?.digest)
+        let manifests = self.find_all(text)?;
+        let removed = manifests.iter().map(|manifest| self.refs.remove_all(&manifest.digest));
+        Ok(removed.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
     fn no_image(&self, name: &str) -> Result<StoreError, StoreError> {

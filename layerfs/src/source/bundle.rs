@@ -11,7 +11,7 @@ use crate::io_error::IoContext;
 use crate::reference::ImageRef;
 use crate::verify::unwrap_error;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +73,7 @@ impl Bundle {
         if count == 0 {
             return Err(empty(place));
         }
+        spool.rewind().at("rewind", temporary)?;
         Ok(Self { kind: Kind::Archive(Arc::new(Archive::of(spool, place)?)) })
     }
 
