@@ -9,7 +9,7 @@
 //! | [`DockerArchive`] | a tar for `docker load` that is an OCI image layout, too  | as [`LayerCompression`] says   |
 //! | [`RegistryExporter`] | blobs and manifests in repositories of registries      | as [`LayerCompression`] says   |
 //!
-//! [`save`] writes several images of a store into one archive or layout.
+//! [`TreeTar`] and [`LocalTree`] write the files of an image, without its config. [`save`] writes several images of a store into one archive or layout.
 //!
 //! What comes out depends on the image, the names and the compression alone: two exports have the same bytes. Manifests
 //! are OCI's throughout, whatever media types the layers of a base image came with (FEATURES 11-12). Every exporter holds
@@ -19,24 +19,30 @@ mod destination;
 mod docker_archive;
 mod forms;
 mod layout;
+mod local;
 mod oci_archive;
 mod oci_directory;
 mod registry;
+mod rework;
 mod save;
 mod sparse;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tree_tar;
 
 pub use destination::Destination;
 pub use docker_archive::DockerArchive;
 pub use forms::LayerCompression;
+pub use local::LocalTree;
 pub use oci_archive::OciArchive;
 pub use oci_directory::OciDirectory;
 pub use registry::{PushEvent, PushObserver, RegistryExporter, pushed_manifest};
+pub use rework::Rework;
 pub use save::{SaveTo, save};
 pub use sparse::SparseExporter;
 pub use store::StoreExporter;
+pub use tree_tar::TreeTar;
 
 use crate::blobs::BlobStore;
 use crate::compress::Compression;
@@ -147,7 +153,7 @@ impl ExportLayer {
     }
 
     /// Opens the blob for one read from start to end, verified as it is read: in the store, or else where it comes from.
-    fn open(&self, store: &Store) -> Result<Box<dyn Read + Send>, StoreError> {
+    pub(crate) fn open(&self, store: &Store) -> Result<Box<dyn Read + Send>, StoreError> {
         match (store.blobs().reader(&self.blob.digest), &self.source) {
             (Err(StoreError::NoBlob(_)), Some(origin)) => origin.0.open(&self.blob),
             (found, _) => found,
