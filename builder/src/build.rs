@@ -8,16 +8,17 @@ use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
+use crate::output::Exported;
 use crate::plan::{Plan, PlanBase, PlanOptions};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
+use crate::rework::Finished;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
-use layerfs::descriptor::Descriptor;
 use layerfs::digest::Digest;
-use layerfs::export::{ExportLayer, FinishedImage};
+use layerfs::export::{ExportLayer, FinishedImage, Rework};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
@@ -30,8 +31,8 @@ use std::sync::Once;
 pub struct BuildResult {
     /// The image ID: digest of its config.
     pub id: Digest,
-    /// The manifest of each output, in the order of the request.
-    pub manifests: Vec<Descriptor>,
+    /// What it became in each output, in the order of the request.
+    pub outputs: Vec<Exported>,
 }
 
 /// Builds an image and writes it to its outputs.
@@ -225,13 +226,17 @@ impl Attempt<'_> {
         });
         let state = self.beside_fetching(&shelf, cancel, || session.run())?;
         let image = self.finish(&shelf, &state)?;
+        let base = state.stack.iter().filter(|layer| matches!(layer, Layer::Base { .. })).count();
+        let rework = Rework { store: self.store, lease: &lease, cancel };
+        let finished = Finished { image, base, epoch: self.request.source_date_epoch, rework };
+        let finished = if self.request.squash { finished.squashed().map_err(StepError::from)? } else { finished };
         let places = Places { store: self.store, client: self.client, sink: self.sink };
-        let manifests = places.write(&self.request.outputs, &image)?;
-        Ok(BuildResult { id: image.id(), manifests })
+        let outputs = places.write(&self.request.outputs, &finished, cancel)?;
+        Ok(BuildResult { id: finished.image.id(), outputs })
     }
 
     fn needs_bytes(&self) -> bool {
-        self.request.outputs.iter().any(Output::needs_bytes)
+        self.request.squash || self.request.outputs.iter().any(Output::needs_bytes)
     }
 
     /// Returns the images whose layers are to be kept once they have been fetched.

@@ -47,6 +47,7 @@ mod push;
 
 mod manifest;
 mod output;
+mod rework;
 
 mod build;
 mod maintain;
@@ -56,6 +57,7 @@ mod run_image;
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
 pub use manifest::ManifestBytes;
+pub use output::Exported;
 pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;

@@ -1,7 +1,9 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
+mod destinations;
 mod images;
 
+pub use destinations::{Destinations, ManifestFormat};
 pub use images::{HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -111,9 +113,11 @@ pub struct BuildArgs {
     /// Network of RUN
     #[arg(long, value_enum, default_value_t = NetworkArg::Host)]
     pub network: NetworkArg,
-    /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false] or
-    /// type=docker,dest=FILE; attributes name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
-    /// compression-level=N, force-compression=true; may be repeated
+    /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false],
+    /// type=docker[,dest=FILE]; its files alone: type=tar,dest=FILE or type=local,dest=DIR[,mode=delete], in short `FILE`;
+    /// type=cacheonly. Attributes: name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
+    /// compression-level=N, force-compression=true, oci-mediatypes=false, annotation.KEY=VALUE, rewrite-timestamp=true,
+    /// source-date-epoch=SECONDS; may be repeated
     #[arg(short, long, value_name = "type=TYPE[,dest=FILE]")]
     pub output: Vec<String>,
     /// Push the image under its names, as `--output=type=registry` does
@@ -128,6 +132,9 @@ pub struct BuildArgs {
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Where the image goes, besides
+    #[command(flatten)]
+    pub destinations: Destinations,
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,

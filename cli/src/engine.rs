@@ -7,7 +7,7 @@ use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{ManifestBytes, Places, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, ManifestBytes, Places, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
@@ -54,13 +54,18 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Builds; returns the image ID.
+/// Builds; returns what it came to.
 ///
 /// # Errors
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
-pub fn build(request: &BuildRequest, root: &Path, sink: &dyn ProgressSink, cancel: &Cancel) -> Result<Digest, Failure> {
+pub fn build(
+    request: &BuildRequest,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<BuildResult, Failure> {
     let result = builder::build(request, &open(root)?, sink, cancel);
-    result.map(|built| built.id).map_err(|error| of_build(&error))
+    result.map_err(|error| of_build(&error))
 }
 
 /// Returns the failure of a build: the first diagnostic, and how a command ended.

@@ -4,7 +4,6 @@ mod content;
 
 pub use content::FileContent;
 
-use crate::blobs::BlobStore;
 use crate::cancel::Cancel;
 use crate::compress::{Compression, decompress};
 use crate::error::StoreError;

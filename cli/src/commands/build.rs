@@ -7,8 +7,11 @@ use crate::exit::Exit;
 use crate::report::Failure;
 use crate::settings;
 use crate::ui::{Placed, Recorder};
-use layerfs::digest::Digest;
+use builder::BuildResult;
+use builder::request::Output;
 use layerfs::io_error::{IoContext, IoError};
+use layerfs::reference::ImageRef;
+use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::Path;
 
@@ -21,13 +24,17 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let (log, screen) = recorder.finish();
     // The view must stand before anything is printed below it.
     drop(screen);
-    let id = built.map_err(|failure| {
+    let built = built.map_err(|failure| {
         // Only a command has output worth telling again.
         let log = log.filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
         Failure { log, source: Some(settings.request.dockerfile.clone()), ..failure }
     })?;
+    let id = built.outputs.first().map_or(built.id, |output| output.id);
     if let Some(file) = &settings.iidfile {
-        write_id(file, &id).map_err(io_failure)?;
+        write(file, &id.to_string()).map_err(io_failure)?;
+    }
+    if let Some(file) = &settings.metadata_file {
+        write(file, &super::json(&metadata(&built, &settings.request.outputs))).map_err(io_failure)?;
     }
     if settings.prints_id {
         print(&format!("{id}\n"))?;
@@ -35,10 +42,37 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Writes the image ID by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written
+/// Returns what `--metadata-file` holds, in buildx's words: digests of the image in its first output, and its names.
+fn metadata(built: &BuildResult, outputs: &[Output]) -> Value {
+    let mut metadata = Map::new();
+    let first = built.outputs.iter().find_map(|output| Some((output, output.manifest.as_ref()?)));
+    if let Some((output, manifest)) = first {
+        metadata.insert("containerimage.config.digest".into(), output.config.digest.to_string().into());
+        metadata.insert("containerimage.digest".into(), manifest.digest.to_string().into());
+        metadata.insert("containerimage.descriptor".into(), json!(manifest));
+    }
+    let mut names: Vec<String> = outputs.iter().flat_map(names_of).map(ToString::to_string).collect();
+    names.dedup();
+    if !names.is_empty() {
+        metadata.insert("image.name".into(), names.join(",").into());
+    }
+    Value::Object(metadata)
+}
+
+fn names_of(output: &Output) -> &[ImageRef] {
+    match output {
+        Output::Store { names, .. }
+        | Output::Oci { names, .. }
+        | Output::Docker { names, .. }
+        | Output::Engine { names, .. }
+        | Output::Registry { names, .. } => names,
+        Output::Tar { .. } | Output::Local { .. } => &[],
+    }
+}
+
+/// Writes a small text by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written
 /// to as it is.
-fn write_id(file: &Path, id: &Digest) -> Result<(), IoError> {
-    let text = id.to_string();
+fn write(file: &Path, text: &str) -> Result<(), IoError> {
     if std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
         return std::fs::write(file, text).at("write", file);
     }
@@ -61,14 +95,14 @@ mod tests {
     #[test]
     fn the_image_id_is_written_whole() {
         let dir = tempfile::tempdir().expect("a directory");
-        let (file, id) = (dir.path().join("id"), Digest::of("x"));
-        write_id(&file, &id).expect("written");
-        write_id(&file, &id).expect("written again");
-        assert_eq!(std::fs::read_to_string(&file).expect("read"), id.to_string());
+        let (file, id) = (dir.path().join("id"), layerfs::digest::Digest::of("x").to_string());
+        write(&file, &id).expect("written");
+        write(&file, &id).expect("written again");
+        assert_eq!(std::fs::read_to_string(&file).expect("read"), id);
         assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1);
-        write_id(Path::new("/dev/null"), &id).expect("a device stays one");
+        write(Path::new("/dev/null"), &id).expect("a device stays one");
         assert!(!std::fs::metadata("/dev/null").expect("there").is_file());
-        let error = write_id(&dir.path().join("no/id"), &id).expect_err("no directory");
+        let error = write(&dir.path().join("no/id"), &id).expect_err("no directory");
         assert_eq!(error.message, "No such file or directory");
     }
 }

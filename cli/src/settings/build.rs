@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError, output, secret};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, PullPolicy};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::platform::Platform;
@@ -39,6 +39,8 @@ pub struct BuildSettings {
     pub progress: ProgressArg,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// Where what the build came to goes, besides.
+    pub metadata_file: Option<PathBuf>,
     /// Whether the image ID goes to standard output.
     pub prints_id: bool,
 }
@@ -54,9 +56,9 @@ pub fn build(
 ) -> Result<BuildSettings, SettingsError> {
     let context = context(&args.path)?;
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
-    let outputs = outputs(args)?;
+    let outputs = output::outputs(args, environment)?;
     let progress = progress(args.progress, args.quiet, environment, std::io::stderr().is_terminal())?;
-    let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(is_stdout);
+    let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(output::is_stdout);
     let request = BuildRequest {
         context,
         dockerfile,
@@ -73,10 +75,12 @@ pub fn build(
         source_date_epoch: source_date_epoch(environment)?,
         proxies: proxies(environment),
         outputs,
+        squash: args.destinations.squash,
         pull: pull_policy(args.pull),
         registries,
     };
-    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), prints_id })
+    let (iidfile, metadata_file) = (args.iidfile.clone(), args.destinations.metadata_file.clone());
+    Ok(BuildSettings { request, progress, iidfile, metadata_file, prints_id })
 }
 
 /// Returns the network that was typed.
@@ -288,39 +292,6 @@ fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Vec<builder::r
         secrets.push(secret);
     }
     Ok(secrets)
-}
-
-/// Returns the outputs; without `-o` the image goes to the store.
-fn outputs(args: &BuildArgs) -> Result<Vec<Output>, SettingsError> {
-    let names: Vec<ImageRef> = args.tag.iter().map(|text| tag(text)).collect::<Result<_, _>>()?;
-    if args.output.is_empty() && !args.push {
-        return Ok(vec![Output::Store { names }]);
-    }
-    let terminal = std::io::stdout().is_terminal();
-    let typed = args.output.iter().map(|text| output::output(text, &names, terminal));
-    let mut outputs: Vec<Output> = typed.collect::<Result<Vec<_>, _>>()?.concat();
-    if args.push {
-        outputs.extend(output::pushed(&outputs, &names)?);
-    }
-    let to_stdout = outputs.iter().filter(|output| is_stdout(output)).count();
-    if to_stdout > 1 {
-        return Err(malformed("--output", &args.output.join(" "), "only one output can go to standard output"));
-    }
-    if to_stdout == 1 && args.quiet {
-        return Err(malformed(
-            "--output",
-            &args.output.join(" "),
-            "`-q` prints the image ID where the archive would go",
-        ));
-    }
-    Ok(outputs)
-}
-
-fn is_stdout(output: &Output) -> bool {
-    match output {
-        Output::Oci { destination, .. } | Output::Docker { destination, .. } => *destination == Destination::Stdout,
-        Output::Store { .. } | Output::Registry { .. } => false,
-    }
 }
 
 /// Returns how progress is shown; never [`ProgressArg::Auto`].

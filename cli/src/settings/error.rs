@@ -39,6 +39,9 @@ pub enum SettingsError {
     /// An archive would come from a terminal.
     #[error("refusing to read an archive from the terminal")]
     TerminalInput,
+    /// Neither Docker nor Podman is here.
+    #[error("neither Docker (`/var/run/docker.sock`, `DOCKER_HOST`) nor Podman is here to load the image into")]
+    NoEngine,
     /// Something that lbuild does not do yet.
     #[error("{what} is not built yet")]
     Later {
@@ -159,6 +162,10 @@ impl SettingsError {
                 Some("`-f` is relative to the current directory, not to the build context".into())
             }
             Self::NoDockerfile { .. } => Some("name the file with `-f FILE`, or `-f -` for standard input".into()),
+            Self::NoEngine => Some(
+                "leave `--load` out to keep the image in the store, or write an archive: `-o type=docker,dest=FILE`"
+                    .into(),
+            ),
             Self::Terminal => Some("name a file with `-o FILE`, or redirect standard output".into()),
             Self::TerminalInput => Some("name a file with `-i FILE`, or redirect standard input".into()),
             Self::Malformed { .. }

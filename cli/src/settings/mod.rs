@@ -5,6 +5,7 @@
 
 mod build;
 mod csv;
+mod engine;
 mod environment;
 mod error;
 mod output;
@@ -13,6 +14,7 @@ mod root;
 mod secret;
 
 pub use build::{build, network, new_name, platform, progress, tag};
+use engine::engine;
 pub use environment::Environment;
 pub use error::{SettingsError, nearest};
 pub use registry::{registry, registry_host};

@@ -7,6 +7,8 @@ use crate::error::StoreError;
 use crate::reference::ImageRef;
 use crate::store::Store;
 use serde::Serialize;
+use std::io::Write;
+use std::path::Path;
 
 /// Writes an image as `docker save` does since version 25: `manifest.json` over an OCI image layout (FEATURES 9-8).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +44,42 @@ pub(super) fn write(
     compression: LayerCompression,
     store: &Store,
 ) -> Result<Vec<Descriptor>, StoreError> {
-    let layout = Layout::of(images, compression, store)?;
-    let lines: Vec<Line> = images.iter().zip(&layout.images).map(|(named, laid_out)| line(*named, laid_out)).collect();
-    let more = [("manifest.json", serde_json::to_vec(&lines).expect("texts print"))];
-    to.write(|out| layout.write_tar(&more, out, to.place()))?;
-    Ok(layout.manifests())
+    let archive = Archive::of(images, compression, store)?;
+    to.write(|out| archive.write_to(out, to.place()))?;
+    Ok(archive.manifests())
+}
+
+/// An archive that is not yet written.
+#[derive(Debug)]
+pub(super) struct Archive {
+    layout: Layout,
+    lines: Vec<u8>,
+}
+
+impl Archive {
+    /// Returns the archive of images; layers are compressed here, if at all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn of(images: &[NamedImage<'_>], compression: LayerCompression, store: &Store) -> Result<Self, StoreError> {
+        let layout = Layout::of(images, compression, store)?;
+        let lines: Vec<Line> =
+            images.iter().zip(&layout.images).map(|(named, laid_out)| line(*named, laid_out)).collect();
+        Ok(Self { layout, lines: serde_json::to_vec(&lines).expect("texts print") })
+    }
+
+    /// Writes it to `out`, which messages call `place`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn write_to(&self, out: &mut dyn Write, place: &Path) -> Result<(), StoreError> {
+        self.layout.write_tar(&[("manifest.json", self.lines.clone())], out, place)
+    }
+
+    /// Returns the descriptors of the manifests.
+    pub fn manifests(&self) -> Vec<Descriptor> {
+        self.layout.manifests()
+    }
 }
 
 fn line(named: NamedImage<'_>, laid_out: &LaidOut) -> Line {

@@ -113,8 +113,7 @@ impl Layout {
         let parts = image.layers.iter().map(|layer: &ExportLayer| compression.apply(layer, store));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let layers: Vec<Descriptor> = parts.iter().map(|part| part.descriptor.clone()).collect();
-        let bytes = image.manifest(layers.clone());
-        let manifest = Descriptor::of(media_type::OCI_MANIFEST, &bytes);
+        let (manifest, bytes) = image.manifest(layers.clone());
         let config = Descriptor::of(media_type::OCI_CONFIG, &image.config_bytes);
         let small = [(config, image.config_bytes.clone()), (manifest.clone(), bytes)];
         let small = small.map(|(descriptor, bytes)| Blob { descriptor, source: Source::Bytes(bytes) });
@@ -176,6 +175,7 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
 /// Returns the descriptors of a manifest for `index.json`: one for each name (FEATURES 9-9), or one without a name.
 fn entries(image: &FinishedImage, manifest: &Descriptor, names: &[ImageRef]) -> Vec<Descriptor> {
     let mut entry = Descriptor { platform: Some(image.platform().normalized()), ..manifest.clone() };
+    entry.annotations.extend(image.dress.descriptor_annotations.clone());
     entry.annotations.extend(image.config.created.iter().map(|time| (CREATED.to_owned(), time.clone())));
     let mut seen = Vec::new();
     let unique = names.iter().filter(|name| {

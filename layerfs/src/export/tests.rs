@@ -317,7 +317,7 @@ fn archives_go_through_links_and_into_devices() {
 
 fn whole(image: &FinishedImage) -> crate::image::Image {
     let layers = image.layers.iter().map(|layer| layer.blob.clone()).collect();
-    crate::image::Image::parse(image.manifest(layers), image.config_bytes.clone()).expect("an image")
+    crate::image::Image::parse(image.manifest(layers).1, image.config_bytes.clone()).expect("an image")
 }
 
 /// FEATURES 3.5-8: one archive, shared blobs once, every name.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::blobs::BlobStore;
 use crate::descriptor::{Descriptor, media_type};
 use crate::digest::{DiffId, Digest};
 use crate::testing::Tar;
