@@ -16,6 +16,7 @@ mod direction;
 mod images;
 mod lab;
 mod outputs;
+mod outputs_files;
 mod parallel;
 mod reference;
 mod registry;

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes the root file system of an image as a tar, sorted by path, with owners, modes, times and xattrs as they are in
+/// Writes the root file system of an image as a tar, directory by directory, with owners, modes, times and xattrs as they are in
 /// the image (FEATURES 4-22). Nothing is unpacked for it, and no rights are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeTar {
@@ -35,7 +35,7 @@ impl TreeTar {
         let place = self.destination.place();
         self.destination.write(|out| {
             let mut tree = Tree { flat: &flat, tar: TarWriter::new(out), first_names: HashMap::new(), place };
-            for (path, found) in flat.walk().into_iter().filter(|(path, _)| !path.is_root()) {
+            for (path, found) in in_depth(flat.walk()) {
                 tree.add(path, &found, self.latest)?;
             }
             let out = tree.tar.finish().map_err(|error| tar_error(error, place))?;
@@ -66,6 +66,16 @@ impl<W: Write> Tree<'_, W> {
         self.first_names.entry((found.layer, found.inode.clone())).or_insert(path);
         Ok(())
     }
+}
+
+/// Returns what is below the root with what each directory holds right after it: who unpacks gives a directory its time when
+/// another begins.
+fn in_depth(mut files: Vec<(TreePath, Found<'_>)>) -> Vec<(TreePath, Found<'_>)> {
+    files.retain(|(path, _)| !path.is_root());
+    // No name has a NUL in it, which comes before every other byte.
+    let key = |path: &TreePath| path.as_bytes().iter().map(|&byte| if byte == b'/' { 0 } else { byte }).collect();
+    files.sort_by_cached_key(|(path, _)| -> Vec<u8> { key(path) });
+    files
 }
 
 /// Returns metadata with a time that is not after `latest`.
