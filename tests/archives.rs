@@ -134,7 +134,9 @@ fn subid_podman_loads_what_was_saved() {
     }
     let lab = built(&["example.com/one:1"]);
     let id = lab.inspect("example.com/one:1")["Id"].as_str().expect("an id").replace("sha256:", "");
-    let (root, run) = (lab.home().join("podman"), lab.home().join("podman-run"));
+    // Podman takes no long path here.
+    let short = tempfile::Builder::new().prefix("p").tempdir_in("/tmp").expect("a directory");
+    let (root, run) = (lab.home().join("podman"), short.path().join("run"));
     let podman = |arguments: &[&str]| {
         let mut command = std::process::Command::new("podman");
         command.arg("--root").arg(&root).arg("--runroot").arg(&run).args(["--storage-driver", "vfs"]).args(arguments);

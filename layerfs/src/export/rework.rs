@@ -207,7 +207,8 @@ mod tests {
         let zero = Timestamp::from_seconds(1000);
         let clamped = fixture.with(|rework| rework.clamped(&layer, zero)).expect("clamped");
         assert_eq!(fixture.tree(std::slice::from_ref(&clamped)), fixture.tree(std::slice::from_ref(&layer)));
-        let flat = Flat::open(&[clamped.clone()], &fixture.store, &Cancel::new().expect("an eventfd")).expect("a tree");
+        let flat = Flat::open(std::slice::from_ref(&clamped), &fixture.store, &Cancel::new().expect("an eventfd"))
+            .expect("a tree");
         let times: Vec<Timestamp> = flat.walk().iter().map(|(_, found)| found.metadata.mtime).collect();
         assert_eq!(times, [zero, zero]);
         assert_eq!(fixture.with(|rework| rework.clamped(&clamped, zero)).expect("clamped").diff_id, clamped.diff_id);
