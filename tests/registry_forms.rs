@@ -72,7 +72,7 @@ fn subid_others_pull_what_was_pushed() {
     let form = Form::plain();
     let lab = Lab::with(&format!("FROM {}\n{MIXED}", form.registry.name("base:1")));
     lab.file("f", "f");
-    form.fill(lab.home(), "base:1");
+    form.fill_from(lab.home(), "base:1", "debian");
     for (tag, compression) in [("a", "gzip"), ("b", "zstd"), ("c", "uncompressed")] {
         let there = form.registry.name(&format!("x:{tag}"));
         let to = format!("type=image,name={there},push=true,compression={compression},force-compression=true");
@@ -101,24 +101,28 @@ fn subid_others_pull_what_was_pushed() {
 /// A store that pulled nothing unpacks what others pushed: Docker's manifest, zstd, no compression.
 #[test]
 fn userns_what_others_pushed_is_a_base() {
-    let form = Form::plain();
     let lab = Lab::new();
     let from = layout("busybox");
-    for (tag, options) in [
-        ("oci", &["--format", "oci"][..]),
-        ("docker", &["--format", "v2s2"]),
-        ("zstd", &["--format", "oci", "--dest-compress-format", "zstd"]),
+    const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+    const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+    let zstd = &["--format", "oci", "--dest-compress-format", "zstd"][..];
+    for (tag, options, kind, layer) in [
+        ("oci", &["--format", "oci"][..], OCI, format!("{TAR}+gzip")),
+        ("docker", &["--format", "v2s2"], DOCKER, "application/vnd.docker.image.rootfs.diff.tar.gzip".to_owned()),
+        ("zstd", zstd, OCI, format!("{TAR}+zstd")),
     ] {
+        // One registry each: skopeo leaves a blob as it is where its bytes are known.
+        let form = Form::plain();
         let name = form.registry.name(&format!("other:{tag}"));
         form.registry.fill_with(&format!("other:{tag}"), &from, options);
         lab.file("Dockerfile", format!("FROM {name}\nRUN echo {tag} $(busybox echo works) > /said\n"));
         lab.lbuild_within(60, &["-t", tag, "."]).ok();
         assert_eq!(lab.shell(tag, "cat /said"), format!("{tag} works\n"));
+        let manifest = form.registry.manifest("other", tag);
+        assert_eq!(manifest["mediaType"].as_str().unwrap_or(OCI), kind, "it is what its name says");
+        assert_eq!(manifest["layers"][0]["mediaType"], layer, "it is what its name says");
     }
-    let kind = |tag| form.registry.manifest("other", tag)["mediaType"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(kind("docker"), "application/vnd.docker.distribution.manifest.v2+json");
-    let layer = form.registry.manifest("other", "zstd")["layers"][0]["mediaType"].clone();
-    assert_eq!(layer, "application/vnd.oci.image.layer.v1.tar+zstd", "it is what its name says");
     lab.fsck();
 }
 
@@ -179,7 +183,6 @@ fn an_index_of_several_platforms_gives_the_right_one() {
     let name = form.registry.name("multi:all");
     for (from, architecture) in [
         (name.clone(), OWN),
-        (format!("--platform=linux/{OTHER} {name}"), OTHER),
         (form.registry.name(&format!("multi@{digest}")), OWN),
         (form.registry.name(&format!("multi:no-such-tag@{digest}")), OWN),
     ] {
@@ -187,8 +190,9 @@ fn an_index_of_several_platforms_gives_the_right_one() {
         lab.lbuild_within(60, &["-t", "x", "."]).ok();
         assert_eq!(lab.inspect("x")["Architecture"], architecture, "{from}");
     }
-    lab.file("Dockerfile", format!("FROM --platform=linux/s390x {name}\n"));
-    let run = lab.lbuild_within(60, &["-t", "x", "."]);
+    lab.lbuild_within(60, &["pull", &format!("--platform=linux/{OTHER}"), &name]).ok();
+    assert_eq!(lab.inspect(&name)["Architecture"], OTHER);
+    let run = lab.lbuild_within(60, &["pull", "--platform=linux/s390x", &name]);
     run.ends(125).says("s390x").says(&format!("linux/{OWN}")).says(&format!("linux/{OTHER}"));
 }
 

@@ -95,7 +95,7 @@ fn a_limit_leaves_what_is_held_already() {
     lab.lbuild_within(60, &["-t", "x", "."]).ok();
     proxy.change(Faults::chosen(|_| Fault::Status(429, Some(3600))));
     lab.file("f", "another");
-    lab.lbuild_within(60, &["--pull", "-t", "y", "."]).ok().says("429").says("warning");
+    lab.lbuild_within(60, &["--pull", "-t", "y", "."]).ok().says("429").says("WARN: ");
     assert_eq!(lab.layer("y", 1), ["f"]);
     let fresh = copy_onto(&proxy.name("base:1"));
     let run = fresh.lbuild_within(60, &["-t", "x", "."]);
@@ -111,7 +111,7 @@ fn layers_are_fetched_when_their_bytes_are_needed() {
     lab.lbuild_within(60, &["-t", "x", "."]).ok();
     assert_eq!(received(&proxy.take()), 0, "no stage that is left out is fetched");
     lab.file("Dockerfile", format!("FROM {}\nENV A=b\n", proxy.name("base:1")));
-    lab.lbuild_within(60, &["-t", &registry.name("x:1"), "--push", "."]).ok();
+    lab.lbuild_within(60, &["-t", &proxy.name("x:1"), "--push", "."]).ok();
     assert_eq!(layer_gets(&proxy.take(), &registry).len(), 0, "the registry has the layer");
     lab.lbuild_within(60, &["-t", "x", "."]).ok();
     let seen = proxy.take();
@@ -272,7 +272,7 @@ fn what_cannot_be_pulled_is_told_in_full() {
     let nothing = Fault::None;
     let dead = dead_address();
     for (name, fault, says) in [
-        (registry.name("base:1.25-slm"), &nothing, &["1.25-slim", "not found", "help: "][..]),
+        (registry.name("base:1.25-slm"), &nothing, &["1.25-slim", "404 Not Found", "help: "][..]),
         (registry.name("no/such:1"), &nothing, &["no/such:1", "help: "]),
         (registry.name("base:chart"), &nothing, &["application/vnd.cncf.helm.config.v1+json"]),
         (proxy.name("base:1"), &old, &["schema 1", "help: "]),

@@ -98,7 +98,7 @@ fn compression_is_what_was_asked_for() {
 
 #[test]
 fn a_push_that_changes_nothing_sends_no_layer() {
-    let (_registry, proxy) = behind_proxy("busybox");
+    let (registry, proxy) = behind_proxy("busybox");
     let lab = copy_onto(&proxy.name("base:1"));
     lab.file("f", noise(1, 100_000));
     let name = proxy.name("x:1");
@@ -115,9 +115,9 @@ fn a_push_that_changes_nothing_sends_no_layer() {
     );
     lab.lbuild_within(60, &["push", &name]).ok();
     assert_eq!(sent(&proxy.take()), 0);
-    // A registry that lost a blob gets it again, with what is known of it in the store.
     lab.lbuild_within(60, &["-t", &proxy.name("other:1"), "--push", "."]).ok();
-    assert_eq!(sent(&proxy.take()), 0, "mounted from x");
+    let config = registry.manifest("other", "1")["config"]["size"].as_u64();
+    assert_eq!(Some(sent(&proxy.take())), config, "layers are mounted from x");
 }
 
 /// FEATURES 6-10.
@@ -253,7 +253,7 @@ fn what_a_registry_refuses_is_told_in_its_words() {
         ),
         ("PUT", Class::Manifest, Fault::Answer(409, json, body("CONFLICT", "x:1 is locked")), &["x:1 is locked"]),
         (
-            "PATCH",
+            "PUT",
             Class::Upload,
             Fault::Answer(413, "text/html", "<h1>Request Entity Too Large</h1>".into()),
             &["413", "help: "],
@@ -344,7 +344,7 @@ fn subid_w9_after_a_pull_that_is_gone() {
     let lab = through_links(&proxy, W9);
     lab.lbuild_within(120, &["pull", &proxy.name("base:1")]).ok();
     lab.lbuild(&["rmi", &proxy.name("base:1")]).ok();
-    lab.lbuild(&["prune", "-a"]).ok();
+    lab.lbuild(&["prune"]).ok();
     let layer = registry.layers("base", "1")[0].clone();
     assert!(!lab.store().join("blobs").join(layer.replace(':', "/")).exists());
     proxy.take();

@@ -3,14 +3,18 @@
 use crate::assemble::{self, AssembledLayer};
 use crate::bases::Bases;
 use crate::cache::{CacheBackend, LocalCache};
+use crate::diagnostic::Diagnostic;
+use crate::dockerfile::checks::Checks;
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
+use crate::fit::{refuse_foreign, unknown_stages};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
+use crate::onbuild::{Settled, settle};
 use crate::output::Exported;
-use crate::plan::{Plan, PlanBase, PlanOptions};
-use crate::progress::{Event, ProgressSink, StepId};
+use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
+use crate::progress::{Event, ProgressSink};
 use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
@@ -23,8 +27,8 @@ use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
 use layerfs::store::Store;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Once;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Mutex, Once, PoisonError};
 
 /// What a build came to.
 #[derive(Debug, Clone)]
@@ -33,6 +37,8 @@ pub struct BuildResult {
     pub id: Digest,
     /// What it became in each output, in the order of the request.
     pub outputs: Vec<Exported>,
+    /// The sizes in bytes of its layers as they are kept, the lowest first.
+    pub layer_sizes: Vec<u64>,
 }
 
 /// Builds an image and writes it to its outputs.
@@ -45,16 +51,20 @@ pub fn build(
     sink: &dyn ProgressSink,
     cancel: &Cancel,
 ) -> Result<BuildResult, BuildError> {
-    let dockerfile = parse(request, sink)?;
-    let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
+    let (dockerfile, warnings) = parse(request)?;
+    let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
+    told.tell(warnings);
+    // What is wrong with the graph is told before any registry is asked.
+    StageGraph::new(&dockerfile, &graph_options(request))?;
     let cache = LocalCache::new(store);
-    let told = Once::new();
+    let once = Once::new();
     let mut again = false;
     loop {
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
-            let (cache, dockerfile, graph) = (&cache, &dockerfile, &graph);
-            Asked { request, store, sink, client, cache, dockerfile, graph, told: &told, cancel }.build(again, &ends)
+            let (cache, dockerfile) = (&cache, &dockerfile);
+            Asked { request, store, sink, client, cache, dockerfile, told: &told, once: &once, cancel }
+                .build(again, &ends)
         });
         match outcome {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
@@ -73,8 +83,8 @@ struct Asked<'a> {
     client: &'a Client,
     cache: &'a dyn CacheBackend,
     dockerfile: &'a Dockerfile,
-    graph: &'a StageGraph,
-    told: &'a Once,
+    told: &'a Told<'a>,
+    once: &'a Once,
     /// The caller's, which no failure of a step sets off.
     cancel: &'a Cancel,
 }
@@ -82,19 +92,17 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
     fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
-        let Self { request, store, sink, client, cache, told, .. } = *self;
-        let bases = resolve(&self.graph.images, request, store, client)?;
-        let (plan, warnings) = Plan::new(self.dockerfile, self.graph, &bases, &plan_options(request))?;
+        let Self { request, store, sink, client, cache, told, once, .. } = *self;
+        let (plan, bases, warnings) = planned(self.dockerfile, request, store, client)?;
         if !again {
-            for warning in self.graph.warnings.iter().cloned().chain(warnings) {
-                sink.event(Event::Warning(warning));
-            }
-            sink.event(Event::PlanReady { steps: step_names(&plan) });
+            told.tell(warnings);
+            told.judge()?;
+            sink.event(Event::PlanReady { steps: plan.step_names(), edges: plan.edges() });
         }
         let began = now();
         let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
         let (plan, bases, contexts) = (&plan, &bases, &contexts);
-        let outcome = Attempt { request, store, sink, client, plan, bases, contexts, cache, told }.run(ends);
+        let outcome = Attempt { request, store, sink, client, plan, bases, contexts, cache, told: once }.run(ends);
         let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
         if !ended {
             tell_sockets(&contexts.skipped_sockets(), sink);
@@ -102,6 +110,63 @@ impl Asked<'_> {
         }
         outcome
     }
+}
+
+/// Returns the plan of a Dockerfile with the triggers of its bases in place, the bases, each asked for once, and what
+/// the user should look at.
+pub(crate) fn planned(
+    dockerfile: &Dockerfile,
+    request: &BuildRequest,
+    store: &Store,
+    client: &Client,
+) -> Result<(Plan, Bases, Vec<Diagnostic>), BuildError> {
+    let mut known = Bases::default();
+    let settled = settle(dockerfile, &graph_options(request), |images| {
+        known = resolve(images, &known, request, store, client)?;
+        Ok::<_, BuildError>(known.clone())
+    });
+    let Settled { dockerfile, graph, bases } = settled?;
+    let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
+    refuse_foreign(&plan, &graph, &request.emulated)?;
+    let unknown = unknown_stages(&dockerfile, request);
+    let warnings = graph.warnings.into_iter().chain(warnings).chain(unknown).collect();
+    Ok((plan, bases, warnings))
+}
+
+/// What is told of what the user should look at: what the checks keep.
+struct Told<'a> {
+    checks: Checks,
+    sink: &'a dyn ProgressSink,
+    /// Names of the rules that were told of.
+    rules: Mutex<BTreeSet<&'static str>>,
+}
+
+impl<'a> Told<'a> {
+    fn new(checks: Checks, sink: &'a dyn ProgressSink) -> Self {
+        Self { checks, sink, rules: Mutex::default() }
+    }
+
+    fn tell(&self, warnings: Vec<Diagnostic>) {
+        for warning in warnings.into_iter().filter(|warning| self.checks.keep(warning)) {
+            self.rules.lock().unwrap_or_else(PoisonError::into_inner).extend(warning.rule);
+            self.sink.event(Event::Warning(warning));
+        }
+    }
+
+    /// Fails if a rule was told of and `# check=error=true` says so.
+    fn judge(&self) -> Result<(), BuildError> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if rules.is_empty() || !self.checks.fail() {
+            return Ok(());
+        }
+        Err(BuildError::Checks { rules: rules.iter().copied().collect() })
+    }
+}
+
+/// Returns the build argument that stands before `# check=`.
+pub(crate) fn check_argument(request: &BuildRequest) -> Option<&str> {
+    let named = |(name, _): &&(String, Option<String>)| name == "BUILDKIT_DOCKERFILE_CHECK";
+    request.build_args.iter().rev().find(named)?.1.as_deref()
 }
 
 /// Strikes every record that holds the layer that is gone; the caller then starts again, which ends, since no record
@@ -137,21 +202,20 @@ fn remember(contexts: &Contexts, began: Timestamp, sink: &dyn ProgressSink) {
     }
 }
 
-fn parse(request: &BuildRequest, sink: &dyn ProgressSink) -> Result<Dockerfile, BuildError> {
+/// Returns the Dockerfile, and what the user should look at.
+pub(crate) fn parse(request: &BuildRequest) -> Result<(Dockerfile, Vec<Diagnostic>), BuildError> {
     let outcome = dockerfile::parse(request.dockerfile.clone());
-    for warning in outcome.warnings {
-        sink.event(Event::Warning(warning));
-    }
     match outcome.dockerfile {
         Some(dockerfile) if outcome.errors.is_empty() => {
-            lint::lint(&dockerfile).into_iter().for_each(|warning| sink.event(Event::Warning(warning)));
-            Ok(dockerfile)
+            let mut warnings = outcome.warnings;
+            warnings.extend(lint::lint(&dockerfile));
+            Ok((dockerfile, warnings))
         }
         _ => Err(BuildError::Parse(outcome.errors)),
     }
 }
 
-fn graph_options(request: &BuildRequest) -> GraphOptions {
+pub(crate) fn graph_options(request: &BuildRequest) -> GraphOptions {
     GraphOptions {
         target: request.target.clone(),
         build_args: request.build_args.iter().cloned().collect(),
@@ -167,18 +231,10 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
         network: request.network,
         labels: request.labels.clone(),
         host_name: None,
+        extra_hosts: request.extra_hosts.clone(),
         source_date_epoch: request.source_date_epoch.and_then(|epoch| i64::try_from(epoch).ok()),
+        allow_insecure: request.allow_insecure,
     }
-}
-
-fn step_names(plan: &Plan) -> Vec<(StepId, String)> {
-    let stages = plan.stages.iter();
-    stages
-        .flat_map(|stage| {
-            let steps = stage.steps.iter().enumerate();
-            steps.map(|(at, step)| (StepId { stage: stage.number, step: at }, step.name.clone()))
-        })
-        .collect()
 }
 
 /// One try at a plan; another follows only if a layer that a record holds turned out to be gone.
@@ -204,9 +260,11 @@ impl Attempt<'_> {
         let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);
         let shelf = shelf.telling(self.sink).wanting(&self.wanted());
         let settings = Settings {
-            no_cache: self.request.no_cache,
+            no_cache: self.stages_without_cache(),
+            limits: self.request.limits.clone(),
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
+            ssh: &self.request.ssh,
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,
@@ -232,7 +290,19 @@ impl Attempt<'_> {
         let finished = if self.request.squash { finished.squashed().map_err(StepError::from)? } else { finished };
         let places = Places { store: self.store, client: self.client, sink: self.sink };
         let outputs = places.write(&self.request.outputs, &finished, cancel)?;
-        Ok(BuildResult { id: finished.image.id(), outputs })
+        let layer_sizes = finished.image.layers.iter().map(|layer| layer.blob.size).collect();
+        Ok(BuildResult { id: finished.image.id(), outputs, layer_sizes })
+    }
+
+    /// Returns the stages whose steps all run again.
+    fn stages_without_cache(&self) -> HashSet<usize> {
+        let named = |stage: &PlannedStage| {
+            let name = stage.name.as_deref();
+            let is = |wanted: &String| name.is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+            self.request.no_cache || self.request.no_cache_stages.iter().any(is)
+        };
+        let stages = self.plan.stages.iter().enumerate();
+        stages.filter(|(_, stage)| named(stage)).map(|(number, _)| number).collect()
     }
 
     fn needs_bytes(&self) -> bool {

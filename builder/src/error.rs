@@ -17,6 +17,7 @@ use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
 use layerfs::layer::{ExecutionId, LayerKey};
+use layerfs::reference::ImageRef;
 use layerfs::registry::error::RegistryError;
 use layerfs::unpack::LayerError;
 
@@ -53,6 +54,22 @@ pub enum StepError {
         /// Its id.
         id: String,
     },
+    /// An SSH agent that the step needs was not given.
+    #[error("ssh agent `{id}` is required and was not given")]
+    AgentMissing {
+        /// Its id.
+        id: String,
+        /// One that was given and may have been meant.
+        similar: Option<String>,
+    },
+    /// An SSH agent cannot be had.
+    #[error("ssh agent `{id}`: {why}")]
+    Agent {
+        /// Its id.
+        id: String,
+        /// Why.
+        why: String,
+    },
     /// COPY, ADD or WORKDIR failed.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -65,6 +82,15 @@ pub enum StepError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An image that is finished and in the store could not be pushed.
+    #[error("{error}")]
+    Push {
+        /// The names by which it is in the store.
+        names: Vec<ImageRef>,
+        /// Why.
+        #[source]
+        error: Box<StoreError>,
+    },
     /// A layer is wrong.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -158,10 +184,18 @@ impl Diagnose for StepError {
             }
             StepError::SecretMissing { id, .. } => Diagnostic::error(self.to_string())
                 .help(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`")),
+            StepError::AgentMissing { similar: Some(similar), .. } => {
+                Diagnostic::error(self.to_string()).help(format!("did you mean `{similar}`, which was given?"))
+            }
+            StepError::AgentMissing { id, .. } => Diagnostic::error(self.to_string())
+                .help(format!("give it with `--ssh {id}` for your agent, or `--ssh {id}=KEY`")),
+            StepError::Agent { .. } => Diagnostic::error(self.to_string())
+                .help("give the socket of a running agent, or keys without passphrase (needs openssh-client)"),
             StepError::Command { one_id: Some(help), .. } => {
                 Diagnostic::error(self.to_string()).help(format!("if it needs ids other than 0: {help}"))
             }
             StepError::Store(error) => error.diagnose(),
+            StepError::Push { names, error } => push_again(names, error.diagnose()),
             StepError::SecretNotText { .. } => {
                 Diagnostic::error(self.to_string()).help("mount it as a file: leave `env=` out, or add `target=`")
             }
@@ -192,6 +226,17 @@ impl Diagnose for RegistryError {
 const CURE_OF_BAD_LAYER: &str =
     "the image is damaged, or made to do harm: get it anew from where you trust it to be good";
 
+/// Adds how a push that failed goes on.
+fn push_again(names: &[ImageRef], diagnostic: Diagnostic) -> Diagnostic {
+    if names.is_empty() {
+        return diagnostic;
+    }
+    let names: Vec<String> = names.iter().map(ImageRef::familiar).collect();
+    let again = format!("the image is kept in the store: `lbuild push {}` goes on from here", names.join(" "));
+    let help = diagnostic.help.map_or(again.clone(), |help| format!("{help}; {again}"));
+    Diagnostic { help: Some(help), ..diagnostic }
+}
+
 fn with_cure(message: String, cure: Option<String>) -> Diagnostic {
     Diagnostic { help: cure, ..Diagnostic::error(message) }
 }
@@ -211,6 +256,12 @@ pub enum BuildError {
     /// An instruction means nothing.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Build checks found something, and `check=error=true` makes that an error.
+    #[error("lint violation found for rules: {}", rules.join(", "))]
+    Checks {
+        /// Names of the rules.
+        rules: Vec<&'static str>,
+    },
     /// A build context is wrong.
     #[error(transparent)]
     Context(ContextError),
@@ -263,6 +314,10 @@ impl BuildError {
             BuildError::Graph(error) => vec![error.diagnose()],
             BuildError::Base(error) => vec![error.diagnose()],
             BuildError::Plan(error) => vec![error.diagnose()],
+            BuildError::Checks { .. } => vec![
+                Diagnostic::error(self.to_string())
+                    .help("the warnings say what to change; `# check=skip=RULE` leaves one out"),
+            ],
             BuildError::Context(error) => vec![Diagnostic::error(error.to_string())],
             BuildError::Assemble(error) => vec![error.diagnose()],
             BuildError::Step { span, error, .. } => vec![error.diagnose().at(*span, "")],

@@ -20,6 +20,8 @@ pub mod graph;
 
 pub mod bases;
 
+mod onbuild;
+
 pub mod plan;
 
 pub mod key;
@@ -43,6 +45,8 @@ pub mod error;
 
 mod exec;
 
+mod fit;
+
 mod push;
 
 mod manifest;
@@ -50,6 +54,7 @@ mod output;
 mod rework;
 
 mod build;
+pub mod call;
 mod maintain;
 mod pull;
 mod run_image;

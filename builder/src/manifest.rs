@@ -1,4 +1,4 @@
-//! [`create_index`]: one name for images of several platforms; [`fetch_manifest`]: what a name leads to in its registry.
+//! [`Places::create_index`]: one name for images of several platforms; [`Places::fetch_manifest`]: what a name leads to.
 
 use crate::error::StepError;
 use crate::progress::{Event, Outcome, StepId};

@@ -62,7 +62,9 @@ impl Places<'_> {
         let (image, mut exported) = result?;
         if let Output::Registry { names, by_digest, compression, .. } = output.clone() {
             // The image is kept here by now, so that a push that fails can go on.
-            exported.manifest = Some(self.export(number, &image, names, by_digest, compression)?);
+            let again = if by_digest { Vec::new() } else { names.clone() };
+            let pushed = self.export(number, &image, names, by_digest, compression);
+            exported.manifest = Some(pushed.map_err(|error| StepError::Push { names: again, error: Box::new(error) })?);
         }
         Ok(exported)
     }

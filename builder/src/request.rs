@@ -4,7 +4,8 @@
 //! here.
 
 use crate::graph::ContextKind;
-use crate::plan::op::Network;
+use crate::plan::op::{ExtraHost, Network};
+use crate::sandbox::limits::RunLimits;
 use crate::source::Source;
 pub use layerfs::export::{Destination, Engine, LayerCompression};
 use layerfs::platform::Platform;
@@ -32,12 +33,26 @@ pub struct BuildRequest {
     pub build_contexts: Vec<(String, BuildContextSource)>,
     /// `--secret` in order, ids different.
     pub secrets: Vec<SecretSpec>,
+    /// `--ssh` in order, ids different.
+    pub ssh: Vec<SshSpec>,
+    /// `--allow security.insecure`: commands may ask to run without the sandbox's limits.
+    pub allow_insecure: bool,
     /// `--label` in order; they go over those of the Dockerfile.
     pub labels: Vec<(String, String)>,
     /// Run every step again.
     pub no_cache: bool,
     /// `--network`: the network of each RUN that does not name one.
     pub network: Network,
+    /// `--no-cache-filter`: names of stages, in any case, whose steps run again.
+    pub no_cache_stages: Vec<String>,
+    /// `--add-host` in order: more lines of /etc/hosts for each RUN.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// How much each RUN may have.
+    pub limits: RunLimits,
+    /// `--ignorefile`: the rules for the build context, in place of `.dockerignore`.
+    pub ignore_file: Option<PathBuf>,
+    /// Platforms that this machine runs by emulation, besides its own.
+    pub emulated: Vec<Platform>,
     /// At most so many steps at once; no limit on commands if there is none.
     pub jobs: Option<NonZeroUsize>,
     /// The platform of the image.
@@ -110,6 +125,29 @@ impl BuildContextSource {
             Self::OciLayout { .. } | Self::DockerArchive { .. } | Self::Image(_) => ContextKind::Image,
         }
     }
+}
+
+/// An SSH agent that steps may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshSpec {
+    /// The id that `--mount=type=ssh,id=…` names; `default` where none is named.
+    pub id: String,
+    /// Where its keys are.
+    pub source: SshSource,
+}
+
+/// Where the keys of an SSH agent are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SshSource {
+    /// In an agent that listens on a socket.
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Let everything through, not only listing keys and signing.
+        raw: bool,
+    },
+    /// In files, for an agent of the build's own.
+    Keys(Vec<PathBuf>),
 }
 
 /// A secret that steps may ask for.
@@ -233,6 +271,18 @@ pub struct Look {
 }
 
 impl Output {
+    /// Returns the names that the image has there.
+    pub fn names(&self) -> &[ImageRef] {
+        match self {
+            Self::Store { names, .. }
+            | Self::Oci { names, .. }
+            | Self::Docker { names, .. }
+            | Self::Engine { names, .. }
+            | Self::Registry { names, .. } => names,
+            Self::Tar { .. } | Self::Local { .. } => &[],
+        }
+    }
+
     /// Reports whether it needs the bytes of every layer here.
     pub fn needs_bytes(&self) -> bool {
         match self {

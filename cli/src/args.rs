@@ -2,16 +2,19 @@
 
 mod destinations;
 mod images;
+mod surroundings;
 
 pub use destinations::{Destinations, ManifestFormat};
 pub use images::{HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use crate::flags;
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+pub use surroundings::Surroundings;
 
 /// Turns a Dockerfile into an OCI image: one binary, no daemon, no root.
 #[derive(Debug, Parser)]
@@ -46,6 +49,8 @@ pub enum Command {
     /// Look at manifests of registries, or join images of several platforms under one name
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Show what the parser sees in a Dockerfile, as JSON; status 1 if something is wrong with it
+    Parse(ParseArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
@@ -56,6 +61,8 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget the password for a registry
     Logout(LogoutArgs),
+    /// Show what the commands of a build wrote
+    Logs(LogsArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
     /// Remove what no image needs
@@ -72,14 +79,14 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 16] = [
-        "build", "pull", "run", "push", "manifest", "images", "inspect", "rmi", "login", "logout", "fsck", "prune",
-        "tag", "history", "save", "load",
+    pub const NAMES: [&str; 18] = [
+        "build", "pull", "run", "push", "manifest", "parse", "images", "inspect", "rmi", "login", "logout", "logs",
+        "fsck", "prune", "tag", "history", "save", "load",
     ];
 }
 
 /// `lbuild build`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct BuildArgs {
     /// Name for the image, `NAME[:TAG]`; may be repeated
     #[arg(short, long, value_name = "NAME")]
@@ -100,19 +107,24 @@ pub struct BuildArgs {
     /// Secret for `RUN --mount=type=secret`: `id=ID[,src=FILE|,env=VARIABLE]`; may be repeated
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VAR]")]
     pub secret: Vec<String>,
+    /// SSH agent for `RUN --mount=type=ssh`: its id, alone for the caller's agent, else with a socket or keys; may be
+    /// repeated
+    #[arg(long, value_name = "ID[=SOCKET|=KEY[,KEY]]")]
+    pub ssh: Vec<String>,
+    /// What the Dockerfile may ask for: `security.insecure` for `RUN --security=insecure`; may be repeated
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
     /// Label for the image; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
     /// Run every step again
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub no_cache: bool,
     /// Ask the registries for every image, also if it is in the store; `missing` asks for those that have no name there,
     /// `newer` takes the store's where no registry answers, `never` asks none [default: missing]
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub pull: Option<PullArg>,
-    /// Network of RUN
-    #[arg(long, value_enum, default_value_t = NetworkArg::Host)]
-    pub network: NetworkArg,
     /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false],
     /// type=docker[,dest=FILE]; its files alone: type=tar,dest=FILE or type=local,dest=DIR[,mode=delete], in short `FILE`;
     /// type=cacheonly. Attributes: name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
@@ -121,13 +133,15 @@ pub struct BuildArgs {
     #[arg(short, long, value_name = "type=TYPE[,dest=FILE]")]
     pub output: Vec<String>,
     /// Push the image under its names, as `--output=type=registry` does
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub push: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
     /// Show nothing but the image ID, on standard output
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub quiet: bool,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
@@ -135,12 +149,32 @@ pub struct BuildArgs {
     /// Where the image goes, besides
     #[command(flatten)]
     pub destinations: Destinations,
+    /// Say what the build checks find, and build nothing: `--call=check`
+    #[arg(long, conflicts_with = "call")]
+    pub check: bool,
+    /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
+    #[arg(long, value_name = "METHOD[,format=json]")]
+    pub call: Option<String>,
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// What it runs with
+    #[command(flatten)]
+    pub surroundings: Surroundings,
+    /// Flags of other builders that were typed
+    #[arg(skip)]
+    pub foreign: Vec<flags::Typed>,
     /// The directory that COPY and ADD read from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+}
+
+/// `lbuild parse`.
+#[derive(Debug, ClapArgs)]
+pub struct ParseArgs {
+    /// The Dockerfile; `-` reads standard input
+    #[arg(value_name = "FILE", default_value = "Dockerfile")]
+    pub file: PathBuf,
 }
 
 /// `lbuild pull`.
@@ -222,9 +256,9 @@ pub struct ManifestInspectArgs {
 /// `lbuild manifest create`.
 #[derive(Debug, ClapArgs)]
 pub struct ManifestCreateArgs {
-    /// Push the index under its name; without it, it is only shown
+    /// Show the index, and push nothing
     #[arg(long)]
-    pub push: bool,
+    pub dry_run: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
@@ -265,6 +299,19 @@ fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
+/// `lbuild logs`.
+#[derive(Debug, ClapArgs)]
+pub struct LogsArgs {
+    /// Which build: 1 is the last one, 2 the one before it
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    pub build: NonZeroUsize,
+    /// List the steps in place of what they wrote
+    #[arg(short, long, conflicts_with = "step")]
+    pub list: bool,
+    /// One step: its number, its id, or a part of its name [default: all]
+    pub step: Option<String>,
+}
+
 /// `lbuild fsck`.
 #[derive(Debug, ClapArgs)]
 pub struct FsckArgs {
@@ -303,6 +350,8 @@ pub enum PullArg {
 /// Values of `--network`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NetworkArg {
+    /// As `host`
+    Default,
     /// The caller's network
     Host,
     /// Loopback only
@@ -319,7 +368,10 @@ pub enum ProgressArg {
     /// A live view
     Tty,
     /// Nothing but the image ID
+    #[value(alias = "none")]
     Quiet,
+    /// One JSON object per event, for programs
+    Rawjson,
 }
 
 /// Commands that stand behind a word of Docker's, and what they are called here.
@@ -346,9 +398,25 @@ const GROUPED: [(&str, &[(&str, &str)]); 3] = [
     ("builder", &[("build", "build"), ("prune", "prune")]),
 ];
 
+/// Returns what was typed.
+///
+/// # Errors
+/// What clap has to say, help included.
+pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let command = Args::command();
+    let foreign = command.find_subcommand("build").map(flags::foreign_to).unwrap_or_default();
+    let command = command.mut_subcommand("build", |build| flags::with_flags(build, &foreign));
+    let matches = command.try_get_matches_from(with_default_command(typed))?;
+    let mut args = Args::from_arg_matches(&matches)?;
+    if let (Command::Build(build), Some((_, matches))) = (&mut args.command, matches.subcommand()) {
+        build.foreign = flags::typed(matches, &foreign);
+    }
+    Ok(args)
+}
+
 /// Returns the command line with Docker's two words for a command turned into one, and with `build` put in where no command
 /// was typed.
-pub fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = 1;
     while let Some(width) = arguments.get(at).and_then(|argument| global_width(&argument.to_string_lossy())) {
@@ -386,7 +454,6 @@ fn starts_a_build(argument: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn completed(typed: &[&str]) -> Vec<String> {
         let arguments = std::iter::once("lbuild").chain(typed.iter().copied()).map(OsString::from);

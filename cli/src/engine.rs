@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::report::Failure;
+use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
 use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
@@ -34,6 +35,8 @@ pub struct StoredImage {
     pub names: Vec<ImageRef>,
     /// Bytes of its layers, uncompressed as far as the store knows.
     pub size: u64,
+    /// Whether some of them may be in a registry only.
+    pub is_sparse: bool,
 }
 
 /// What `rmi` did.
@@ -68,8 +71,37 @@ pub fn build(
     result.map_err(|error| of_build(&error))
 }
 
+/// Checks a build.
+///
+/// # Errors
+/// A store that cannot be opened; what is wrong with the build is in what comes back.
+pub fn build_checks(
+    request: &BuildRequest,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Checked, Failure> {
+    Ok(builder::call::check(request, &open(root)?, sink, cancel))
+}
+
+/// Returns what the target of a build takes.
+///
+/// # Errors
+/// [`Failure`], without the Dockerfile.
+pub fn outline(request: &BuildRequest) -> Result<Outline, Failure> {
+    builder::call::outline(request).map_err(|error| of_build(&error))
+}
+
+/// Returns the stages that can be targets.
+///
+/// # Errors
+/// [`Failure`], without the Dockerfile.
+pub fn targets(request: &BuildRequest) -> Result<Vec<Target>, Failure> {
+    builder::call::targets(request).map_err(|error| of_build(&error))
+}
+
 /// Returns the failure of a build: the first diagnostic, and how a command ended.
-fn of_build(error: &BuildError) -> Failure {
+pub fn of_build(error: &BuildError) -> Failure {
     let diagnostics = error.diagnostics();
     let diagnostic = diagnostics.into_iter().next().unwrap_or_else(|| Diagnostic::error(error.to_string()));
     let exit = error.exit().map_or(Exit::Lbuild, of_command);
@@ -178,7 +210,8 @@ impl Registry<'_> {
 pub fn images(root: &Path) -> Result<Vec<StoredImage>, Failure> {
     let store = open(root)?;
     let stored = |summary: ImageSummary| -> Result<StoredImage, Failure> {
-        Ok(StoredImage { image: store.image(&summary.manifest)?, names: summary.names, size: summary.size })
+        let image = store.image(&summary.manifest)?;
+        Ok(StoredImage { image, names: summary.names, size: summary.size, is_sparse: summary.is_sparse })
     };
     store.images()?.into_iter().map(stored).collect()
 }
@@ -192,8 +225,10 @@ pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
     let manifest = store.find(name)?;
     let image = store.image(&manifest.digest)?;
     let named = store.images()?.into_iter().find(|summary| summary.manifest == manifest.digest);
-    let (names, size) = named.map_or_else(Default::default, |summary| (summary.names, summary.size));
-    Ok(StoredImage { image, names, size })
+    let Some(ImageSummary { names, size, is_sparse, .. }) = named else {
+        return Ok(StoredImage { image, names: Vec::new(), size: 0, is_sparse: false });
+    };
+    Ok(StoredImage { image, names, size, is_sparse })
 }
 
 /// Gives the image that `image` means the names `names`.
@@ -213,14 +248,6 @@ pub fn find_if_there(root: &Path, name: &str) -> Result<Option<StoredImage>, Fai
         Err(StoreError::NoImage { .. }) => Ok(None),
         _ => find(root, name).map(Some),
     }
-}
-
-/// Reports whether some blobs of the image called `name` are in a registry only.
-///
-/// # Errors
-/// [`Failure`].
-pub fn is_sparse(root: &Path, name: &ImageRef) -> Result<bool, Failure> {
-    Ok(open(root)?.sparse().get(name)?.is_some())
 }
 
 /// Writes images, each with names of its own, to one place.

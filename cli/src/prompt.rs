@@ -25,7 +25,7 @@ pub fn line(question: &str, cancel: &Cancel) -> Result<Option<Vec<u8>>, IoError>
     read(cancel, true)
 }
 
-/// Does the same as [`line`], but what is typed is not shown.
+/// Does the same as [`line()`], but what is typed is not shown.
 ///
 /// # Errors
 /// The operating system's.

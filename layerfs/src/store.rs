@@ -90,6 +90,8 @@ pub struct ImageSummary {
     pub platform: Platform,
     /// Bytes of manifest, config and layers as stored.
     pub size: u64,
+    /// Whether some of its blobs may be in a registry only.
+    pub is_sparse: bool,
 }
 
 impl Store {
@@ -288,13 +290,27 @@ impl Store {
                 names.entry(manifest.digest).or_default().push(name);
             }
         }
-        let mut images: Vec<ImageSummary> =
-            names.into_iter().map(|(manifest, names)| self.summary(manifest, names)).collect::<Result<_, _>>()?;
+        let mut images: Vec<ImageSummary> = names
+            .into_iter()
+            .map(|(manifest, names)| self.summary(manifest, names, false))
+            .collect::<Result<_, _>>()?;
+        for SparseImage { name, manifest, .. } in self.sparse.list()? {
+            match images.iter_mut().find(|image| image.manifest == manifest.digest) {
+                Some(image) => image.names.push(name),
+                None if self.is_readable(&manifest) => images.push(self.summary(manifest.digest, vec![name], true)?),
+                // It lost its documents, and so is no image any more.
+                None => {}
+            }
+        }
         images.sort_by(|a, b| (&b.created, &a.names).cmp(&(&a.created, &b.names)));
         Ok(images)
     }
 
-    fn summary(&self, manifest: Digest, names: Vec<ImageRef>) -> Result<ImageSummary, StoreError> {
+    fn is_readable(&self, manifest: &Descriptor) -> bool {
+        self.image(&manifest.digest).is_ok()
+    }
+
+    fn summary(&self, manifest: Digest, names: Vec<ImageRef>, is_sparse: bool) -> Result<ImageSummary, StoreError> {
         let image = self.image(&manifest).map_err(|error| damaged(&names, &error))?;
         let layers: u64 = image.manifest.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size));
         let own = (image.manifest_bytes.len() + image.config_bytes.len()) as u64;
@@ -305,11 +321,12 @@ impl Store {
             created: image.config.created.clone(),
             platform: image.platform(),
             size: layers.saturating_add(own),
+            is_sparse,
         })
     }
 
-    /// Returns the manifest that `text` means: a name, an image ID, a manifest's digest, or the beginning of either's
-    /// digits (at least four).
+    /// Returns the manifest that `text` means, also of an image that lacks blobs: a name, an image ID, a manifest's digest,
+    /// or the beginning of either's digits (at least four).
     ///
     /// # Errors
     /// [`StoreError::NoImage`]; [`StoreError::SeveralImages`] if the digits are the beginning of several.
@@ -320,15 +337,20 @@ impl Store {
     /// Returns the manifests of the image that `text` means, at least one: the same config may have come with its layers
     /// in several forms.
     fn find_all(&self, text: &str) -> Result<Vec<Descriptor>, StoreError> {
-        if let Ok(name) = text.parse::<ImageRef>()
-            && let Some(manifest) = self.refs.get(&name)?
-        {
-            return Ok(vec![manifest]);
+        if let Ok(name) = text.parse::<ImageRef>() {
+            if let Some(manifest) = self.refs.get(&name)? {
+                return Ok(vec![manifest]);
+            }
+            if let Some(image) = self.sparse.get(&name)?.filter(|image| self.is_readable(&image.manifest)) {
+                return Ok(vec![image.manifest]);
+            }
         }
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
         let hit = |digest: &Digest| digits.len() >= 4 && digest.hex().starts_with(digits);
         let mut found: BTreeMap<Digest, Vec<Descriptor>> = BTreeMap::new();
-        for root in self.refs.roots()? {
+        let sparse = self.sparse.list()?.into_iter().map(|image| image.manifest);
+        let mut seen = BTreeSet::new();
+        for root in self.refs.roots()?.into_iter().chain(sparse).filter(|root| seen.insert(root.digest)) {
             // A damaged image has no ID to go by; its name and its manifest's digest still find it, to remove it.
             let image = || is_manifest(&root.media_type).then(|| self.image(&root.digest).ok()).flatten();
             let id = image().map(|image| image.id());
@@ -358,8 +380,23 @@ impl Store {
         let layers = image.manifest.layers.iter().map(|layer| layer.digest);
         let blobs: BTreeSet<Digest> = layers.chain([image.id(), manifest.digest]).collect();
         lease.hold(&blobs.iter().copied().map(Held::Blob).collect::<Vec<_>>())?;
+        if let Some(sparse) = self.sparse.list()?.into_iter().find(|image| image.manifest.digest == manifest.digest)
+            && self.refs.list()?.iter().all(|(_, other)| other.digest != manifest.digest)
+        {
+            return self.tag_sparse(&sparse, names);
+        }
         self.blobs.sync(&Vec::from_iter(blobs))?;
-        self.refs.set(names, &manifest)
+        self.refs.set(names, &manifest)?;
+        names.iter().try_for_each(|name| self.sparse.remove(name).map(drop))
+    }
+
+    /// Gives an image further names that lacks blobs: it lacks them under these names, too.
+    fn tag_sparse(&self, image: &SparseImage, names: &[ImageRef]) -> Result<(), StoreError> {
+        for name in names {
+            self.sparse.put(&SparseImage { name: name.clone(), ..image.clone() })?;
+            self.refs.remove(name)?;
+        }
+        Ok(())
     }
 
     /// Takes the name `text` away, or, where it is an ID, all names of that image. Nothing is deleted until gc.
@@ -374,9 +411,16 @@ impl Store {
         {
             return Ok(vec![name]);
         }
-        let manifests = self.find_all(text)?;
-        let removed = manifests.iter().map(|manifest| self.refs.remove_all(&manifest.digest));
-        Ok(removed.collect::<Result<Vec<_>, _>>()?.concat())
+        let manifests: BTreeSet<Digest> = self.find_all(text)?.iter().map(|manifest| manifest.digest).collect();
+        let mut names = Vec::new();
+        for manifest in &manifests {
+            names.extend(self.refs.remove_all(manifest)?);
+        }
+        for image in self.sparse.list()?.into_iter().filter(|image| manifests.contains(&image.manifest.digest)) {
+            self.sparse.remove(&image.name)?;
+            names.push(image.name);
+        }
+        Ok(names)
     }
 
     fn no_image(&self, name: &str) -> Result<StoreError, StoreError> {

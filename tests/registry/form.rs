@@ -83,8 +83,14 @@ impl Form {
     /// Copies the busybox base here under a name.
     #[track_caller]
     pub fn fill(&self, home: &Path, image: &str) {
+        self.fill_from(home, image, "busybox");
+    }
+
+    /// Copies the base called `base` here under a name.
+    #[track_caller]
+    pub fn fill_from(&self, home: &Path, image: &str, base: &str) {
         let to = format!("docker://{}", self.registry.name(image));
-        self.skopeo(home, &["copy", "-q", "--preserve-digests", &self.verify("dest-"), &layout("busybox"), &to]).ok();
+        self.skopeo(home, &["copy", "-q", "--preserve-digests", &self.verify("dest-"), &layout(base), &to]).ok();
     }
 }
 

@@ -5,9 +5,12 @@ use super::faults::{Asking, Fault, Faults};
 use super::relay::{Relay, Seen};
 use super::wire::Head;
 use super::{Listening, Registry};
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
+
+/// The content type that a TLS connection begins with (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
 
 /// What a path stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +168,10 @@ impl Proxy {
 impl Shared {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         let mut client = BufReader::new(stream);
+        // One who begins with TLS is told so in the clear, as registries do.
+        if client.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
+            return client.get_mut().write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+        }
         while let Some(head) = Head::read(&mut client)? {
             let relay = Relay {
                 upstream: self.upstream.clone(),

@@ -45,6 +45,11 @@ pub fn resolve_owner(text: &str, passwd: Option<&[u8]>, group: Option<&[u8]>) ->
     Ok(Owner { uid, gid })
 }
 
+/// Reports whether `text` means something only with the account files.
+pub fn asks_accounts(text: &str) -> bool {
+    resolve_owner(text, None, None).is_err()
+}
+
 fn find_user(name: &str, passwd: Option<&[u8]>) -> Result<(u32, u32), OwnerError> {
     if name.is_empty() || name == "root" {
         return Ok((0, 0));

@@ -6,6 +6,7 @@ use crate::context::tree::{EmptyTree, SourceTree};
 use crate::plan::op::From;
 use crate::request::{BuildContextSource, BuildRequest, ContextSource};
 use layerfs::digest::Digest;
+use layerfs::io_error::IoContext;
 use layerfs::meta::Timestamp;
 use layerfs::path::TreePath;
 use layerfs::sealed;
@@ -41,7 +42,7 @@ impl Contexts {
         let memos = MemoDirectory { directory: store.cache().join("contexts"), temporary: store.temporary() };
         let main = match &request.context {
             ContextSource::Directory(directory) => {
-                let specific = request.dockerfile_path.as_deref().map(ignore_file_of).transpose()?.flatten();
+                let specific = ignore_file(request)?;
                 Some(Opened::open(directory, specific, &memos)?)
             }
             ContextSource::Empty => None,
@@ -69,6 +70,11 @@ impl Contexts {
             Some(opened) => &opened.context,
             None => &EmptyTree,
         }
+    }
+
+    /// Reports whether the build context's ignore file has a line that brings something back.
+    pub fn has_exceptions(&self) -> bool {
+        self.main.as_ref().is_some_and(|opened| opened.context.rules().has_exceptions())
     }
 
     /// Returns what is remembered of the files of a source.
@@ -101,6 +107,15 @@ impl Contexts {
             .chain(self.named.values())
             .try_for_each(|opened| opened.memo.save(&self.memos, &opened.name, began))
     }
+}
+
+/// Returns the rules that go before the context's own: those that the caller named, else those beside the Dockerfile.
+fn ignore_file(request: &BuildRequest) -> Result<Option<(String, Vec<u8>)>, ContextError> {
+    if let Some(path) = &request.ignore_file {
+        let bytes = std::fs::read(path).at("read ignore file", path)?;
+        return Ok(Some((path.to_string_lossy().into_owned(), bytes)));
+    }
+    Ok(request.dockerfile_path.as_deref().map(ignore_file_of).transpose()?.flatten())
 }
 
 impl Opened {

@@ -7,6 +7,7 @@
 //!    shelf: a layer as blob, directory, index, diff ID: whichever is asked for, made once
 //! ```
 
+mod agent;
 mod contexts;
 mod copy;
 mod fetching;
@@ -21,7 +22,6 @@ mod state;
 mod step;
 
 pub use contexts::Contexts;
-pub(crate) use fetching::Fetching;
 pub use lazy_worker::LazyWorker;
 pub use session::{Build, Session, Settings};
 pub use shelf::Shelf;

@@ -20,7 +20,7 @@ impl StepRun<'_> {
     /// Runs a command; its layer is then kept under `key`.
     pub(super) fn run(&self, op: &RunOp, key: LayerKey) -> Result<(), StepError> {
         self.session.tell_before_commands();
-        let mut secrets = Secrets::default();
+        let mut secrets = Handed::default();
         let mut environment = op.environment.clone();
         environment.extend(op.proxies.iter().cloned());
         let mut mounts = Vec::new();
@@ -34,7 +34,10 @@ impl StepRun<'_> {
             working_directory: op.working_directory.clone(),
             user: op.user.clone(),
             network: op.network,
+            insecure: op.insecure,
             host_name: op.host_name.clone(),
+            extra_hosts: op.extra_hosts.clone(),
+            limits: self.session.build.settings.limits.clone(),
             mounts,
             script: op.script.clone(),
             result: RunResult::Commit(key),
@@ -42,12 +45,12 @@ impl StepRun<'_> {
         self.hand_over(spec, &secrets)
     }
 
-    fn hand_over(&self, spec: RunSpec, secrets: &Secrets) -> Result<(), StepError> {
+    fn hand_over(&self, spec: RunSpec, secrets: &Handed) -> Result<(), StepError> {
         let step = self.id;
         let command = spec.arguments.join(" ");
         let mut output =
             |stream, bytes: &[u8]| self.session.build.sink.event(Event::Output { step, stream, bytes: bytes.to_vec() });
-        let descriptors: Vec<_> = secrets.files.iter().map(AsFd::as_fd).collect();
+        let descriptors: Vec<_> = secrets.0.iter().map(|handed| handed.as_fd()).collect();
         let exit = self.session.build.worker.get()?.run(spec, &descriptors, &mut output, self.session.build.cancel)?;
         if self.session.build.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
@@ -58,11 +61,11 @@ impl StepRun<'_> {
         }
     }
 
-    /// Returns what the sandbox is told of a mount; nothing for a secret that is optional and was not given.
+    /// Returns what the sandbox is told of a mount; nothing for a secret or an agent that is optional and was not given.
     fn mount(
         &self,
         mount: &MountOp,
-        secrets: &mut Secrets,
+        secrets: &mut Handed,
         environment: &mut Vec<(String, String)>,
     ) -> Result<Option<MountSpec>, StepError> {
         let kind = match &mount.kind {
@@ -94,6 +97,16 @@ impl StepRun<'_> {
                     return Ok(None);
                 }
                 MountSource::Secret { descriptor: secrets.add(&value)?, mode: *mode, uid: *uid, gid: *gid }
+            }
+            MountKind::Ssh { id, required, mode, uid, gid } => {
+                let agents = &self.session.agents;
+                let Some(door) = agents.door(id)? else {
+                    let similar = nearest(id, agents.ids()).map(str::to_owned);
+                    let missing = StepError::AgentMissing { id: id.clone(), similar };
+                    return if *required { Err(missing) } else { Ok(None) };
+                };
+                secrets.0.push(Box::new(door));
+                MountSource::Socket { descriptor: secrets.0.len() - 1, mode: *mode, uid: *uid, gid: *gid }
             }
         };
         Ok(Some(MountSpec { target: mount.target.clone(), kind }))
@@ -134,20 +147,18 @@ impl StepRun<'_> {
     }
 }
 
-/// The secrets of one command, in memory files to hand over.
+/// What is handed over to one command: secrets in memory files, doors to SSH agents.
 #[derive(Default)]
-struct Secrets {
-    files: Vec<File>,
-}
+struct Handed(Vec<Box<dyn AsFd>>);
 
-impl Secrets {
+impl Handed {
     /// Adds a secret and returns its number.
     fn add(&mut self, value: &[u8]) -> Result<usize, StepError> {
         let fd = rustix::fs::memfd_create("secret", rustix::fs::MemfdFlags::CLOEXEC).at("create", "memfd")?;
         let mut file = File::from(fd);
         file.write_all(value).at("write", "memfd")?;
         file.rewind().at("rewind", "memfd")?;
-        self.files.push(file);
-        Ok(self.files.len() - 1)
+        self.0.push(Box::new(file));
+        Ok(self.0.len() - 1)
     }
 }

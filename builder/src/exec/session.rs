@@ -4,6 +4,7 @@ use crate::bases::Bases;
 use crate::cache::{CacheBackend, Record};
 use crate::diagnostic::Diagnostic;
 use crate::error::{BuildError, StepError};
+use crate::exec::agent::Agents;
 use crate::exec::contexts::Contexts;
 use crate::exec::lazy_worker::LazyWorker;
 use crate::exec::material::Selected;
@@ -13,7 +14,8 @@ use crate::exec::state::{StageCell, State};
 use crate::key::CacheKey;
 use crate::plan::Plan;
 use crate::progress::{Event, ProgressSink};
-use crate::request::SecretSpec;
+use crate::request::{SecretSpec, SshSpec};
+use crate::sandbox::limits::RunLimits;
 use layerfs::cancel::Cancel;
 use layerfs::flight::Flight;
 use layerfs::layer::ExecutionId;
@@ -25,12 +27,16 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 /// What a build is told about how to run, apart from its plan.
 #[derive(Debug)]
 pub struct Settings<'a> {
-    /// Run every step again.
-    pub no_cache: bool,
+    /// Stages of the plan whose steps all run again.
+    pub no_cache: HashSet<usize>,
+    /// How much a command may have.
+    pub limits: RunLimits,
     /// At most so many commands at once.
     pub jobs: Option<usize>,
     /// Secrets by id.
     pub secrets: &'a [SecretSpec],
+    /// SSH agents by id.
+    pub ssh: &'a [SshSpec],
     /// Name of the id tier, part of every RUN's key.
     pub tier: &'a str,
     /// The clock: when a step runs.
@@ -75,6 +81,7 @@ pub struct Session<'a> {
     pub(super) cells: Vec<StageCell>,
     image_stages: HashSet<usize>,
     slots: Slots,
+    pub(super) agents: Agents<'a>,
 }
 
 impl<'a> Session<'a> {
@@ -87,6 +94,7 @@ impl<'a> Session<'a> {
             cells: build.plan.stages.iter().map(|_| StageCell::default()).collect(),
             image_stages: image_stages(build.plan),
             slots: Slots::new(build.settings.jobs),
+            agents: Agents::new(build.settings.ssh, build.store.temporary()),
             build,
         }
     }
@@ -143,16 +151,16 @@ impl<'a> Session<'a> {
         self.build.cancel.cancel();
     }
 
-    /// Returns the record of `key` that this build may use: the pinned one, or one in the cache that agrees with the
+    /// Returns the record of `key` that this build may use in `stage`: the pinned one, or one in the cache that agrees with the
     /// pins and whose layers are all there. What is returned is pinned.
     ///
     /// # Errors
     /// The store's.
-    pub(super) fn usable_record(&self, key: &CacheKey) -> Result<Option<Record>, StepError> {
+    pub(super) fn usable_record(&self, stage: usize, key: &CacheKey) -> Result<Option<Record>, StepError> {
         if let Some(record) = self.lock_pins().get(key) {
             return Ok(Some(record.clone()));
         }
-        if self.build.settings.no_cache {
+        if self.build.settings.no_cache.contains(&stage) {
             return Ok(None);
         }
         let Some(record) = self.build.cache.get(key)? else { return Ok(None) };
@@ -171,6 +179,7 @@ impl<'a> Session<'a> {
     /// What `execute` failed with; the store's.
     pub(super) fn record_or_run(
         &self,
+        stage: usize,
         key: CacheKey,
         execute: impl FnOnce() -> Result<Record, StepError>,
     ) -> Result<(Record, bool), StepError> {
@@ -178,10 +187,10 @@ impl<'a> Session<'a> {
         let record = self.runs.get_or_try(key, || {
             let turn = self.build.cache.lock(&key, &|| self.build.cancel.is_cancelled())?;
             let _turn = turn.ok_or(StepError::Cancelled)?;
-            if let Some(record) = self.usable_record(&key)? {
+            if let Some(record) = self.usable_record(stage, &key)? {
                 return Ok(record);
             }
-            if self.build.settings.no_cache {
+            if self.build.settings.no_cache.contains(&stage) {
                 self.strike(&key)?;
             }
             let _slot = self.slots.take();

@@ -51,16 +51,6 @@ pub enum GraphError {
         /// Where it stands.
         span: Span,
     },
-    /// A stage for another platform than this machine's.
-    #[error("a stage for the foreign platform `{platform}` is not supported yet")]
-    ForeignPlatform {
-        /// The platform.
-        platform: String,
-        /// This machine's.
-        host: String,
-        /// Where it is named.
-        span: Span,
-    },
     /// `--target` names no stage.
     #[error("target stage `{target}` could not be found")]
     UnknownTarget {
@@ -109,15 +99,17 @@ pub enum GraphError {
         /// Each dependency of the circle: its place, and what stands there.
         places: Vec<(Span, String)>,
     },
-    /// A stage starts from one that has ONBUILD triggers.
-    #[error("ONBUILD triggers of the base stage `{base}` are not supported yet")]
-    OnbuildStage {
-        /// The base stage.
-        base: String,
+    /// A trigger of a base image is no instruction.
+    #[error("ONBUILD trigger `{trigger}` of the base image `{image}`: {why}")]
+    Trigger {
+        /// The base image.
+        image: String,
+        /// The trigger, as its config has it.
+        trigger: String,
+        /// What is wrong with it.
+        why: String,
         /// The FROM.
         span: Span,
-        /// The first trigger.
-        trigger: Span,
     },
 }
 
@@ -145,16 +137,13 @@ impl GraphError {
             | Self::BlankBase { span, .. }
             | Self::BlankPlatform { span, .. }
             | Self::InvalidPlatform { span, .. }
-            | Self::ForeignPlatform { span, .. }
             | Self::VariableInFrom { span, .. }
-            | Self::StageIndex { span, .. } => one(span),
+            | Self::StageIndex { span, .. }
+            | Self::Trigger { span, .. } => one(span),
             Self::LaterStage { span, defined, .. } => {
                 vec![(*span, String::new()), (*defined, "the stage is defined here".to_owned())]
             }
             Self::Cycle { places, .. } => places.clone(),
-            Self::OnbuildStage { span, trigger, .. } => {
-                vec![(*span, String::new()), (*trigger, "the first trigger".to_owned())]
-            }
         }
     }
 
@@ -165,14 +154,13 @@ impl GraphError {
             Self::BlankBase { unset, .. } => unset.first().map(|name| {
                 format!("give `{name}` a default with ARG before the first FROM, or pass --build-arg {name}=…")
             }),
-            Self::ForeignPlatform { host, .. } => Some(format!("this machine builds `{host}`")),
             Self::UnknownTarget { suggestion, .. } => did_you_mean(suggestion.as_deref()),
             Self::VariableInFrom { .. } => Some(
                 "define a stage with `FROM` that uses an ARG from before the first FROM, and name that stage"
                     .to_owned(),
             ),
             Self::LaterStage { from, .. } => Some(format!("move the stage `{from}` up")),
-            Self::OnbuildStage { .. } => Some("write the triggers' instructions into this stage".to_owned()),
+            Self::Trigger { .. } => Some("the image is at fault: build it again, or start from another".to_owned()),
             _ => None,
         }
     }

@@ -37,7 +37,19 @@ pub fn scratch_key(platform: &Platform) -> (CacheKey, Vec<Component>) {
 /// Returns the key of a RUN after `parent`. Left out: contents of secrets, proxies, addresses, ids and sharing of cache
 /// mounts, and where a bind mount's files come from (their digest says what they are).
 pub fn run_key(parent: CacheKey, op: &RunOp, inputs: &RunInputs<'_>) -> (CacheKey, Vec<Component>) {
-    let RunOp { arguments, environment, proxies: _, working_directory, user, network, host_name, mounts, script } = op;
+    let RunOp {
+        arguments,
+        environment,
+        proxies: _,
+        working_directory,
+        user,
+        network,
+        insecure,
+        host_name,
+        extra_hosts,
+        mounts,
+        script,
+    } = op;
     let builder = KeyBuilder::new(STEP)
         .part("op", "run")
         .part("parent", parent.to_string())
@@ -52,8 +64,11 @@ pub fn run_key(parent: CacheKey, op: &RunOp, inputs: &RunInputs<'_>) -> (CacheKe
         .part("user", user)
         .part("network", network_text(*network))
         .part("host name", host_name)
-        .part("security", "sandbox")
-        .part("extra hosts count", "0")
+        .part("security", if *insecure { "insecure" } else { "sandbox" })
+        .part("extra hosts count", extra_hosts.len().to_string());
+    let builder = extra_hosts
+        .iter()
+        .fold(builder, |builder, host| builder.part("extra host", &host.name))
         .part("mounts", mounts.len().to_string());
     let builder = mounts.iter().fold(builder, mount_parts);
     scripts(builder, "script", script.as_slice())
@@ -72,6 +87,8 @@ pub fn copy_key(
     let CopyOp {
         from: _,
         sources,
+        exclude,
+        parents,
         heredocs,
         destination,
         destination_is_directory,
@@ -84,6 +101,8 @@ pub fn copy_key(
         .part("op", "copy")
         .part("parent", parent.to_string())
         .list("source", sources.iter())
+        .list_if_any("exclude", exclude.iter())
+        .list_if_any("parents", parents.then_some("true").iter())
         .part("destination", destination.as_bytes())
         .part("destination is a directory", destination_is_directory.to_string())
         .option("chown", chown.as_ref())
@@ -149,6 +168,11 @@ fn mount_parts(builder: KeyBuilder, mount: &MountOp) -> KeyBuilder {
                 .option("mount environment", environment.as_ref())
                 .part("mount file", file.to_string())
                 .part("mount required", required.to_string());
+            owner(builder, *mode, *uid, *gid)
+        }
+        MountKind::Ssh { id, required, mode, uid, gid } => {
+            let builder =
+                builder.part("mount type", "ssh").part("mount agent", id).part("mount required", required.to_string());
             owner(builder, *mode, *uid, *gid)
         }
     }

@@ -1,7 +1,7 @@
 //! Tests of keys: golden values, one mutation of every field, framing.
 
 use super::*;
-use crate::plan::op::{CopyOp, From, MountKind, MountOp, Network, RunOp, Script, Sharing, WorkdirOp};
+use crate::plan::op::{CopyOp, ExtraHost, From, MountKind, MountOp, Network, RunOp, Script, Sharing, WorkdirOp};
 use layerfs::digest::DiffId;
 use layerfs::path::TreePath;
 use layerfs::platform::Platform;
@@ -54,8 +54,10 @@ fn run_op() -> RunOp {
         proxies: vec![("HTTP_PROXY".to_owned(), "http://p".to_owned())],
         working_directory: TreePath::from("/w"),
         user: "me".to_owned(),
+        insecure: false,
         network: Network::Host,
         host_name: "h".to_owned(),
+        extra_hosts: Vec::new(),
         mounts: mounts(),
         script: Some(Script { name: "EOF".to_owned(), body: "#!x".to_owned() }),
     }
@@ -65,6 +67,8 @@ fn copy_op() -> CopyOp {
     CopyOp {
         from: From::Context,
         sources: vec!["a".to_owned(), "b".to_owned()],
+        exclude: Vec::new(),
+        parents: false,
         heredocs: vec![Script { name: "EOF".to_owned(), body: "text".to_owned() }],
         destination: TreePath::from("/d"),
         destination_is_directory: true,
@@ -188,6 +192,21 @@ fn what_does_not_count_leaves_the_key_of_a_run_5_3() {
     }
 }
 
+/// FEATURES 3.1-14.
+#[test]
+fn of_extra_hosts_the_names_count() {
+    let with = |hosts: &[(&str, u8)]| {
+        let host =
+            |(name, last): &(&str, u8)| ExtraHost { name: (*name).to_owned(), address: [10, 0, 0, *last].into() };
+        key_of_run(&RunOp { extra_hosts: hosts.iter().map(host).collect(), ..run_op() })
+    };
+    assert_eq!(with(&[("a", 1)]), with(&[("a", 2)]));
+    let keys = [with(&[]), with(&[("a", 1)]), with(&[("b", 1)]), with(&[("a", 1), ("b", 1)])];
+    for (number, key) in keys.iter().enumerate() {
+        assert!(!keys[..number].contains(key), "key {number}");
+    }
+}
+
 #[test]
 fn every_input_of_a_run_changes_its_key_5_3() {
     let (op, amd64) = (run_op(), platform());
@@ -205,10 +224,14 @@ fn every_input_of_a_run_changes_its_key_5_3() {
 
 #[test]
 fn every_field_of_a_copy_changes_its_key_5_4() {
-    let changes: [Change<CopyOp>; 11] = [
+    let changes: [Change<CopyOp>; 15] = [
         |op| op.sources[0].push('x'),
         |op| drop(op.sources.pop()),
         |op| op.sources = vec!["ab".to_owned()],
+        |op| op.exclude.push("x".to_owned()),
+        |op| op.exclude.extend(["x".to_owned(), "y".to_owned()]),
+        |op| op.exclude.push("xy".to_owned()),
+        |op| op.parents = true,
         |op| op.heredocs[0].name.push('x'),
         |op| op.heredocs[0].body.push('x'),
         |op| op.destination = TreePath::root(),

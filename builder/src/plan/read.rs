@@ -37,13 +37,13 @@ impl Plan {
 }
 
 /// Returns whose files a step reads besides its own stage's.
-fn sources(op: &Op) -> Box<dyn Iterator<Item = &From> + '_> {
+pub(super) fn sources(op: &Op) -> Box<dyn Iterator<Item = &From> + '_> {
     match op {
         Op::Copy(copy) => Box::new(std::iter::once(&copy.from)),
         Op::Run(run) => Box::new(run.mounts.iter().filter_map(|mount| match &mount.kind {
             MountKind::Bind { from, .. } => Some(from),
             MountKind::Cache { seed, .. } => seed.as_ref().map(|(from, _)| from),
-            MountKind::Tmpfs { .. } | MountKind::Secret { .. } => None,
+            MountKind::Tmpfs { .. } | MountKind::Secret { .. } | MountKind::Ssh { .. } => None,
         })),
         Op::Workdir(_) => Box::new(std::iter::empty()),
     }

@@ -1,7 +1,8 @@
 //! What the worker and the helper process of one sandbox say to each other.
 
-use crate::plan::op::{Network, Script};
+use crate::plan::op::{ExtraHost, Network, Script};
 use crate::sandbox::error::SandboxError;
+use crate::sandbox::limits::RunLimits;
 use layerfs::mount::MountInstructions;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,14 @@ pub struct Instructions {
     pub user: String,
     /// Network.
     pub network: Network,
+    /// None of the sandbox's limits but those of its user namespace.
+    pub insecure: bool,
     /// Host name.
     pub host_name: String,
+    /// More lines of /etc/hosts.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// How much it may have.
+    pub limits: RunLimits,
     /// The user's mounts in order.
     pub mounts: Vec<UserMount>,
     /// A script at `/dev/pipes/<name>`.
@@ -81,6 +88,17 @@ pub enum UserMountSource {
         /// Number of the descriptor with its bytes.
         descriptor: usize,
         /// Mode of the file.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// A socket.
+    Socket {
+        /// Number of the descriptor that listens on it, unbound yet.
+        descriptor: usize,
+        /// Mode of the socket.
         mode: u32,
         /// Owner.
         uid: u32,

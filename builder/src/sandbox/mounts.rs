@@ -142,18 +142,20 @@ const MEMORY: &str = "65536k";
 
 impl MountPlan {
     /// Returns the plan for `instructions`. Supplies are numbered as in [`crate::sandbox::supply::Supplies`]: hosts,
-    /// resolv.conf, the script if there is one, then the secrets in the order of their mounts.
+    /// resolv.conf, the script if there is one, then secrets and sockets in the order of their mounts.
     pub fn new(instructions: &Instructions) -> Self {
         let mut plan = Self(Vec::new());
-        plan.kernel(instructions.network);
-        plan.devices(instructions.tier.tty_group);
+        plan.kernel(instructions.network, instructions.insecure);
+        plan.devices(instructions.tier.tty_group, instructions.limits.shm_size);
         plan.names();
         let mut supply = 2;
         if let Some(script) = &instructions.script {
             plan.supply(&format!("dev/pipes/{}", script.name), supply, Attributes::READONLY);
             supply += 1;
         }
-        plan.hide();
+        if !instructions.insecure {
+            plan.hide();
+        }
         plan.user(instructions, supply);
         plan
     }
@@ -172,14 +174,15 @@ impl MountPlan {
     }
 
     /// /proc and /sys.
-    fn kernel(&mut self, network: Network) {
+    fn kernel(&mut self, network: Network, insecure: bool) {
         let readonly = Attributes { readonly: true, ..Attributes::CLOSED };
         self.fresh("proc", "proc", &[], Attributes::CLOSED);
         match network {
             // A fresh sysfs belongs to a network namespace, and the host's may not be mounted afresh.
             Network::Host => {
                 let content = Content::Host { path: "/sys", recursive: true };
-                self.push("sys", content, Attributes::READONLY, Stub::Directory);
+                let attributes = if insecure { Attributes::NONE } else { Attributes::READONLY };
+                self.push("sys", content, attributes, Stub::Directory);
             }
             Network::None => self.fresh("sys", "sysfs", &[], readonly),
         }
@@ -188,7 +191,7 @@ impl MountPlan {
         self.push("sys/fs/cgroup", content, readonly, Stub::None);
     }
 
-    fn devices(&mut self, tty_group: bool) {
+    fn devices(&mut self, tty_group: bool, shm_size: Option<u64>) {
         let device = Attributes { nosuid: true, strictatime: true, ..Attributes::NONE };
         self.fresh("dev", "tmpfs", &[("mode", "0755"), ("size", MEMORY)], device);
         for (target, path) in DEVICES {
@@ -203,7 +206,8 @@ impl MountPlan {
         }
         let terminals = Attributes { nosuid: true, noexec: true, ..Attributes::NONE };
         self.fresh("dev/pts", "devpts", &options, terminals);
-        self.fresh("dev/shm", "tmpfs", &[("mode", "1777"), ("size", MEMORY)], Attributes::CLOSED);
+        let shm_size = shm_size.map_or_else(|| MEMORY.to_owned(), |bytes| bytes.to_string());
+        self.fresh("dev/shm", "tmpfs", &[("mode", "1777"), ("size", &shm_size)], Attributes::CLOSED);
         self.fresh("dev/mqueue", "mqueue", &[], Attributes::CLOSED);
     }
 
@@ -236,6 +240,10 @@ impl MountPlan {
                 UserMountSource::Secret { mode, .. } => {
                     supply += 1;
                     (Content::Supply(supply - 1), secret(*mode), Stub::File)
+                }
+                UserMountSource::Socket { .. } => {
+                    supply += 1;
+                    (Content::Supply(supply - 1), Attributes::NONE, Stub::File)
                 }
             };
             self.0.push(PlannedMount { target: mount.target.clone(), content, attributes, stub });

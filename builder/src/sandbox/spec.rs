@@ -1,6 +1,7 @@
 //! [`RunSpec`]: everything a sandbox must know of one command; a value that crosses the pipe.
 
-use crate::plan::op::{Network, Script, Sharing};
+use crate::plan::op::{ExtraHost, Network, Script, Sharing};
+use crate::sandbox::limits::RunLimits;
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,14 @@ pub struct RunSpec {
     pub user: String,
     /// Network.
     pub network: Network,
+    /// None of the sandbox's limits but those of its user namespace.
+    pub insecure: bool,
     /// Host name.
     pub host_name: String,
+    /// More lines of /etc/hosts.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// How much it may have.
+    pub limits: RunLimits,
     /// Mounts in order.
     pub mounts: Vec<MountSpec>,
     /// A script at `/dev/pipes/<name>`.
@@ -91,6 +98,17 @@ pub enum MountSource {
         /// Owner of the file.
         uid: u32,
         /// Group of the file.
+        gid: u32,
+    },
+    /// A socket that the descriptor of this number, unbound yet, listens on.
+    Socket {
+        /// Number of the descriptor.
+        descriptor: usize,
+        /// Mode of the socket.
+        mode: u32,
+        /// Owner of the socket.
+        uid: u32,
+        /// Group of the socket.
         gid: u32,
     },
 }

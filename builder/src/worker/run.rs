@@ -149,7 +149,10 @@ impl Runner {
             working_directory: spec.working_directory.clone(),
             user: spec.user.clone(),
             network: spec.network,
+            insecure: spec.insecure,
             host_name: spec.host_name.clone(),
+            extra_hosts: spec.extra_hosts.clone(),
+            limits: spec.limits.clone(),
             mounts,
             script: spec.script.clone(),
             tier: self.tier,
@@ -233,6 +236,9 @@ fn user_source(
         MountSource::Tmpfs { size } => UserMountSource::Tmpfs { size: *size },
         MountSource::Secret { descriptor, mode, uid, gid } => {
             UserMountSource::Secret { descriptor: *descriptor, mode: *mode, uid: *uid, gid: *gid }
+        }
+        MountSource::Socket { descriptor, mode, uid, gid } => {
+            UserMountSource::Socket { descriptor: *descriptor, mode: *mode, uid: *uid, gid: *gid }
         }
     })
 }

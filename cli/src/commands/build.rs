@@ -1,34 +1,35 @@
 //! `lbuild build`.
 
-use super::{Scene, io_failure, print, screen};
+use super::{Scene, call, io_failure, print, tell};
 use crate::args::BuildArgs;
 use crate::engine;
 use crate::exit::Exit;
+use crate::logs::{KEPT_BUILDS, Keeper, Secrets};
 use crate::report::Failure;
-use crate::settings;
-use crate::ui::{Placed, Recorder};
+use crate::settings::BuildSettings;
+use crate::settings::{self, SettingsError};
+use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, View, Watched, annotation};
 use builder::BuildResult;
-use builder::request::Output;
+use builder::progress::{Event, ProgressSink};
+use builder::request::{BuildRequest, Output, SecretSource, SecretSpec};
 use layerfs::io_error::{IoContext, IoError};
-use layerfs::reference::ImageRef;
+use layerfs::registry::settings::RegistrySettings;
 use serde_json::{Map, Value, json};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
-/// Builds the image and prints its ID where it was asked for.
+/// Builds the image, tells what came of it, and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let settings = settings::build(args, scene.registry_settings()?, &scene.environment)?;
-    let screen = screen(settings.progress).map_err(io_failure)?;
-    let recorder = Recorder::new(Box::new(Placed::new(settings.request.dockerfile.clone(), screen)));
-    let built = engine::build(&settings.request, &scene.root, &recorder, &scene.cancel);
-    let (log, screen) = recorder.finish();
-    // The view must stand before anything is printed below it.
-    drop(screen);
-    let built = built.map_err(|failure| {
-        // Only a command has output worth telling again.
-        let log = log.filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
-        Failure { log, source: Some(settings.request.dockerfile.clone()), ..failure }
-    })?;
+    let settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
+    if let Some(call) = &settings.call {
+        // What is said comes on standard output; of what goes on meanwhile nothing is told.
+        return call::run(call, &settings, &scene.root, &Quiet, &scene.cancel);
+    }
+    let ledger = Ledger::new();
+    let built = build(&settings, scene, &ledger)?;
+    if settings.view.is_for_people() {
+        tell(&ledger.summary(&made(&settings.request, &built)));
+    }
     let id = built.outputs.first().map_or(built.id, |output| output.id);
     if let Some(file) = &settings.iidfile {
         write(file, &id.to_string()).map_err(io_failure)?;
@@ -42,6 +43,69 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// Builds, with everybody looking on.
+fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<BuildResult, Failure> {
+    let request = &settings.request;
+    let recorder = Recorder::default();
+    let keeper = Keeper::new(&scene.root, secrets(request), scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
+    let screen = settings.view.open(&scene.environment, Some(&request.dockerfile)).map_err(io_failure)?;
+    let screen =
+        if settings.view.needs_places() { Box::new(Placed::new(request.dockerfile.clone(), screen)) } else { screen };
+    let sink = Watched::new(vec![&recorder, &keeper, ledger], screen);
+    settings.warnings.iter().for_each(|warning| sink.event(Event::Warning(warning.clone())));
+    let built = engine::build(request, &scene.root, &sink, &scene.cancel);
+    // The view must stand before anything is printed below it.
+    drop(sink);
+    if let Some(error) = keeper.finish() {
+        tell(&format!("warning: the logs of this build are not kept: {error}\n"));
+    }
+    built.map_err(|failure| {
+        // Only a command has output worth telling again.
+        let log = recorder.finish().filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
+        let failure = Failure { log, source: Some(request.dockerfile.clone()), ..failure };
+        if settings.view == View::GitHub {
+            tell(&format!("{}\n", annotation("error", &failure.diagnostic, failure.source.as_ref())));
+        }
+        failure
+    })
+}
+
+/// Returns the secrets that no log may hold; one that cannot be read cannot be told by a step either.
+fn secrets(request: &BuildRequest) -> Secrets {
+    let bytes = |secret: &SecretSpec| match &secret.source {
+        SecretSource::Environment(value) => Some(value.clone()),
+        SecretSource::File(path) => {
+            let mut value = Vec::new();
+            let file =
+                std::fs::File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
+            file.take(SecretSource::LIMIT).read_to_end(&mut value).ok()?;
+            Some(value)
+        }
+    };
+    Secrets::of(request.secrets.iter().filter_map(bytes))
+}
+
+/// Returns what the summary tells of the image.
+fn made(request: &BuildRequest, built: &BuildResult) -> Made {
+    let mut names: Vec<String> = Vec::new();
+    for name in request.outputs.iter().flat_map(Output::names) {
+        let name = name.familiar();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Made { id: built.id.to_string(), names, layers: built.layer_sizes.len(), size: built.layer_sizes.iter().sum() }
+}
+
+/// Returns how registries are spoken to; with `--authfile` no other file of credentials counts.
+fn registries(args: &BuildArgs, scene: &Scene) -> Result<RegistrySettings, SettingsError> {
+    let settings = scene.registry_settings()?;
+    Ok(match &args.surroundings.authfile {
+        Some(file) => RegistrySettings { auth_files: vec![file.clone()], auth_inline: None, ..settings },
+        None => settings,
+    })
+}
+
 /// Returns what `--metadata-file` holds, in buildx's words: digests of the image in its first output, and its names.
 fn metadata(built: &BuildResult, outputs: &[Output]) -> Value {
     let mut metadata = Map::new();
@@ -51,23 +115,12 @@ fn metadata(built: &BuildResult, outputs: &[Output]) -> Value {
         metadata.insert("containerimage.digest".into(), manifest.digest.to_string().into());
         metadata.insert("containerimage.descriptor".into(), json!(manifest));
     }
-    let mut names: Vec<String> = outputs.iter().flat_map(names_of).map(ToString::to_string).collect();
+    let mut names: Vec<String> = outputs.iter().flat_map(Output::names).map(ToString::to_string).collect();
     names.dedup();
     if !names.is_empty() {
         metadata.insert("image.name".into(), names.join(",").into());
     }
     Value::Object(metadata)
-}
-
-fn names_of(output: &Output) -> &[ImageRef] {
-    match output {
-        Output::Store { names, .. }
-        | Output::Oci { names, .. }
-        | Output::Docker { names, .. }
-        | Output::Engine { names, .. }
-        | Output::Registry { names, .. } => names,
-        Output::Tar { .. } | Output::Local { .. } => &[],
-    }
 }
 
 /// Writes a small text by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written

@@ -7,7 +7,7 @@ use crate::engine::{self, StoredImage};
 use crate::exit::Exit;
 use crate::listing::{Listing, Row};
 use crate::report::Failure;
-use crate::ui::{age, bytes, clipped, visible};
+use crate::ui::{Style, age, bytes, clipped, visible};
 use layerfs::image::History;
 use serde_json::{Value, json};
 
@@ -32,7 +32,8 @@ pub fn run(args: &HistoryArgs, scene: &Scene) -> Result<Exit, Failure> {
     let listing = Listing::parse(&args.format, columns)?;
     let stored = engine::find(&scene.root, &args.image)?;
     let lines = lines(&stored);
-    let rows: Vec<Row> = lines.iter().enumerate().map(|(at, line)| row(at, *line, &stored, args)).collect();
+    let unicode = Style::of(&scene.environment).unicode;
+    let rows: Vec<Row> = lines.iter().enumerate().map(|(at, line)| row(at, *line, &stored, (args, unicode))).collect();
     let text = match listing {
         _ if args.quiet => rows.iter().map(|row| format!("{}\n", row["ID"].as_str().unwrap_or_default())).collect(),
         Listing::Json => json(&lines.iter().enumerate().map(|(at, line)| as_json(at, *line, &stored)).collect()),
@@ -65,7 +66,12 @@ fn id(at: usize, stored: &StoredImage, whole: bool) -> String {
     }
 }
 
-fn row(at: usize, (line, size): (Option<&History>, u64), stored: &StoredImage, args: &HistoryArgs) -> Row {
+fn row(
+    at: usize,
+    (line, size): (Option<&History>, u64),
+    stored: &StoredImage,
+    (args, unicode): (&HistoryArgs, bool),
+) -> Row {
     let text =
         |part: fn(&History) -> Option<&String>| line.and_then(part).map_or_else(String::new, |text| one_line(text));
     let created = text(|line| line.created.as_ref());
@@ -74,7 +80,7 @@ fn row(at: usize, (line, size): (Option<&History>, u64), stored: &StoredImage, a
         ("ID", id(at, stored, args.no_trunc)),
         ("CreatedSince", age(&created, now())),
         ("CreatedAt", created),
-        ("CreatedBy", if args.no_trunc { command } else { clipped(&command, SHORT) }),
+        ("CreatedBy", if args.no_trunc { command } else { clipped(&command, SHORT, unicode) }),
         ("Size", if args.human { bytes(size) } else { size.to_string() }),
         ("Comment", text(|line| line.comment.as_ref())),
     ];

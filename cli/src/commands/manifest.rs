@@ -28,10 +28,10 @@ pub fn inspect(args: &ManifestInspectArgs, scene: &Scene) -> Result<Exit, Failur
 pub fn create(args: &ManifestCreateArgs, scene: &Scene) -> Result<Exit, Failure> {
     let name = settings::tag(&args.name)?;
     let images: Vec<ImageRef> = args.images.iter().map(|image| settings::tag(image)).collect::<Result<_, _>>()?;
-    let made = at_registries(args.progress, scene, |registry| registry.create_index(&name, &images, args.push))?;
-    match args.push {
-        true => print(&format!("{}\n", pinned(&name, &made.descriptor)))?,
-        false => print_bytes(&[&made.bytes[..], b"\n"].concat())?,
+    let made = at_registries(args.progress, scene, |registry| registry.create_index(&name, &images, !args.dry_run))?;
+    match args.dry_run {
+        true => print_bytes(&[&made.bytes[..], b"\n"].concat())?,
+        false => print(&format!("{}\n", pinned(&name, &made.descriptor)))?,
     }
     Ok(Exit::Success)
 }

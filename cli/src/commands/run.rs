@@ -28,12 +28,13 @@ pub fn run(args: &RunArgs, scene: &Scene) -> Result<Exit, Failure> {
     if screen.reader_is_gone() { Ok(Exit::Signal(SIGPIPE)) } else { ended }
 }
 
-/// Returns the image; one that is not in the store is fetched, as `docker run` does.
+/// Returns the image; what is not in the store is fetched, as `docker run` does.
 fn stored(name: &str, scene: &Scene) -> Result<StoredImage, Failure> {
-    if let Some(stored) = engine::find_if_there(&scene.root, name)? {
-        return Ok(stored);
-    }
-    let reference = settings::tag(name)?;
+    let reference = match engine::find_if_there(&scene.root, name)? {
+        Some(stored) if !stored.is_sparse => return Ok(stored),
+        Some(StoredImage { names, .. }) if !names.is_empty() => names[0].clone(),
+        _ => settings::tag(name)?,
+    };
     at_registries(None, scene, |registry| registry.complete(&reference))?;
     engine::find(&scene.root, name)
 }

@@ -50,11 +50,9 @@ fn destination(args: &SaveArgs, terminal: bool) -> Result<SaveTo, SettingsError>
 
 /// Returns the image; blobs that are in a registry only are fetched.
 fn whole(name: &str, scene: &Scene) -> Result<StoredImage, Failure> {
-    if let Ok(reference) = name.parse::<ImageRef>()
-        && engine::is_sparse(&scene.root, &reference)?
-    {
-        at_registries(None, scene, |registry| registry.complete(&reference))?;
-    }
+    let stored = engine::find(&scene.root, name)?;
+    let Some(lacking) = stored.names.first().filter(|_| stored.is_sparse) else { return Ok(stored) };
+    at_registries(None, scene, |registry| registry.complete(lacking))?;
     engine::find(&scene.root, name)
 }
 

@@ -1,12 +1,15 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
-use super::{Environment, SettingsError, output, secret};
+use super::call::{self, Call};
+use super::{Config, Environment, SettingsError, arguments, output, platform, secret, ssh, surroundings};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
+use crate::flags;
+use crate::ui::View;
+use builder::diagnostic::Diagnostic;
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, PullPolicy};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, PullPolicy, SshSpec};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
-use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::settings::RegistrySettings;
 use std::ffi::OsStr;
@@ -35,12 +38,16 @@ const PROXIES: [&str; 10] = [
 pub struct BuildSettings {
     /// What to build.
     pub request: BuildRequest,
-    /// How to show it; never [`ProgressArg::Auto`].
-    pub progress: ProgressArg,
+    /// How to show it.
+    pub view: View,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
     /// Where what the build came to goes, besides.
     pub metadata_file: Option<PathBuf>,
+    /// What is to be said of the build in place of doing it.
+    pub call: Option<Call>,
+    /// What the user should know of the flags.
+    pub warnings: Vec<Diagnostic>,
     /// Whether the image ID goes to standard output.
     pub prints_id: bool,
 }
@@ -50,67 +57,68 @@ pub struct BuildSettings {
 /// # Errors
 /// [`SettingsError`], before anything is written.
 pub fn build(
-    args: &BuildArgs,
+    typed: &BuildArgs,
+    config: &Config,
     registries: RegistrySettings,
     environment: &Environment,
 ) -> Result<BuildSettings, SettingsError> {
+    let warnings = flags::judge(&typed.foreign)?;
+    let args = &config.build.completed(typed);
     let context = context(&args.path)?;
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
     let outputs = output::outputs(args, environment)?;
-    let progress = progress(args.progress, args.quiet, environment, std::io::stderr().is_terminal())?;
-    let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(output::is_stdout);
+    let around = &args.surroundings;
+    let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
+    let prints_id = view == View::Quiet && !outputs.iter().any(output::is_stdout);
     let request = BuildRequest {
         context,
         dockerfile,
         dockerfile_path,
         target: args.target.clone(),
-        build_args: args.build_arg.iter().map(|text| build_argument(text, environment)).collect::<Result<_, _>>()?,
+        build_args: arguments::build_arguments(args, environment)?,
         build_contexts: args.build_context.iter().map(|text| build_context(text)).collect::<Result<_, _>>()?,
         secrets: secrets(args, environment)?,
+        ssh: agents(args, environment)?,
+        allow_insecure: allows_insecure(&args.allow)?,
         labels: args.label.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
         no_cache: args.no_cache,
-        network: network(args.network),
+        no_cache_stages: around.no_cache_filter.clone(),
+        extra_hosts: surroundings::extra_hosts(around)?,
+        limits: surroundings::limits(around)?,
+        ignore_file: around.ignorefile.clone(),
+        emulated: platform::emulated(),
+        network: network(around.network.unwrap_or(NetworkArg::Default)),
         jobs: args.jobs,
-        platform: build_platform(environment)?,
-        source_date_epoch: source_date_epoch(environment)?,
-        proxies: proxies(environment),
+        platform: platform::of_build(around, config.build.platform(), environment)?,
+        source_date_epoch: source_date_epoch(around.source_date_epoch.as_deref(), environment)?,
+        proxies: if around.http_proxy { proxies(environment) } else { Vec::new() },
         outputs,
         squash: args.destinations.squash,
-        pull: pull_policy(args.pull),
+        pull: pull_policy(args),
         registries,
     };
-    let (iidfile, metadata_file) = (args.iidfile.clone(), args.destinations.metadata_file.clone());
-    Ok(BuildSettings { request, progress, iidfile, metadata_file, prints_id })
+    let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
+    let metadata_file = args.destinations.metadata_file.clone();
+    Ok(BuildSettings { request, view, iidfile, metadata_file, call, warnings, prints_id })
 }
 
 /// Returns the network that was typed.
 pub fn network(typed: NetworkArg) -> Network {
     match typed {
-        NetworkArg::Host => Network::Host,
+        NetworkArg::Default | NetworkArg::Host => Network::Host,
         NetworkArg::None => Network::None,
     }
 }
 
-fn pull_policy(typed: Option<PullArg>) -> PullPolicy {
-    match typed {
+fn pull_policy(args: &BuildArgs) -> PullPolicy {
+    match args.pull {
+        None if args.surroundings.pull_always => PullPolicy::Always,
+        None if args.surroundings.pull_never => PullPolicy::Never,
         None | Some(PullArg::Missing) => PullPolicy::Missing,
         Some(PullArg::Always) => PullPolicy::Always,
         Some(PullArg::Newer) => PullPolicy::Newer,
         Some(PullArg::Never) => PullPolicy::Never,
     }
-}
-
-/// Returns the platform that was typed; this machine's where none was.
-///
-/// # Errors
-/// [`SettingsError::Malformed`].
-pub fn platform(typed: Option<&str>) -> Result<Platform, SettingsError> {
-    let Some(text) = typed else { return Ok(Platform::host()) };
-    text.parse().map_err(|_| SettingsError::Malformed {
-        flag: "--platform",
-        text: text.to_owned(),
-        why: "it is not of the form `os/arch[/variant]`".to_owned(),
-    })
 }
 
 /// Returns an image's name as typed with `-t`.
@@ -166,6 +174,17 @@ fn dockerfile(args: &BuildArgs) -> Result<(Source, Option<PathBuf>), SettingsErr
     }
 }
 
+/// Returns the text of a Dockerfile; `-` is standard input.
+///
+/// # Errors
+/// [`SettingsError`] if it cannot be read, is too long, or is no text.
+pub fn dockerfile_at(path: &Path) -> Result<Source, SettingsError> {
+    match path == Path::new("-") {
+        true => read("<stdin>", std::io::stdin()),
+        false => Ok(open(path, true)?.0),
+    }
+}
+
 fn open(path: &Path, typed: bool) -> Result<(Source, Option<PathBuf>), SettingsError> {
     match std::fs::File::open(path) {
         Ok(file) => Ok((read(&shown(path), file)?, Some(path.to_owned()))),
@@ -195,17 +214,6 @@ fn not_text(name: &str, error: &std::string::FromUtf8Error) -> SettingsError {
     let before = &error.as_bytes()[..offset];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     SettingsError::NotText { name: name.to_owned(), offset, line, byte: error.as_bytes()[offset] }
-}
-
-fn build_argument(text: &str, environment: &Environment) -> Result<(String, Option<String>), SettingsError> {
-    let (name, value) = match text.split_once('=') {
-        Some((name, value)) => (name, Some(value.to_owned())),
-        None => (text, environment.get(text).map(|value| value.to_string_lossy().into_owned())),
-    };
-    if name.is_empty() {
-        return Err(malformed("--build-arg", text, "the name is missing: write `NAME=VALUE`"));
-    }
-    Ok((name.to_owned(), value))
 }
 
 fn label(text: &str) -> Result<(String, String), SettingsError> {
@@ -294,25 +302,52 @@ fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Vec<builder::r
     Ok(secrets)
 }
 
-/// Returns how progress is shown; never [`ProgressArg::Auto`].
+fn agents(args: &BuildArgs, environment: &Environment) -> Result<Vec<SshSpec>, SettingsError> {
+    let mut agents: Vec<SshSpec> = Vec::new();
+    for text in &args.ssh {
+        let agent = ssh::ssh(text, environment)?;
+        if agents.iter().any(|earlier| earlier.id == agent.id) {
+            return Err(malformed("--ssh", text, &format!("id `{}` is given twice", agent.id)));
+        }
+        agents.push(agent);
+    }
+    Ok(agents)
+}
+
+/// Returns whether `--allow` lets commands run without the sandbox's limits. The caller's network is what a RUN has in
+/// any case, so that leave for it changes nothing.
+fn allows_insecure(allowed: &[String]) -> Result<bool, SettingsError> {
+    let mut insecure = false;
+    for text in allowed.iter().flat_map(|text| text.split(',')) {
+        match text {
+            "security.insecure" => insecure = true,
+            "network.host" => {}
+            _ => return Err(malformed("--allow", text, "write `security.insecure` or `network.host`")),
+        }
+    }
+    Ok(insecure)
+}
+
+/// Returns how progress is shown.
 ///
 /// # Errors
 /// [`SettingsError::Variable`].
-pub fn progress(
+pub fn view(
     typed: Option<ProgressArg>,
     quiet: bool,
     environment: &Environment,
     terminal: bool,
-) -> Result<ProgressArg, SettingsError> {
+) -> Result<View, SettingsError> {
     let from_variable = || match environment.text("BUILDKIT_PROGRESS") {
         None | Some("auto") => Ok(ProgressArg::Auto),
         Some("plain") => Ok(ProgressArg::Plain),
         Some("tty") => Ok(ProgressArg::Tty),
         Some("quiet" | "none") => Ok(ProgressArg::Quiet),
+        Some("rawjson") => Ok(ProgressArg::Rawjson),
         Some(other) => Err(SettingsError::Variable {
             name: "BUILDKIT_PROGRESS",
             value: other.to_owned(),
-            wanted: "`auto`, `plain`, `tty` or `quiet`",
+            wanted: "`auto`, `plain`, `tty`, `quiet` or `rawjson`",
         }),
     };
     let wanted = match (quiet, typed) {
@@ -321,30 +356,19 @@ pub fn progress(
         (false, None) => from_variable()?,
     };
     Ok(match wanted {
-        ProgressArg::Auto | ProgressArg::Tty if terminal => ProgressArg::Tty,
-        ProgressArg::Auto | ProgressArg::Tty => ProgressArg::Plain,
-        other => other,
+        ProgressArg::Auto | ProgressArg::Tty if terminal => View::Tty,
+        ProgressArg::Auto => View::of_log(environment),
+        ProgressArg::Tty | ProgressArg::Plain => View::Plain,
+        ProgressArg::Quiet => View::Quiet,
+        ProgressArg::Rawjson => View::Raw,
     })
 }
 
-/// Returns the machine's own platform, the only one so far; a wish for another must not go unheard.
-fn build_platform(environment: &Environment) -> Result<Platform, SettingsError> {
-    const NAME: &str = "DOCKER_DEFAULT_PLATFORM";
-    let host = Platform::host();
-    let Some(text) = environment.text(NAME) else { return Ok(host) };
-    let wish: Platform = text.parse().map_err(|_| SettingsError::Variable {
-        name: NAME,
-        value: text.to_owned(),
-        wanted: "a platform of the form `os/arch[/variant]`",
-    })?;
-    if wish.accepts(&host) {
-        return Ok(host);
+fn source_date_epoch(typed: Option<&str>, environment: &Environment) -> Result<Option<u64>, SettingsError> {
+    if let Some(text) = typed {
+        let wrong = |_| malformed("--source-date-epoch", text, "it is no number of seconds since 1970");
+        return text.parse().map(Some).map_err(wrong);
     }
-    let help = format!("unset `{NAME}`: this machine is {host}");
-    Err(SettingsError::Later { what: format!("building for {wish} (`{NAME}`)"), help })
-}
-
-fn source_date_epoch(environment: &Environment) -> Result<Option<u64>, SettingsError> {
     let wrong = |value: &str| SettingsError::Variable {
         name: "SOURCE_DATE_EPOCH",
         value: value.to_owned(),

@@ -1,5 +1,6 @@
 use super::*;
-use crate::args::{Args, BuildArgs, Command, ProgressArg};
+use crate::args::{Args, BuildArgs, Command};
+use crate::ui::View;
 use builder::diagnostic::Diagnose;
 use builder::request::{
     BuildContextSource, ContextSource, Destination, Engine, LayerCompression, Look, Output, SecretSource,
@@ -11,7 +12,7 @@ use layerfs::registry::settings::RegistrySettings;
 use std::path::{Path, PathBuf};
 
 fn build(args: &BuildArgs, environment: &Environment) -> Result<super::build::BuildSettings, SettingsError> {
-    super::build(args, RegistrySettings::default(), environment)
+    super::build(args, &Config::default(), RegistrySettings::default(), environment)
 }
 
 fn typed(arguments: &[&str]) -> BuildArgs {
@@ -48,7 +49,7 @@ fn message(arguments: &[&str]) -> String {
 #[test]
 fn the_store_is_where_it_was_said_to_be() {
     let root_of = |typed: Option<&str>, variables: &[(&str, &str)]| {
-        root(typed.map(Path::new), &variables.iter().copied().collect()).map_err(|error| error.to_string())
+        root(typed.map(Path::new), None, &variables.iter().copied().collect()).map_err(|error| error.to_string())
     };
     let all = [("LBUILD_ROOT", "/l"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
     assert_eq!(root_of(Some("r"), &all), Ok(PathBuf::from("r")));
@@ -380,14 +381,31 @@ fn an_image_is_pushed_where_that_was_asked_for() {
 /// FEATURES 3.1-23, 3.3-5.
 #[test]
 fn progress_is_chosen_by_flag_then_by_variable() {
-    let progress =
-        |arguments: &[&str], variables: &[(&str, &str)]| meant(arguments, variables).map(|settings| settings.progress);
-    assert_eq!(progress(&["-q"], &[]), Ok(ProgressArg::Quiet));
-    assert_eq!(progress(&["-q", "--progress", "plain"], &[]), Ok(ProgressArg::Quiet));
-    assert_eq!(progress(&["--progress", "plain"], &[("BUILDKIT_PROGRESS", "quiet")]), Ok(ProgressArg::Plain));
-    assert_eq!(progress(&[], &[("BUILDKIT_PROGRESS", "quiet")]), Ok(ProgressArg::Quiet));
-    let (refused, _) = progress(&[], &[("BUILDKIT_PROGRESS", "fancy")]).expect_err("refused");
-    assert_eq!(refused, "environment variable `BUILDKIT_PROGRESS`: `fancy` is not `auto`, `plain`, `tty` or `quiet`");
+    let view =
+        |arguments: &[&str], variables: &[(&str, &str)]| meant(arguments, variables).map(|settings| settings.view);
+    for (arguments, variables, wanted) in [
+        (&["-q"][..], &[][..], View::Quiet),
+        (&["-q", "--progress", "plain"], &[], View::Quiet),
+        (&["--progress", "plain"], &[("BUILDKIT_PROGRESS", "quiet")], View::Plain),
+        (&[], &[("BUILDKIT_PROGRESS", "quiet")], View::Quiet),
+        (&["--progress=rawjson"], &[], View::Raw),
+        (&[], &[("BUILDKIT_PROGRESS", "rawjson")], View::Raw),
+        (&["--progress=plain"], &[("GITHUB_ACTIONS", "true")], View::Plain),
+    ] {
+        assert_eq!(view(arguments, variables), Ok(wanted), "{arguments:?} {variables:?}");
+    }
+    let off_terminal = |variables: &[(&str, &str)]| {
+        super::view(None, false, &variables.iter().copied().collect(), false).map_err(|error| error.to_string())
+    };
+    assert_eq!(off_terminal(&[]), Ok(View::Plain));
+    assert_eq!(off_terminal(&[("GITHUB_ACTIONS", "true")]), Ok(View::GitHub));
+    assert_eq!(off_terminal(&[("GITLAB_CI", "true")]), Ok(View::GitLab));
+    assert_eq!(super::view(None, false, &Environment::default(), true).expect("a view"), View::Tty);
+    let (refused, _) = view(&[], &[("BUILDKIT_PROGRESS", "fancy")]).expect_err("refused");
+    assert_eq!(
+        refused,
+        "environment variable `BUILDKIT_PROGRESS`: `fancy` is not `auto`, `plain`, `tty`, `quiet` or `rawjson`"
+    );
 }
 
 #[test]
@@ -399,16 +417,4 @@ fn the_epoch_and_the_proxies_come_from_the_environment() {
     assert_eq!(settings.request.proxies, [("HTTPS_PROXY".into(), "b".into()), ("no_proxy".to_owned(), "a".to_owned())]);
     let (refused, _) = meant(&[], &[("SOURCE_DATE_EPOCH", "-1")]).expect_err("refused");
     assert_eq!(refused, "environment variable `SOURCE_DATE_EPOCH`: `-1` is not a number of seconds since 1970");
-}
-
-#[test]
-fn a_wish_for_another_platform_is_heard() {
-    let wish = |text: &str| meant(&[], &[("DOCKER_DEFAULT_PLATFORM", text)]).map(|settings| settings.request.platform);
-    let host = layerfs::platform::Platform::host();
-    assert_eq!(wish(&host.to_string()), Ok(host));
-    assert_eq!(
-        wish("linux/s390x").expect_err("later").0,
-        "building for linux/s390x (`DOCKER_DEFAULT_PLATFORM`) is not built yet"
-    );
-    assert!(wish("a/b/c/d").expect_err("refused").0.contains("is not a platform"));
 }

@@ -21,12 +21,12 @@ pub fn duration(seconds: i64) -> String {
 
 /// Returns how long before `now` (in seconds since 1970) an RFC 3339 time was; `N/A` for what is none.
 pub fn age(created: &str, now: i64) -> String {
-    seconds(created).map_or_else(|| "N/A".to_owned(), |then| format!("{} ago", duration(now.saturating_sub(then))))
+    moment(created).map_or_else(|| "N/A".to_owned(), |then| format!("{} ago", duration(now.saturating_sub(then))))
 }
 
 /// Returns the time as Docker's lists show it: `2026-11-21 01:30:00 +0000 UTC`.
 pub fn date(created: &str) -> String {
-    match seconds(created) {
+    match moment(created) {
         Some(_) if created.ends_with('Z') => format!("{} {} +0000 UTC", &created[..10], &created[11..19]),
         Some(_) => created.to_owned(),
         None => "N/A".to_owned(),
@@ -34,7 +34,7 @@ pub fn date(created: &str) -> String {
 }
 
 /// Returns the seconds since 1970 of `2026-11-21T01:30:00Z` or `2026-11-21T01:30:00+02:00`; fractions are dropped.
-pub fn seconds(time: &str) -> Option<i64> {
+pub fn moment(time: &str) -> Option<i64> {
     let number = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
@@ -80,7 +80,7 @@ mod tests {
             ("2026-11-21T01:30:00", None),
             ("äöü-11-21T01:30:00Z", None),
         ] {
-            assert_eq!(seconds(time), wanted, "{time}");
+            assert_eq!(moment(time), wanted, "{time}");
         }
         assert_eq!(date("2026-11-21T01:30:00.5Z"), "2026-11-21 01:30:00 +0000 UTC");
     }

@@ -1,5 +1,6 @@
 //! [`Address`]: where a request goes: `http` or `https`, a host, a path with its query.
 
+use super::error::printable;
 use std::fmt;
 use std::net::IpAddr;
 use ureq::http::Uri;
@@ -72,13 +73,16 @@ impl Address {
     /// Why it is none: another scheme, no host, a character that has no place there.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.split('#').next().unwrap_or_default();
-        let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            Some(_) => return Err("its scheme is neither `http` nor `https`"),
-            None => return Err("it has no scheme"),
+        let (scheme, rest) = text.split_once(':').filter(|_| has_scheme(text)).ok_or("it has no scheme")?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err("its scheme is neither `http` nor `https`"),
         };
+        if rest.trim_start_matches('/').is_empty() {
+            return Err("it has no host");
+        }
+        let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
         let authority = uri.authority().ok_or("it has no host")?.as_str();
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         if host_of(authority).is_empty() {
@@ -167,7 +171,7 @@ fn without_dots(target: &str) -> String {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.origin.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.origin.authority, self.path())
+        write!(f, "{scheme}://{}{}", self.origin.authority, printable(self.path()))
     }
 }
 
@@ -223,6 +227,8 @@ mod tests {
     fn a_printed_address_has_neither_query_nor_user() {
         let address = Address::parse("https://user:hunter2@h/p?token=hunter2").expect("an address");
         assert_eq!(format!("{address} {address:?}"), "https://h/p https://h/p");
+        let long = Address::parse(&format!("https://h/{}", "p".repeat(10_000))).expect("an address");
+        assert!(long.to_string().len() < 500);
         assert_eq!(address.with("digest", "sha256:ab&").wire(), "https://h/p?token=hunter2&digest=sha256:ab%26");
     }
 

@@ -4,10 +4,12 @@ mod help;
 mod said;
 
 pub use said::Said;
+pub(super) use said::printable;
 
 use crate::digest::Digest;
 use std::path::PathBuf;
 use std::time::Duration;
+use ureq::http::StatusCode;
 
 /// What can go wrong between lbuild and a registry. No text in it holds a secret; URLs are without user, query and token.
 #[derive(Debug, thiserror::Error)]
@@ -209,7 +211,7 @@ pub enum RegistryError {
 
 /// An answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{act}: `{url}` answered {status}{said}")]
+#[error("{act}: `{url}` answered {}{said}", status_line(*.status))]
 pub struct Refusal {
     /// What was being done, on what.
     pub act: String,
@@ -225,6 +227,12 @@ pub struct Refusal {
     pub host: String,
     /// How long the server asks us to wait.
     pub retry_after: Option<Duration>,
+}
+
+/// Returns a status with the words that RFC 9110 has for it.
+fn status_line(status: u16) -> String {
+    let words = StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    words.map_or_else(|| status.to_string(), |words| format!("{status} {words}"))
 }
 
 impl RegistryError {
@@ -250,7 +258,7 @@ impl RegistryError {
         match self {
             Self::Broken { why, .. } | Self::Unreachable { why, .. } => why.clone(),
             Self::TooMany(refusal) | Self::Answered(refusal) => {
-                format!("it answered {}{}", refusal.status, refusal.said)
+                format!("it answered {}{}", status_line(refusal.status), refusal.said)
             }
             other => other.to_string(),
         }

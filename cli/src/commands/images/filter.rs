@@ -4,7 +4,7 @@ use crate::args::ImagesArgs;
 use crate::engine::StoredImage;
 use crate::report::Failure;
 use crate::settings::SettingsError;
-use crate::ui::seconds;
+use crate::ui::moment;
 use builder::context::glob::Glob;
 use layerfs::reference::ImageRef;
 
@@ -117,10 +117,10 @@ fn truth(text: &str) -> Option<bool> {
 
 /// Returns a time that is typed as one, or as how long before `now` it was.
 fn time(text: &str, now: i64) -> Option<i64> {
-    let day = || seconds(&format!("{text}T00:00:00Z")).filter(|_| text.len() == 10);
-    let local = || seconds(&format!("{text}Z"));
+    let day = || moment(&format!("{text}T00:00:00Z")).filter(|_| text.len() == 10);
+    let local = || moment(&format!("{text}Z"));
     let ago = || duration(text).and_then(|ago| now.checked_sub(ago));
-    text.parse().ok().or_else(|| seconds(text)).or_else(day).or_else(local).or_else(ago)
+    text.parse().ok().or_else(|| moment(text)).or_else(day).or_else(local).or_else(ago)
 }
 
 /// Returns the seconds of `1h30m`.
@@ -143,7 +143,7 @@ fn duration(text: &str) -> Option<i64> {
 }
 
 fn created(stored: &StoredImage) -> i64 {
-    stored.image.config.created.as_deref().and_then(seconds).unwrap_or(0)
+    stored.image.config.created.as_deref().and_then(moment).unwrap_or(0)
 }
 
 fn time_of(name: &str, images: &[StoredImage]) -> Result<i64, Failure> {

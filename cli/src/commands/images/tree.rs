@@ -2,7 +2,7 @@
 
 use crate::engine::StoredImage;
 use crate::settings::Environment;
-use crate::ui::{bytes, clipped, visible};
+use crate::ui::{Style, bytes, clipped, visible};
 use layerfs::image::History;
 use layerfs::reference::ImageRef;
 use std::collections::BTreeMap;
@@ -15,17 +15,15 @@ const SHORT: usize = 60;
 pub struct Strokes {
     branch: &'static str,
     last: &'static str,
+    unicode: bool,
 }
 
 impl Strokes {
     /// Returns strokes that the caller's locale has.
     pub fn of(environment: &Environment) -> Self {
-        // The first that is set counts: locale(7).
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| environment.text(name));
-        let locale = locale.unwrap_or_default().to_lowercase().replace('-', "");
-        match locale.contains("utf8") {
-            true => Self { branch: "├─ ", last: "└─ " },
-            false => Self { branch: "|- ", last: "`- " },
+        match Style::of(environment).unicode {
+            true => Self { branch: "├─ ", last: "└─ ", unicode: true },
+            false => Self { branch: "|- ", last: "`- ", unicode: false },
         }
     }
 }
@@ -49,14 +47,14 @@ fn one(stored: &StoredImage, used: &BTreeMap<String, usize>, strokes: Strokes) -
     for (at, (layer, diff_id)) in stored.image.manifest.layers.iter().zip(&config.rootfs.diff_ids).enumerate() {
         let stroke = if at + 1 == count { strokes.last } else { strokes.branch };
         let shared = if used.get(&diff_id.to_string()).is_some_and(|count| *count > 1) { "   shared" } else { "" };
-        let command = made.next().map(command).unwrap_or_default();
+        let command = made.next().map(|line| command(line, strokes.unicode)).unwrap_or_default();
         let line = format!("{stroke}{}   {}{shared}   {command}", &diff_id.0.hex()[..12], bytes(layer.size));
         text.push_str(&format!("{}\n", line.trim_end()));
     }
     text
 }
 
-fn command(line: &History) -> String {
+fn command(line: &History, unicode: bool) -> String {
     let text = line.created_by.as_deref().unwrap_or_default().replace(['\t', '\n'], " ");
-    clipped(&visible(&text), SHORT)
+    clipped(&visible(&text), SHORT, unicode)
 }

@@ -17,6 +17,8 @@ use ureq::http::Method;
 const CLIENT: &str = "lbuild";
 /// The longest answer of a token server, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
+/// The longest token, in bytes: it is sent with every request.
+const LONGEST_TOKEN: usize = 64 << 10;
 /// How long a token counts that does not say it, in seconds (distribution's token specification).
 const USUAL_LIFE: u64 = 60;
 /// The longest that a token counts, in seconds.
@@ -44,6 +46,11 @@ impl Token {
         Secret::new(format!("Bearer {}", self.text.expose()))
     }
 
+    /// Returns the token itself.
+    pub fn text(&self) -> &Secret {
+        &self.text
+    }
+
     /// Reports whether its time is all but over.
     pub fn is_stale(&self) -> bool {
         Instant::now() >= self.until
@@ -61,8 +68,13 @@ struct Answer {
     expires_in: Option<f64>,
 }
 
-/// Returns the scopes we want and those that the registry names for other things, each once.
+/// Returns the scopes we want and those that the registry names for other things, each once. Who wants nothing but to be let
+/// in asks for nothing: some registries name an example (`repository:user/image:pull`) that the token server then refuses, or
+/// grants to everybody.
 pub(super) fn merge(wanted: &[String], named: &[String]) -> Vec<String> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
     let what = |scope: &str| scope.rsplit_once(':').map(|(what, _)| what.to_owned());
     let new = named.iter().filter(|named| !wanted.iter().any(|wanted| what(wanted) == what(named)));
     let mut scopes: Vec<String> = wanted.iter().chain(new).cloned().collect();
@@ -143,8 +155,8 @@ impl Server<'_> {
         // The registry's leave to show any certificate is for its own host alone.
         let same = address.origin.host() == super::super::address::host_of(&self.ask.guard.host);
         let guard = Guard { insecure: self.ask.guard.insecure && same, ..self.ask.guard.clone() };
-        let request =
-            Request { act, method, address, headers, authorization, payload, told: None, limit: Limit::Small };
+        let (confined, limit) = (matches!(payload, Payload::Bytes(_)), Limit::Small);
+        let request = Request { act, method, address, headers, authorization, payload, confined, told: None, limit };
         self.transport.send(&guard, request)
     }
 
@@ -159,7 +171,7 @@ impl Server<'_> {
         };
         let bytes = bytes.ok_or_else(|| malformed("a token of more than 1 MiB"))?;
         if status != 200 {
-            let (said, host) = (Said::of(&bytes), self.ask.host.to_owned());
+            let (said, host) = (Said::of(&bytes, &self.key.credential.secrets()), self.ask.host.to_owned());
             let refusal = Refusal { act, url, status, said, credential: String::new(), host, retry_after };
             return Err(refused(refusal));
         }
@@ -167,6 +179,9 @@ impl Server<'_> {
         let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| malformed("no JSON with a token"))?;
         let text = [answer.token, answer.access_token].into_iter().flatten().find(|text| !text.is_empty());
         let text = text.ok_or_else(|| malformed("no token in it"))?;
+        if text.len() > LONGEST_TOKEN {
+            return Err(malformed("a token of more than 64 KiB"));
+        }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(malformed("a token with characters that a token may not have"));
         }

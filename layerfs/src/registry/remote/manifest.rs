@@ -236,13 +236,19 @@ fn bare(kind: &str) -> &str {
 /// # Errors
 /// Bytes that are no JSON object; two statements that make it a manifest and an index at once.
 fn kind_of(header: Option<&str>, bytes: &[u8]) -> Result<String, String> {
-    let kind: Kind = serde_json::from_slice(bytes).map_err(|error| format!("no manifest: {error}"))?;
     let header = header.map(bare).unwrap_or_default();
+    let kind: Kind = serde_json::from_slice(bytes).map_err(|error| match header {
+        "" => format!("no manifest: {error}"),
+        _ => format!("no manifest, but `{header}`: {error}"),
+    })?;
     let is_known = |kind: &str| is_manifest(kind) || is_index(kind);
     if kind.manifests.is_some() && (kind.layers.is_some() || kind.fs_layers.is_some()) {
         return Err("it is a manifest and an index at once".to_owned());
     }
-    if let Some(own) = &kind.media_type {
+    if let Some(own) = kind.media_type.as_ref().filter(|own| !own.is_empty()) {
+        if !is_media_type(own) {
+            return Err(format!("its media type is `{own}`"));
+        }
         if is_known(own) && is_known(header) && is_index(own) != is_index(header) {
             return Err(format!("it is `{own}`, and its header says `{header}`"));
         }
@@ -258,6 +264,14 @@ fn kind_of(header: Option<&str>, bytes: &[u8]) -> Result<String, String> {
         () => header,
     }
     .to_owned())
+}
+
+/// Reports whether `text` may be a media type (RFC 6838, 4.2).
+fn is_media_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        (1..=127).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
 }
 
 /// Returns the address of the next page in a `Link` header (RFC 8288).
@@ -321,9 +335,14 @@ mod tests {
             (None, r#"{"layers":[]}"#.to_owned(), Ok(OCI_MANIFEST)),
             (None, r#"{"schemaVersion":1}"#.to_owned(), Ok(DOCKER_SCHEMA_1)),
             (Some("application/json"), "{}".to_owned(), Ok("application/json")),
+            (None, r#"{"mediaType":"","layers":[]}"#.to_owned(), Ok(OCI_MANIFEST)),
+            (None, r#"{"mediaType":"application/vnd.other+json"}"#.to_owned(), Ok("application/vnd.other+json")),
+            (None, r#"{"mediaType":"a\u001b[31m/b"}"#.to_owned(), Err("its media type is")),
+            (None, format!(r#"{{"mediaType":"a/{}"}}"#, "b".repeat(128)), Err("its media type is")),
             (Some(OCI_INDEX), format!(r#"{{"mediaType":"{OCI_MANIFEST}"}}"#), Err("header says")),
             (None, r#"{"manifests":[],"layers":[]}"#.to_owned(), Err("at once")),
-            (None, "<html>".to_owned(), Err("no manifest")),
+            (None, "<html>".to_owned(), Err("no manifest: ")),
+            (Some("text/html"), "<html>".to_owned(), Err("no manifest, but `text/html`: ")),
         ];
         for (header, body, wanted) in cases {
             match (kind_of(header, body.as_bytes()), wanted) {

@@ -85,6 +85,7 @@ impl Agents {
             .timeout_resolve(Some(self.patience.connect))
             .timeout_connect(Some(self.patience.connect))
             .timeout_global(Some(self.patience.connect + self.patience.idle * SMALL_DEADLINE))
+            .timeout_recv_response(Some(self.patience.idle * SMALL_DEADLINE))
             .timeout_per_read(Some(self.patience.idle))
             .timeout_per_write(Some(self.patience.idle))
             .proxy(proxy::choose(&self.proxies, origin)?)
