@@ -150,7 +150,9 @@ pub struct BuildArgs {
     #[command(flatten)]
     pub destinations: Destinations,
     /// Say what the build checks find, and build nothing: `--call=check`
-    #[arg(long, conflicts_with = "call")]
+    #[arg(long, conflicts_with = "call", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide_default_value = true,
+          hide_possible_values = true)]
     pub check: bool,
     /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
     #[arg(long, value_name = "METHOD[,format=json]")]

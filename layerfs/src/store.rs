@@ -61,6 +61,8 @@ const LAYOUT_FILE: &str = "oci-layout";
 pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const DIRECTORIES: [&str; 10] =
     ["blobs", "blobs/sha256", "layers", "index", "cache", "derived", "sparse", "mounts", "tmp", "leases"];
+/// Where whoever builds keeps the logs of builds, if it does.
+const LOGS: &str = "logs";
 /// Files that only locks are taken on; `steps.lock` is of who runs steps.
 const LOCKS: [&str; 5] = ["index.lock", "gc.lock", "leases.lock", "steps.lock", "fetch.lock"];
 
@@ -165,7 +167,7 @@ impl Store {
     /// Refuses a directory that holds anything that a store being made does not.
     fn refuse_foreign(&self) -> Result<(), StoreError> {
         let own = |name: &str| {
-            DIRECTORIES.contains(&name) || LOCKS.contains(&name) || matches!(name, "index.json" | LAYOUT_FILE)
+            DIRECTORIES.contains(&name) || LOCKS.contains(&name) || matches!(name, "index.json" | LAYOUT_FILE | LOGS)
         };
         let names = sealed::names(&self.root)?;
         // All of an image layout and nothing of a store: another tool's.

@@ -86,6 +86,10 @@ fn what_may_pass_is_tried_again() {
         assert!(error.to_string().ends_with(end), "{error}");
         assert_eq!(registry.lines().len(), tries, "{status} {headers:?}");
         assert_eq!(notes.said().len(), tries - 1, "{:?}", notes.said());
+        if headers == [("retry-after", "3600")] {
+            let help = error.help().unwrap_or_default();
+            assert!(help.starts_with("it asks to wait 3600 s: "), "{help}");
+        }
     }
 }
 
@@ -162,6 +166,30 @@ fn drips_end_wherever_they_fall() {
         let registry = Server::new(move |_| answer(long));
         let error = read(&registry.host).expect_err(end);
         assert!(error.to_string().ends_with(end), "{error}");
+    }
+}
+
+/// Each server that a registry sends us to takes memory.
+#[test]
+fn a_registry_cannot_send_us_everywhere() {
+    let count = AtomicUsize::new(0);
+    let registry = Server::new(move |request| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        let port = request.header("host").rsplit(':').next().unwrap_or_default().to_owned();
+        reply(307, &[("location", &format!("http://127.0.1.{number}:{port}/"))], "")
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let mut place = endpoint(&registry.host, "x");
+    place.scheme = Scheme::Http;
+    let remote = client.puller(place).without_waiting();
+    // Each is asked twice, and leads to another server each time.
+    for number in 0..34 {
+        let error = remote.manifest("1").expect_err("nobody is there");
+        match number {
+            0..31 => assert!(matches!(error, RegistryError::Unreachable { .. }), "{number}: {error}"),
+            _ => assert!(error.to_string().ends_with("redirects to too many servers"), "{number}: {error}"),
+        }
     }
 }
 
