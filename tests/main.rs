@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod archives;
 mod bad_input;
 mod build_cache;
 mod commands;
@@ -13,6 +14,7 @@ mod containers;
 mod differential;
 mod direction;
 mod flags;
+mod images;
 mod lab;
 mod language_checks;
 mod language_copy;
@@ -20,6 +22,7 @@ mod language_onbuild;
 mod language_run;
 mod on_fail;
 mod outputs;
+mod outputs_files;
 mod parallel;
 mod progress;
 mod reference;

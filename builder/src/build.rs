@@ -13,16 +13,17 @@ use crate::fit::{refuse_foreign, unknown_stages};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
 use crate::onbuild::{Settled, settle};
+use crate::output::Exported;
 use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
 use crate::progress::{Event, ProgressSink};
 use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
+use crate::rework::Finished;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
-use layerfs::descriptor::Descriptor;
 use layerfs::digest::Digest;
-use layerfs::export::{ExportLayer, FinishedImage};
+use layerfs::export::{ExportLayer, FinishedImage, Rework};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
@@ -35,8 +36,8 @@ use std::sync::{Mutex, Once, PoisonError};
 pub struct BuildResult {
     /// The image ID: digest of its config.
     pub id: Digest,
-    /// The manifest of each output, in the order of the request.
-    pub manifests: Vec<Descriptor>,
+    /// What it became in each output, in the order of the request.
+    pub outputs: Vec<Exported>,
     /// The sizes in bytes of its layers as they are kept, the lowest first.
     pub layer_sizes: Vec<u64>,
 }
@@ -317,10 +318,14 @@ impl Attempt<'_> {
         let outcome = self.beside_fetching(&shelf, cancel, || session.run());
         let state = outcome.inspect_err(|error| self.attend(error, &session, &worker, &map))?;
         let image = self.finish(&shelf, &state)?;
+        let base = state.stack.iter().filter(|layer| matches!(layer, Layer::Base { .. })).count();
+        let rework = Rework { store: self.store, lease: &lease, cancel };
+        let finished = Finished { image, base, epoch: self.request.source_date_epoch, rework };
+        let finished = if self.request.squash { finished.squashed().map_err(StepError::from)? } else { finished };
         let places = Places { store: self.store, client: self.client, sink: self.sink };
-        let manifests = places.write(&self.request.outputs, &image)?;
-        let layer_sizes = image.layers.iter().map(|layer| layer.blob.size).collect();
-        Ok(BuildResult { id: image.id(), manifests, layer_sizes })
+        let outputs = places.write(&self.request.outputs, &finished, cancel)?;
+        let layer_sizes = finished.image.layers.iter().map(|layer| layer.blob.size).collect();
+        Ok(BuildResult { id: finished.image.id(), outputs, layer_sizes })
     }
 
     /// Shows a command that failed to the attendant, while what it left is still there.
@@ -343,7 +348,7 @@ impl Attempt<'_> {
     }
 
     fn needs_bytes(&self) -> bool {
-        self.request.outputs.iter().any(Output::needs_bytes)
+        self.request.squash || self.request.outputs.iter().any(Output::needs_bytes)
     }
 
     /// Returns the images whose layers are to be kept once they have been fetched.

@@ -57,6 +57,7 @@ pub mod doctor;
 
 mod manifest;
 mod output;
+mod rework;
 
 mod build;
 pub mod call;
@@ -68,6 +69,7 @@ pub use build::{BuildResult, build, build_attended};
 pub use bundle::{Bundle, open_bundle};
 pub use maintain::{check, prune};
 pub use manifest::ManifestBytes;
+pub use output::Exported;
 pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;

@@ -5,8 +5,10 @@ mod call;
 mod completions;
 mod doctor;
 mod fsck;
+mod history;
 mod images;
 mod inspect;
+mod load;
 mod login;
 mod logout;
 mod logs;
@@ -18,7 +20,9 @@ mod pull;
 mod push;
 mod rmi;
 mod run;
+mod save;
 mod shell;
+mod tag;
 
 use crate::args::{Args, Command, ManifestCommand, ProgressArg};
 use crate::engine::Registry;
@@ -110,6 +114,10 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Logs(logs) => logs::run(logs, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
+        Command::Tag(tag) => tag::run(tag, scene),
+        Command::History(history) => history::run(history, scene),
+        Command::Save(save) => save::run(save, scene),
+        Command::Load(load) => load::run(load, scene),
     }
 }
 

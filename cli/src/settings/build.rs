@@ -9,7 +9,7 @@ use crate::terminal;
 use crate::ui::View;
 use builder::diagnostic::Diagnostic;
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy, SshSpec};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, PullPolicy, SshSpec};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::reference::ImageRef;
@@ -44,6 +44,8 @@ pub struct BuildSettings {
     pub view: View,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// Where what the build came to goes, besides.
+    pub metadata_file: Option<PathBuf>,
     /// What is to be said of the build in place of doing it.
     pub call: Option<Call>,
     /// What is done with a RUN that failed.
@@ -68,11 +70,11 @@ pub fn build(
     let args = &config.build.completed(typed);
     let context = context(&args.path)?;
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
-    let outputs = outputs(args)?;
+    let outputs = output::outputs(args, environment)?;
     let around = &args.surroundings;
     let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
     let on_fail = on_fail::on_fail(around.on_fail.as_deref(), terminal::is_there())?;
-    let prints_id = view == View::Quiet && !outputs.iter().any(is_stdout);
+    let prints_id = view == View::Quiet && !outputs.iter().any(output::is_stdout);
     let request = BuildRequest {
         context,
         dockerfile,
@@ -96,11 +98,13 @@ pub fn build(
         source_date_epoch: source_date_epoch(around.source_date_epoch.as_deref(), environment)?,
         proxies: if around.http_proxy { proxies(environment) } else { Vec::new() },
         outputs,
+        squash: args.destinations.squash,
         pull: pull_policy(args),
         registries,
     };
     let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
-    Ok(BuildSettings { request, view, on_fail, iidfile, call, warnings, prints_id })
+    let metadata_file = args.destinations.metadata_file.clone();
+    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, call, warnings, prints_id })
 }
 
 /// Returns the network that was typed.
@@ -125,6 +129,18 @@ fn pull_policy(args: &BuildArgs) -> PullPolicy {
 /// Returns an image's name as typed with `-t`.
 pub fn tag(text: &str) -> Result<ImageRef, SettingsError> {
     text.parse().map_err(|source| SettingsError::Tag { text: text.to_owned(), source })
+}
+
+/// Returns a name that an image is to be given: one with a digest would state what the name cannot decide.
+///
+/// # Errors
+/// [`SettingsError`].
+pub fn new_name(text: &str) -> Result<ImageRef, SettingsError> {
+    let name = tag(text)?;
+    match name.digest {
+        Some(_) => Err(SettingsError::DigestAsName { text: text.to_owned() }),
+        None => Ok(name),
+    }
 }
 
 fn context(path: &Path) -> Result<ContextSource, SettingsError> {
@@ -315,39 +331,6 @@ fn allows_insecure(allowed: &[String]) -> Result<bool, SettingsError> {
         }
     }
     Ok(insecure)
-}
-
-/// Returns the outputs; without `-o` the image goes to the store.
-fn outputs(args: &BuildArgs) -> Result<Vec<Output>, SettingsError> {
-    let names: Vec<ImageRef> = args.tag.iter().map(|text| tag(text)).collect::<Result<_, _>>()?;
-    if args.output.is_empty() && !args.push {
-        return Ok(vec![Output::Store { names }]);
-    }
-    let terminal = std::io::stdout().is_terminal();
-    let typed = args.output.iter().map(|text| output::output(text, &names, terminal));
-    let mut outputs: Vec<Output> = typed.collect::<Result<Vec<_>, _>>()?.concat();
-    if args.push {
-        outputs.extend(output::pushed(&outputs, &names)?);
-    }
-    let to_stdout = outputs.iter().filter(|output| is_stdout(output)).count();
-    if to_stdout > 1 {
-        return Err(malformed("--output", &args.output.join(" "), "only one output can go to standard output"));
-    }
-    if to_stdout == 1 && args.quiet {
-        return Err(malformed(
-            "--output",
-            &args.output.join(" "),
-            "`-q` prints the image ID where the archive would go",
-        ));
-    }
-    Ok(outputs)
-}
-
-fn is_stdout(output: &Output) -> bool {
-    match output {
-        Output::Oci { destination, .. } | Output::Docker { destination, .. } => *destination == Destination::Stdout,
-        Output::Store { .. } | Output::Registry { .. } => false,
-    }
 }
 
 /// Returns how progress is shown.
