@@ -8,6 +8,7 @@ mod harness;
 
 mod bad_input;
 mod build_cache;
+mod care;
 mod commands;
 mod containers;
 mod differential;

@@ -98,7 +98,7 @@ fn mounts(root: &Path) -> Finding {
     let Ok(found) = rustix::fs::statfs(root) else {
         return Finding::wrong(WHAT, Health::Bad, "it cannot be looked at", Some("say `--root DIR`".to_owned()));
     };
-    let known = KNOWN.iter().find(|(number, ..)| *number == i64::from(found.f_type));
+    let known = KNOWN.iter().find(|(number, ..)| *number == found.f_type);
     let shown = format!("{} on {}", root.display(), known.map_or("another file system", |(_, name, _)| name));
     if known.is_some_and(|(.., overlays)| *overlays) {
         return Finding::good(WHAT, shown);

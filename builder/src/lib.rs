@@ -61,7 +61,7 @@ mod maintain;
 mod pull;
 mod run_image;
 
-pub use build::{BuildResult, build, build_attended};
+pub use build::{BuildResult, Planned, PlannedImage, build, build_attended, plan as plan_build};
 pub use bundle::{Bundle, open_bundle};
 pub use maintain::{check, prune};
 pub use manifest::ManifestBytes;

@@ -4,7 +4,7 @@ mod care;
 mod surroundings;
 
 use crate::flags;
-pub use care::{CompletionsArgs, DoctorArgs, LogsArgs, ManArgs, ShapeArg, ShellArgs};
+pub use care::{CompletionsArgs, DoctorArgs, LogsArgs, ManArgs, PlanArgs, PlanShapeArg, ShapeArg, ShellArgs};
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
@@ -56,6 +56,8 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget the password for a registry
     Logout(LogoutArgs),
+    /// Show what a build would do; nothing is run
+    Plan(Box<PlanArgs>),
     /// Open a shell in a failed step that `--on-fail=bundle:DIR` wrote
     Shell(ShellArgs),
     /// Show what the commands of a build wrote
@@ -75,7 +77,7 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 17] = [
+    pub const NAMES: [&str; 18] = [
         "build",
         "pull",
         "run",
@@ -86,6 +88,7 @@ impl Command {
         "rmi",
         "login",
         "logout",
+        "plan",
         "shell",
         "logs",
         "doctor",
@@ -386,11 +389,15 @@ pub enum FormatArg {
 pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
     let command = Args::command();
     let foreign = command.find_subcommand("build").map(flags::foreign_to).unwrap_or_default();
-    let command = command.mut_subcommand("build", |build| flags::with_flags(build, &foreign));
+    let command = command
+        .mut_subcommand("build", |build| flags::with_flags(build, &foreign))
+        .mut_subcommand("plan", |plan| flags::with_flags(plan, &foreign));
     let matches = command.try_get_matches_from(with_default_command(typed))?;
     let mut args = Args::from_arg_matches(&matches)?;
-    if let (Command::Build(build), Some((_, matches))) = (&mut args.command, matches.subcommand()) {
-        build.foreign = flags::typed(matches, &foreign);
+    match (&mut args.command, matches.subcommand()) {
+        (Command::Build(build), Some((_, matches))) => build.foreign = flags::typed(matches, &foreign),
+        (Command::Plan(plan), Some((_, matches))) => plan.build.foreign = flags::typed(matches, &foreign),
+        _ => {}
     }
     Ok(args)
 }

@@ -9,7 +9,7 @@ use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{BuildResult, Bundle, ManifestBytes, Places, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, Bundle, ManifestBytes, Places, Planned, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
@@ -123,6 +123,14 @@ pub fn shell(
         Ok(exit) => Ok(of_command(exit)),
         Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
     }
+}
+
+/// Returns what a build would do.
+///
+/// # Errors
+/// [`Failure`].
+pub fn plan(request: &BuildRequest, root: &Path, sink: &dyn ProgressSink, cancel: &Cancel) -> Result<Planned, Failure> {
+    builder::plan_build(request, &open(root)?, sink, cancel).map_err(|error| of_build(&error))
 }
 
 /// Looks at what this machine allows.

@@ -1,5 +1,6 @@
 //! Commands that look after builds and the store: logs, shells, plans, what is used and what can go.
 
+use super::BuildArgs;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -50,6 +51,28 @@ pub struct LogsArgs {
     pub list: bool,
     /// One step: its number, its id, or a part of its name [default: all]
     pub step: Option<String>,
+}
+
+/// `lbuild plan`.
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t = PlanShapeArg::Tree)]
+    pub show: PlanShapeArg,
+    /// The build
+    #[command(flatten)]
+    pub build: BuildArgs,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanShapeArg {
+    /// Stages and their steps
+    Tree,
+    /// For programs
+    Json,
+    /// What waits for what, for Graphviz
+    Dot,
 }
 
 /// How a list is shown.

@@ -11,6 +11,7 @@ mod logout;
 mod logs;
 mod manifest;
 mod on_fail;
+mod plan;
 mod prune;
 mod pull;
 mod push;
@@ -100,6 +101,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Rmi(rmi) => rmi::run(rmi, scene),
         Command::Login(login) => login::run(login, scene),
         Command::Logout(logout) => logout::run(logout, scene),
+        Command::Plan(plan) => plan::run(plan, scene),
         Command::Shell(shell) => shell::run(shell, scene),
         Command::Doctor(doctor) => doctor::run(doctor, scene),
         Command::Completions(args) => completions::completions(args),
