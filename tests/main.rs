@@ -33,3 +33,4 @@ mod sandbox_run;
 mod sandbox_view;
 mod survive;
 mod tree;
+mod usage;

@@ -4,7 +4,9 @@ mod care;
 mod surroundings;
 
 use crate::flags;
-pub use care::{CompletionsArgs, DoctorArgs, LogsArgs, ManArgs, PlanArgs, PlanShapeArg, ShapeArg, ShellArgs};
+pub use care::{
+    CompletionsArgs, DoctorArgs, DuArgs, LogsArgs, ManArgs, PlanArgs, PlanShapeArg, PruneArgs, ShapeArg, ShellArgs,
+};
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
@@ -71,13 +73,15 @@ pub enum Command {
     Man(ManArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
+    /// Show what takes room in the store
+    Du(DuArgs),
     /// Remove what no image needs
     Prune(PruneArgs),
 }
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 18] = [
+    pub const NAMES: [&str; 19] = [
         "build",
         "pull",
         "run",
@@ -95,6 +99,7 @@ impl Command {
         "completions",
         "man",
         "fsck",
+        "du",
         "prune",
     ];
 }
@@ -320,14 +325,6 @@ pub struct FsckArgs {
     /// Remove what is damaged; the next build makes it again
     #[arg(long)]
     pub repair: bool,
-}
-
-/// `lbuild prune`.
-#[derive(Debug, ClapArgs)]
-pub struct PruneArgs {
-    /// Remove the records and layers of the build cache, too
-    #[arg(short, long)]
-    pub all: bool,
 }
 
 /// Values of `--pull`.

@@ -9,7 +9,7 @@ use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{BuildResult, Bundle, ManifestBytes, Places, Planned, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, Bundle, ManifestBytes, Places, Planned, PruneOptions, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
@@ -21,7 +21,7 @@ use layerfs::registry::Registries;
 use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
-use layerfs::store::{FsckReport, ImageSummary, Store};
+use layerfs::store::{Found, FsckReport, ImageSummary, Store};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -270,12 +270,20 @@ pub fn check(root: &Path, repair: bool, cancel: &Cancel) -> Result<FsckReport, F
     Ok(builder::check(&open(root)?, repair, cancel)?)
 }
 
-/// Removes what no image needs; with `all` the build cache, too.
+/// Returns all that takes room in the store.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn prune(root: &Path, all: bool, cancel: &Cancel) -> Result<Pruned, Failure> {
-    let report = builder::prune(&open(root)?, all, cancel)?;
+pub fn usage(root: &Path, cancel: &Cancel) -> Result<Vec<Found>, Failure> {
+    Ok(builder::usage(&open(root)?, cancel)?)
+}
+
+/// Removes what no image needs, as `options` say.
+///
+/// # Errors
+/// [`Failure`].
+pub fn prune(root: &Path, options: &PruneOptions, cancel: &Cancel) -> Result<Pruned, Failure> {
+    let report = builder::prune(&open(root)?, options, cancel)?;
     let objects = report.blobs + report.layers + report.indexes + report.derived + report.leftovers;
     Ok(Pruned { objects, bytes: report.bytes })
 }

@@ -53,6 +53,44 @@ pub struct LogsArgs {
     pub step: Option<String>,
 }
 
+/// `lbuild du`.
+#[derive(Debug, ClapArgs)]
+pub struct DuArgs {
+    /// Show each thing by itself
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Only these kinds: images, layers, records, caches, derivatives, leftovers, logs
+    #[arg(long, value_name = "KIND", value_delimiter = ',',
+          value_parser = ["images", "layers", "records", "caches", "derivatives", "leftovers", "logs"])]
+    pub kind: Vec<String>,
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t = ShapeArg::Table)]
+    pub format: ShapeArg,
+}
+
+/// `lbuild prune`.
+#[derive(Debug, ClapArgs)]
+pub struct PruneArgs {
+    /// Remove all that no image needs, however young: the build cache, cache mounts, logs
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only these kinds: layers, records, caches, derivatives, leftovers, logs
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub kind: Vec<String>,
+    /// Only what was not used for so long: `until=24h`
+    #[arg(long, value_name = "until=AGE")]
+    pub filter: Vec<String>,
+    /// Remove what was not used for longest, until the store has no more than this
+    #[arg(long, value_name = "SIZE")]
+    pub max_used_space: Option<String>,
+    /// Never go below this size
+    #[arg(long, value_name = "SIZE", aliases = ["keep-storage", "reserved-space"])]
+    pub keep: Option<String>,
+    /// Nothing is asked in any case
+    #[arg(short, long, hide = true)]
+    pub force: bool,
+}
+
 /// `lbuild plan`.
 #[derive(Debug, ClapArgs)]
 pub struct PlanArgs {

@@ -3,6 +3,7 @@
 mod build;
 mod completions;
 mod doctor;
+mod du;
 mod fsck;
 mod images;
 mod inspect;
@@ -108,6 +109,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Man(args) => completions::man(args),
         Command::Logs(logs) => logs::run(logs, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
+        Command::Du(du) => du::run(du, scene),
         Command::Prune(prune) => prune::run(prune, scene),
     }
 }
