@@ -249,9 +249,7 @@ impl Bundle {
         let source: Arc<dyn ImageSource> = Arc::new(LayoutSource::new(self.directory.clone(), None));
         let platform = Platform::host();
         let image = source.resolve(&platform)?;
-        let pairs = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
-        let stack: Vec<Layer> =
-            pairs.map(|(diff_id, blob)| Layer::Base { diff_id: *diff_id, blob: blob.clone() }).collect();
+        let stack = Layer::of_image(&image);
         let name = self.directory.display().to_string();
         let bases = Bases { images: vec![Base { name, span: Span::default(), image, source, platform }] };
         let shelf = Shelf::new(store, store.directories(&map.digest)?, &worker, &bases, &lease);

@@ -37,9 +37,7 @@ pub fn run_image(
     let worker = LazyWorker::new(store.root(), &map, cancel);
     let lease = store.lease()?;
     let image = store.image(&manifest.digest)?;
-    let diff_ids = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
-    let layers: Vec<Layer> =
-        diff_ids.map(|(diff_id, blob)| Layer::Base { diff_id: *diff_id, blob: blob.clone() }).collect();
+    let layers = Layer::of_image(&image);
     let source: Arc<dyn ImageSource> = Arc::new(StoreSource::new(store.clone(), manifest.clone()));
     let platform = image.platform();
     let base = Base { name: manifest.digest.to_string(), span: Span::default(), image, source, platform };

@@ -23,7 +23,6 @@ mod step;
 
 pub use contexts::Contexts;
 pub use failed::FailedRun;
-pub(crate) use fetching::Fetching;
 pub use lazy_worker::LazyWorker;
 pub use session::{Build, Session, Settings};
 pub use shelf::Shelf;

@@ -90,9 +90,7 @@ impl Session<'_> {
 
     /// Returns the layers of an image of this build.
     pub(super) fn base_layers(&self, number: usize) -> Vec<Layer> {
-        let image = &self.build.bases.images[number].image;
-        let pairs = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
-        pairs.map(|(diff_id, blob)| Layer::Base { diff_id: *diff_id, blob: blob.clone() }).collect()
+        Layer::of_image(&self.build.bases.images[number].image)
     }
 
     /// Returns the keys of the steps from `start` on, as far as they can be known while some stages have not ended, and
