@@ -11,6 +11,7 @@ mod bad_input;
 mod build_cache;
 mod commands;
 mod containers;
+mod diff;
 mod differential;
 mod direction;
 mod flags;

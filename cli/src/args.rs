@@ -5,7 +5,7 @@ mod images;
 mod surroundings;
 
 pub use destinations::{Destinations, ManifestFormat};
-pub use images::{HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
+pub use images::{DiffArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
 
 use crate::flags;
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -71,6 +71,8 @@ pub enum Command {
     Tag(TagArgs),
     /// Show how an image came about
     History(HistoryArgs),
+    /// Show which files differ between two images or layers, and how
+    Diff(DiffArgs),
     /// Write images to an archive or layout
     Save(SaveArgs),
     /// Bring the images of an archive or layout into the store
@@ -79,9 +81,9 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 18] = [
+    pub const NAMES: [&str; 19] = [
         "build", "pull", "run", "push", "manifest", "parse", "images", "inspect", "rmi", "login", "logout", "logs",
-        "fsck", "prune", "tag", "history", "save", "load",
+        "fsck", "prune", "tag", "history", "diff", "save", "load",
     ];
 }
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod call;
+mod diff;
 mod fsck;
 mod history;
 mod images;
@@ -100,6 +101,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Prune(prune) => prune::run(prune, scene),
         Command::Tag(tag) => tag::run(tag, scene),
         Command::History(history) => history::run(history, scene),
+        Command::Diff(diff) => diff::run(diff, scene),
         Command::Save(save) => save::run(save, scene),
         Command::Load(load) => load::run(load, scene),
     }
