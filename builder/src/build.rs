@@ -1,6 +1,7 @@
 //! [`build`]: from a request to an image in its outputs.
 
 use crate::assemble::{self, AssembledLayer};
+use crate::attend::{Attendant, FailedStep};
 use crate::bases::Bases;
 use crate::cache::{CacheBackend, LocalCache};
 use crate::diagnostic::Diagnostic;
@@ -51,6 +52,20 @@ pub fn build(
     sink: &dyn ProgressSink,
     cancel: &Cancel,
 ) -> Result<BuildResult, BuildError> {
+    build_attended(request, store, sink, cancel, None)
+}
+
+/// Builds as [`build`] does; what a failed command leaves is kept until `attendant` has looked at it.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_attended(
+    request: &BuildRequest,
+    store: &Store,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+    attendant: Option<&dyn Attendant>,
+) -> Result<BuildResult, BuildError> {
     let (dockerfile, warnings) = parse(request)?;
     let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
     told.tell(warnings);
@@ -63,7 +78,7 @@ pub fn build(
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
             let (cache, dockerfile) = (&cache, &dockerfile);
-            Asked { request, store, sink, client, cache, dockerfile, told: &told, once: &once, cancel }
+            Asked { request, store, sink, client, cache, dockerfile, told: &told, once: &once, cancel, attendant }
                 .build(again, &ends)
         });
         match outcome {
@@ -87,12 +102,13 @@ struct Asked<'a> {
     once: &'a Once,
     /// The caller's, which no failure of a step sets off.
     cancel: &'a Cancel,
+    attendant: Option<&'a dyn Attendant>,
 }
 
 impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
     fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
-        let Self { request, store, sink, client, cache, told, once, .. } = *self;
+        let Self { request, store, sink, client, cache, told, once, attendant, .. } = *self;
         let (plan, bases, warnings) = planned(self.dockerfile, request, store, client)?;
         if !again {
             told.tell(warnings);
@@ -102,7 +118,20 @@ impl Asked<'_> {
         let began = now();
         let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
         let (plan, bases, contexts) = (&plan, &bases, &contexts);
-        let outcome = Attempt { request, store, sink, client, plan, bases, contexts, cache, told: once }.run(ends);
+        let outcome = Attempt {
+            request,
+            store,
+            sink,
+            client,
+            plan,
+            bases,
+            contexts,
+            cache,
+            told: once,
+            attendant,
+            caller: self.cancel,
+        }
+        .run(ends);
         let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
         if !ended {
             tell_sockets(&contexts.skipped_sockets(), sink);
@@ -248,6 +277,9 @@ struct Attempt<'a> {
     contexts: &'a Contexts,
     cache: &'a dyn CacheBackend,
     told: &'a Once,
+    attendant: Option<&'a dyn Attendant>,
+    /// The caller's, which no failure of a step sets off.
+    caller: &'a Cancel,
 }
 
 impl Attempt<'_> {
@@ -262,6 +294,7 @@ impl Attempt<'_> {
         let settings = Settings {
             no_cache: self.stages_without_cache(),
             limits: self.request.limits.clone(),
+            keep_failed: self.attendant.is_some(),
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
             ssh: &self.request.ssh,
@@ -282,7 +315,8 @@ impl Attempt<'_> {
             sink: self.sink,
             cancel,
         });
-        let state = self.beside_fetching(&shelf, cancel, || session.run())?;
+        let outcome = self.beside_fetching(&shelf, cancel, || session.run());
+        let state = outcome.inspect_err(|error| self.attend(error, &session, &worker, &map))?;
         let image = self.finish(&shelf, &state)?;
         let base = state.stack.iter().filter(|layer| matches!(layer, Layer::Base { .. })).count();
         let rework = Rework { store: self.store, lease: &lease, cancel };
@@ -292,6 +326,14 @@ impl Attempt<'_> {
         let outputs = places.write(&self.request.outputs, &finished, cancel)?;
         let layer_sizes = finished.image.layers.iter().map(|layer| layer.blob.size).collect();
         Ok(BuildResult { id: finished.image.id(), outputs, layer_sizes })
+    }
+
+    /// Shows a command that failed to the attendant, while what it left is still there.
+    fn attend(&self, error: &BuildError, session: &Session<'_>, worker: &LazyWorker<'_>, map: &IdMap) {
+        let (Some(attendant), BuildError::Step { name, id, .. }) = (self.attendant, error) else { return };
+        let Some(run) = session.take_failed(*id) else { return };
+        let (store, bases, cancel) = (self.store, self.bases, self.caller);
+        attendant.failed(FailedStep { name: name.clone(), run, worker, store, bases, map, cancel });
     }
 
     /// Returns the stages whose steps all run again.
@@ -372,7 +414,7 @@ fn now() -> Timestamp {
 }
 
 /// Returns a random name for an execution.
-fn random() -> ExecutionId {
+pub(crate) fn random() -> ExecutionId {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .expect("the kernel gives 16 random bytes at once");

@@ -49,6 +49,12 @@ mod fit;
 
 mod push;
 
+mod bundle;
+
+pub mod attend;
+
+pub mod doctor;
+
 mod manifest;
 mod output;
 mod rework;
@@ -59,7 +65,8 @@ mod maintain;
 mod pull;
 mod run_image;
 
-pub use build::{BuildResult, build};
+pub use build::{BuildResult, build, build_attended};
+pub use bundle::{Bundle, open_bundle};
 pub use maintain::{check, prune};
 pub use manifest::ManifestBytes;
 pub use output::Exported;

@@ -57,6 +57,8 @@ pub fn run_image(
         mounts: Vec::new(),
         script: None,
         result: RunResult::Discard,
+        keep_failed: false,
+        terminal: false,
     };
     let mut output = |stream, bytes: &[u8]| {
         sink.event(Event::Output { step: StepId::internal(0), stream, bytes: bytes.to_vec() });

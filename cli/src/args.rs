@@ -1,5 +1,6 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
+mod care;
 mod destinations;
 mod images;
 mod surroundings;
@@ -8,6 +9,7 @@ pub use destinations::{Destinations, ManifestFormat};
 pub use images::{DiffArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
 
 use crate::flags;
+pub use care::{CompletionsArgs, DoctorArgs, LogsArgs, ManArgs, ShapeArg, ShellArgs};
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
@@ -61,8 +63,17 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget the password for a registry
     Logout(LogoutArgs),
+    /// Open a shell in a failed step that `--on-fail=bundle:DIR` wrote
+    Shell(ShellArgs),
     /// Show what the commands of a build wrote
     Logs(LogsArgs),
+    /// Say what this machine allows, and what to do where it does not
+    Doctor(DoctorArgs),
+    /// Print what a shell needs to complete the command line
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man(ManArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
     /// Remove what no image needs
@@ -81,9 +92,30 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 19] = [
-        "build", "pull", "run", "push", "manifest", "parse", "images", "inspect", "rmi", "login", "logout", "logs",
-        "fsck", "prune", "tag", "history", "diff", "save", "load",
+    pub const NAMES: [&str; 23] = [
+        "build",
+        "pull",
+        "run",
+        "push",
+        "manifest",
+        "parse",
+        "images",
+        "inspect",
+        "rmi",
+        "login",
+        "logout",
+        "shell",
+        "logs",
+        "doctor",
+        "completions",
+        "man",
+        "fsck",
+        "prune",
+        "tag",
+        "history",
+        "diff",
+        "save",
+        "load",
     ];
 }
 
@@ -301,19 +333,6 @@ pub struct LogoutArgs {
 
 fn hidden(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
-}
-
-/// `lbuild logs`.
-#[derive(Debug, ClapArgs)]
-pub struct LogsArgs {
-    /// Which build: 1 is the last one, 2 the one before it
-    #[arg(short, long, value_name = "N", default_value = "1")]
-    pub build: NonZeroUsize,
-    /// List the steps in place of what they wrote
-    #[arg(short, long, conflicts_with = "step")]
-    pub list: bool,
-    /// One step: its number, its id, or a part of its name [default: all]
-    pub step: Option<String>,
 }
 
 /// `lbuild fsck`.

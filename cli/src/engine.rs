@@ -2,13 +2,15 @@
 
 use crate::exit::Exit;
 use crate::report::Failure;
+use builder::attend::Attendant;
 use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
+use builder::doctor::Finding;
 use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{BuildResult, ManifestBytes, Places, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, Bundle, ManifestBytes, Places, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::compare::{Difference, Side};
 use layerfs::digest::Digest;
@@ -22,8 +24,9 @@ use layerfs::registry::Registries;
 use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
-use layerfs::source::Bundle;
+use layerfs::source::Collection;
 use layerfs::store::{FsckReport, ImageSummary, Store};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,7 +61,7 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Builds; returns what it came to.
+/// Builds; returns what it came to. What a failed command leaves is shown to `attendant`.
 ///
 /// # Errors
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
@@ -67,8 +70,9 @@ pub fn build(
     root: &Path,
     sink: &dyn ProgressSink,
     cancel: &Cancel,
+    attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, Failure> {
-    let result = builder::build(request, &open(root)?, sink, cancel);
+    let result = builder::build_attended(request, &open(root)?, sink, cancel, attendant);
     result.map_err(|error| of_build(&error))
 }
 
@@ -134,6 +138,32 @@ pub fn run(
         Ok(exit) => Ok(of_command(exit)),
         Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
     }
+}
+
+/// Runs a command, or a shell, in a failed step's file system.
+///
+/// # Errors
+/// [`Failure`] if it could not be started, with the status that a shell would give.
+pub fn shell(
+    bundle: &Bundle,
+    command: &[String],
+    terminal: Option<BorrowedFd<'_>>,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Exit, Failure> {
+    match bundle.enter(command, terminal, &open(root)?, sink, cancel) {
+        Ok(exit) => Ok(of_command(exit)),
+        Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
+    }
+}
+
+/// Looks at what this machine allows.
+///
+/// # Errors
+/// [`Failure`] if there can be no store.
+pub fn examine(root: &Path, cancel: &Cancel) -> Result<Vec<Finding>, Failure> {
+    Ok(builder::doctor::examine(&open(root)?, cancel))
 }
 
 /// What commands that speak to registries are given.
@@ -298,8 +328,8 @@ pub fn load(root: &Path, from: Option<&Path>, platform: &Platform, cancel: &Canc
     let store = open(root)?;
     let temporary = store.temporary();
     let bundle = match from {
-        Some(path) => Bundle::open(path, &temporary)?,
-        None => Bundle::read(cancel.watch(std::io::stdin()), Path::new("standard input"), &temporary)?,
+        Some(path) => Collection::open(path, &temporary)?,
+        None => Collection::read(cancel.watch(std::io::stdin()), Path::new("standard input"), &temporary)?,
     };
     Ok(layerfs::load::load(&bundle.images()?, platform, &store, cancel)?)
 }

@@ -12,6 +12,7 @@ mod report;
 mod settings;
 mod signals;
 mod template;
+mod terminal;
 mod ui;
 
 use std::process::ExitCode;

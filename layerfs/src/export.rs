@@ -10,7 +10,7 @@
 //! | [`EngineExporter`]  | an image of Docker or Podman on this machine              | as they are in the store       |
 //! | [`RegistryExporter`] | blobs and manifests in repositories of registries      | as [`LayerCompression`] says   |
 //!
-//! [`TreeTar`] and [`LocalTree`] write the files of an image, without its config. [`save`] writes several images of a store into one archive or layout.
+//! [`TreeTar`] and [`LocalTree`] write the files of an image, without its config. [`save()`] writes several images of a store into one archive or layout.
 //!
 //! What comes out depends on the image, the names and the compression alone: two exports have the same bytes. Manifests
 //! are OCI's throughout, whatever media types the layers of a base image came with (FEATURES 11-12). Every exporter holds

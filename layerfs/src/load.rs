@@ -11,7 +11,7 @@ use crate::layer::LayerKey;
 use crate::lease::{Held, Lease};
 use crate::platform::Platform;
 use crate::reference::ImageRef;
-use crate::source::{BundledImage, ImageSource};
+use crate::source::{CollectedImage, ImageSource};
 use crate::store::Store;
 use crate::unpack::{LayerError, LayerStream, UnpackLimits, Unpacked, index_tar};
 use crate::verify::unwrap_error;
@@ -35,7 +35,7 @@ pub struct Loaded {
 /// # Errors
 /// [`StoreError`]; then no name has changed.
 pub fn load(
-    images: &[BundledImage],
+    images: &[CollectedImage],
     platform: &Platform,
     store: &Store,
     cancel: &Cancel,
@@ -46,7 +46,7 @@ pub fn load(
     for (bundled, image) in images.iter().zip(&brought) {
         loading.name(&bundled.names, &image.descriptor())?;
     }
-    let loaded = |(bundled, image): (&BundledImage, &Image)| Loaded { names: bundled.names.clone(), id: image.id() };
+    let loaded = |(bundled, image): (&CollectedImage, &Image)| Loaded { names: bundled.names.clone(), id: image.id() };
     Ok(images.iter().zip(&brought).map(loaded).collect())
 }
 

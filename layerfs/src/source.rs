@@ -1,9 +1,9 @@
-//! [`ImageSource`]: where images come from: the store, a layout, an archive, a registry; [`Bundle`]: all images of one
+//! [`ImageSource`]: where images come from: the store, a layout, an archive, a registry; [`Collection`]: all images of one
 //! file or directory.
 
 mod archive;
-mod bundle;
 mod choose;
+mod collection;
 mod docker;
 mod export_layer;
 mod layout;
@@ -15,7 +15,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use bundle::{Bundle, BundledImage};
+pub use collection::{CollectedImage, Collection};
 pub use docker::DockerArchiveSource;
 pub use export_layer::ExportLayer;
 pub use layout::LayoutSource;

@@ -10,6 +10,7 @@
 mod agent;
 mod contexts;
 mod copy;
+mod failed;
 mod fetching;
 mod lazy_worker;
 mod material;
@@ -22,6 +23,7 @@ mod state;
 mod step;
 
 pub use contexts::Contexts;
+pub use failed::FailedRun;
 pub use lazy_worker::LazyWorker;
 pub use session::{Build, Session, Settings};
 pub use shelf::Shelf;

@@ -6,6 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{BuildError, StepError};
 use crate::exec::agent::Agents;
 use crate::exec::contexts::Contexts;
+use crate::exec::failed::FailedRun;
 use crate::exec::lazy_worker::LazyWorker;
 use crate::exec::material::Selected;
 use crate::exec::pins::Pins;
@@ -13,7 +14,7 @@ use crate::exec::shelf::Shelf;
 use crate::exec::state::{StageCell, State};
 use crate::key::CacheKey;
 use crate::plan::Plan;
-use crate::progress::{Event, ProgressSink};
+use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::{SecretSpec, SshSpec};
 use crate::sandbox::limits::RunLimits;
 use layerfs::cancel::Cancel;
@@ -31,6 +32,8 @@ pub struct Settings<'a> {
     pub no_cache: HashSet<usize>,
     /// How much a command may have.
     pub limits: RunLimits,
+    /// Whether what a failed command leaves is kept as long as the worker lives.
+    pub keep_failed: bool,
     /// At most so many commands at once.
     pub jobs: Option<usize>,
     /// Secrets by id.
@@ -77,6 +80,7 @@ pub struct Session<'a> {
     pub build: Build<'a>,
     pins: Mutex<Pins>,
     runs: Flight<CacheKey, Record>,
+    failed: Mutex<Vec<FailedRun>>,
     pub(super) selections: Flight<(usize, usize), Arc<Selected>>,
     pub(super) cells: Vec<StageCell>,
     image_stages: HashSet<usize>,
@@ -90,6 +94,7 @@ impl<'a> Session<'a> {
         Self {
             pins: Mutex::default(),
             runs: Flight::default(),
+            failed: Mutex::default(),
             selections: Flight::default(),
             cells: build.plan.stages.iter().map(|_| StageCell::default()).collect(),
             image_stages: image_stages(build.plan),
@@ -201,6 +206,18 @@ impl<'a> Session<'a> {
             Ok::<_, StepError>(record)
         })?;
         Ok((record, ran))
+    }
+
+    /// Notes what a failed command left.
+    pub(super) fn note_failed(&self, failed: FailedRun) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(failed);
+    }
+
+    /// Takes what the failed command of the step `id` left, if it was kept.
+    pub fn take_failed(&self, id: StepId) -> Option<FailedRun> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = failed.iter().position(|failed| failed.id == id)?;
+        Some(failed.swap_remove(at))
     }
 
     /// Says what the user should know of commands, before the first one of the build.

@@ -153,6 +153,11 @@ pub(crate) fn synthesised_history() -> History {
     history::synthesised(None)
 }
 
+/// Returns the config of an image of nothing.
+pub(crate) fn empty_config(platform: &Platform) -> ImageConfig {
+    base::empty(platform)
+}
+
 /// What a stage starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanBase {

@@ -182,9 +182,13 @@ fn pivot(new_root: &Path) -> Result<(), IoError> {
 
 /// What the command finds around it: standard streams, working directory, mask, signals, descriptors.
 fn settle(instructions: &Instructions, user: &RunUser) -> Result<(), SandboxError> {
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let null = setup("open", Path::new("/dev/null"), null)?;
-    setup("set", Path::new("standard input"), nix::unistd::dup2_stdin(&null))?;
+    if instructions.terminal {
+        take_terminal()?;
+    } else {
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        let null = setup("open", Path::new("/dev/null"), null)?;
+        setup("set", Path::new("standard input"), nix::unistd::dup2_stdin(&null))?;
+    }
     own_output(std::io::stdout(), user)?;
     own_output(std::io::stderr(), user)?;
     let directory = &instructions.working_directory;
@@ -194,6 +198,12 @@ fn settle(instructions: &Instructions, user: &RunUser) -> Result<(), SandboxErro
     rustix::process::umask(Mode::from_raw_mode(0o022));
     setup("reset signals of", process_name(), process::reset_signals())?;
     setup("close descriptors of", process_name(), process::close_on_exec_from(3))
+}
+
+/// Makes the terminal on standard output the one of this session, so that keys that interrupt and stop work.
+fn take_terminal() -> Result<(), SandboxError> {
+    setup("set", Path::new("standard input"), nix::unistd::dup2_stdin(std::io::stdout()))?;
+    setup("take", Path::new("the terminal"), rustix::process::ioctl_tiocsctty(std::io::stdout()))
 }
 
 /// Sets the resource limits that were asked for.

@@ -39,6 +39,8 @@ pub struct Instructions {
     pub script: Option<Script>,
     /// What the user namespace can do.
     pub tier: TierFacts,
+    /// Whether standard output is a terminal that is to be the command's own.
+    pub terminal: bool,
 }
 
 /// What the user namespace can do.

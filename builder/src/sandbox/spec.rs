@@ -35,6 +35,10 @@ pub struct RunSpec {
     pub script: Option<Script>,
     /// What becomes of the changes.
     pub result: RunResult,
+    /// Whether the file system of a command that fails is kept until the worker ends.
+    pub keep_failed: bool,
+    /// Whether it speaks with a terminal, which is the last descriptor that is handed over.
+    pub terminal: bool,
 }
 
 /// What becomes of a command's changes.

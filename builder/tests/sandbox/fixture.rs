@@ -117,6 +117,8 @@ pub fn shell(script: &str) -> RunSpec {
         mounts: Vec::new(),
         script: None,
         result: RunResult::Discard,
+        keep_failed: false,
+        terminal: false,
     }
 }
 

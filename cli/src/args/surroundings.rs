@@ -41,6 +41,9 @@ pub struct Surroundings {
     /// File of patterns in place of .dockerignore
     #[arg(long, value_name = "FILE")]
     pub ignorefile: Option<PathBuf>,
+    /// What to do when a RUN fails: `shell` opens a shell in its file system, `bundle:DIR` writes it for `lbuild shell DIR`
+    #[arg(long, value_name = "shell|bundle:DIR")]
+    pub on_fail: Option<String>,
     /// Seconds since 1970 for what is made [default: $SOURCE_DATE_EPOCH]
     #[arg(long, value_name = "SECONDS")]
     pub source_date_epoch: Option<String>,

@@ -1,5 +1,6 @@
 //! `lbuild build`.
 
+use super::on_fail::Attending;
 use super::{Scene, call, io_failure, print, tell};
 use crate::args::BuildArgs;
 use crate::engine;
@@ -8,8 +9,9 @@ use crate::logs::{KEPT_BUILDS, Keeper, Secrets};
 use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
-use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, View, Watched, annotation};
+use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, annotation};
 use builder::BuildResult;
+use builder::attend::Attendant;
 use builder::progress::{Event, ProgressSink};
 use builder::request::{BuildRequest, Output, SecretSource, SecretSpec};
 use layerfs::io_error::{IoContext, IoError};
@@ -17,6 +19,7 @@ use layerfs::registry::settings::RegistrySettings;
 use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Builds the image, tells what came of it, and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
@@ -49,13 +52,17 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     let recorder = Recorder::default();
     let keeper = Keeper::new(&scene.root, secrets(request), scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
     let screen = settings.view.open(&scene.environment, Some(&request.dockerfile)).map_err(io_failure)?;
-    let screen =
-        if settings.view.needs_places() { Box::new(Placed::new(request.dockerfile.clone(), screen)) } else { screen };
-    let sink = Watched::new(vec![&recorder, &keeper, ledger], screen);
+    let shared = Box::new(Shared(Arc::clone(&screen)));
+    let below: Box<dyn ProgressSink> =
+        if settings.view.needs_places() { Box::new(Placed::new(request.dockerfile.clone(), shared)) } else { shared };
+    let sink = Watched::new(vec![&recorder, &keeper, ledger], below);
+    let attending = settings.on_fail.clone().map(|how| Attending::new(how, Arc::clone(&screen)));
+    let attendant = attending.as_ref().map(|attending| attending as &dyn Attendant);
     settings.warnings.iter().for_each(|warning| sink.event(Event::Warning(warning.clone())));
-    let built = engine::build(request, &scene.root, &sink, &scene.cancel);
+    let built = engine::build(request, &scene.root, &sink, &scene.cancel, attendant);
     // The view must stand before anything is printed below it.
-    drop(sink);
+    screen.settle();
+    drop((sink, attending, screen));
     if let Some(error) = keeper.finish() {
         tell(&format!("warning: the logs of this build are not kept: {error}\n"));
     }

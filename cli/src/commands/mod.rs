@@ -2,7 +2,9 @@
 
 mod build;
 mod call;
+mod completions;
 mod diff;
+mod doctor;
 mod fsck;
 mod history;
 mod images;
@@ -12,6 +14,7 @@ mod login;
 mod logout;
 mod logs;
 mod manifest;
+mod on_fail;
 mod parse;
 mod prune;
 mod pull;
@@ -19,6 +22,7 @@ mod push;
 mod rmi;
 mod run;
 mod save;
+mod shell;
 mod tag;
 
 use crate::args::{Args, Command, ManifestCommand, ProgressArg};
@@ -26,6 +30,8 @@ use crate::engine::Registry;
 use crate::exit::Exit;
 use crate::report::{self, Failure};
 use crate::settings::{self, Config, Environment};
+use crate::ui::visible;
+use builder::diagnostic::Diagnostic;
 use layerfs::cancel::Cancel;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::registry::settings::RegistrySettings;
@@ -73,6 +79,12 @@ pub fn usage(error: &clap::Error) -> Exit {
 }
 
 fn perform(args: &Args) -> Result<Exit, Failure> {
+    match &args.command {
+        // Packages are made where there is no home.
+        Command::Completions(args) => return completions::completions(args),
+        Command::Man(args) => return completions::man(args),
+        _ => {}
+    }
     let scene = scene(args)?;
     match command(args, &scene) {
         Ok(Exit::Success) => Ok(Exit::Success),
@@ -96,6 +108,10 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Rmi(rmi) => rmi::run(rmi, scene),
         Command::Login(login) => login::run(login, scene),
         Command::Logout(logout) => logout::run(logout, scene),
+        Command::Shell(shell) => shell::run(shell, scene),
+        Command::Doctor(doctor) => doctor::run(doctor, scene),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => completions::man(args),
         Command::Logs(logs) => logs::run(logs, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
@@ -130,7 +146,7 @@ fn at_registries<T>(
     let view = settings::view(typed.or(scene.config.progress), false, &scene.environment, terminal)?;
     let screen = view.open(&scene.environment, None).map_err(io_failure)?;
     let settings = scene.registry_settings()?;
-    let result = work(Registry { root: &scene.root, settings, sink: &*screen, cancel: &scene.cancel });
+    let result = work(Registry { root: &scene.root, settings, sink: screen.as_sink(), cancel: &scene.cancel });
     // The view must stand before anything is printed below it.
     drop(screen);
     result
@@ -147,6 +163,12 @@ fn tell(text: &str) {
     if screen.write_all(text.as_bytes()).and_then(|()| screen.flush()).is_err() {
         // There is nobody left to tell.
     }
+}
+
+/// Returns what went wrong with the cure, as lines below something else.
+fn with_cure(what: &str, diagnostic: &Diagnostic) -> String {
+    let help = diagnostic.help.as_ref().map(|help| format!("help: {}\n", visible(help))).unwrap_or_default();
+    format!("{what}: {}\n{help}", visible(&diagnostic.message))
 }
 
 /// Writes to standard output; a reader that has gone is no error.

@@ -1,9 +1,11 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
+use super::OnFail;
 use super::call::{self, Call};
-use super::{Config, Environment, SettingsError, arguments, output, platform, secret, ssh, surroundings};
+use super::{Config, Environment, SettingsError, arguments, on_fail, output, platform, secret, ssh, surroundings};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use crate::flags;
+use crate::terminal;
 use crate::ui::View;
 use builder::diagnostic::Diagnostic;
 use builder::plan::op::Network;
@@ -46,6 +48,8 @@ pub struct BuildSettings {
     pub metadata_file: Option<PathBuf>,
     /// What is to be said of the build in place of doing it.
     pub call: Option<Call>,
+    /// What is done with a RUN that failed.
+    pub on_fail: Option<OnFail>,
     /// What the user should know of the flags.
     pub warnings: Vec<Diagnostic>,
     /// Whether the image ID goes to standard output.
@@ -69,6 +73,7 @@ pub fn build(
     let outputs = output::outputs(args, environment)?;
     let around = &args.surroundings;
     let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
+    let on_fail = on_fail::on_fail(around.on_fail.as_deref(), terminal::is_there())?;
     let prints_id = view == View::Quiet && !outputs.iter().any(output::is_stdout);
     let request = BuildRequest {
         context,
@@ -99,7 +104,7 @@ pub fn build(
     };
     let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
     let metadata_file = args.destinations.metadata_file.clone();
-    Ok(BuildSettings { request, view, iidfile, metadata_file, call, warnings, prints_id })
+    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, call, warnings, prints_id })
 }
 
 /// Returns the network that was typed.

@@ -11,6 +11,7 @@ mod csv;
 mod engine;
 mod environment;
 mod error;
+mod on_fail;
 mod output;
 mod platform;
 mod registry;
@@ -25,7 +26,8 @@ pub use config::{Config, config};
 use engine::engine;
 pub use environment::Environment;
 pub use error::{SettingsError, nearest};
-pub use platform::platform;
+pub use on_fail::OnFail;
+pub use platform::{emulated, platform};
 pub use registry::{registry, registry_host};
 pub use root::root;
 

@@ -5,6 +5,7 @@
 
 use super::live::seconds;
 use super::text::{visible, waiting};
+use super::watch::Screen;
 use builder::diagnostic::Diagnostic;
 use builder::progress::{Event, Outcome, ProgressSink, StepId};
 use builder::source::Source;
@@ -62,6 +63,12 @@ impl Grouped {
 impl std::fmt::Debug for Grouped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Grouped").finish_non_exhaustive()
+    }
+}
+
+impl Screen for Grouped {
+    fn as_sink(&self) -> &dyn ProgressSink {
+        self
     }
 }
 

@@ -30,7 +30,7 @@ pub use recorder::{FailedLog, Recorder};
 pub use style::Style;
 pub use text::{clipped, visible};
 pub use view::View;
-pub use watch::{Watched, Watcher};
+pub use watch::{Screen, Shared, Watched, Watcher};
 
 #[cfg(test)]
 mod tests;

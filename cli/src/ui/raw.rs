@@ -1,5 +1,6 @@
 //! [`Raw`]: one JSON object per event and line, for programs; `docs/events.md` describes them.
 
+use super::watch::Screen;
 use builder::diagnostic::Diagnostic;
 use builder::progress::{Event, Outcome, ProgressSink, StepId};
 use serde_json::{Value, json};
@@ -23,6 +24,12 @@ impl Raw {
 impl std::fmt::Debug for Raw {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Raw").finish_non_exhaustive()
+    }
+}
+
+impl Screen for Raw {
+    fn as_sink(&self) -> &dyn ProgressSink {
+        self
     }
 }
 

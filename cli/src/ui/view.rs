@@ -6,11 +6,12 @@ use super::plain::Plain;
 use super::quiet::Quiet;
 use super::raw::Raw;
 use super::style::Style;
+use super::watch::Screen;
 use crate::settings::Environment;
-use builder::progress::ProgressSink;
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 /// Which screen shows the progress; all write to standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +45,13 @@ impl View {
     ///
     /// # Errors
     /// The operating system's, if the live view cannot be started.
-    pub fn open(self, environment: &Environment, source: Option<&Source>) -> Result<Box<dyn ProgressSink>, IoError> {
-        let grouped = |runner| Box::new(Grouped::new(std::io::stderr(), runner, source.cloned(), token()));
+    pub fn open(self, environment: &Environment, source: Option<&Source>) -> Result<Arc<dyn Screen>, IoError> {
+        let grouped = |runner| Arc::new(Grouped::new(std::io::stderr(), runner, source.cloned(), token()));
         Ok(match self {
-            Self::Quiet => Box::new(Quiet),
-            Self::Tty => Box::new(Tty::start(Style::of(environment)).at("start", "the live view")?),
-            Self::Plain => Box::new(Plain::new(std::io::stderr())),
-            Self::Raw => Box::new(Raw::new(std::io::stderr())),
+            Self::Quiet => Arc::new(Quiet),
+            Self::Tty => Arc::new(Tty::start(Style::of(environment)).at("start", "the live view")?),
+            Self::Plain => Arc::new(Plain::new(std::io::stderr())),
+            Self::Raw => Arc::new(Raw::new(std::io::stderr())),
             Self::GitHub => grouped(Runner::GitHub),
             Self::GitLab => grouped(Runner::GitLab),
         })

@@ -19,6 +19,7 @@ fn instructions(network: Network, tty_group: bool) -> Instructions {
         mounts: Vec::new(),
         script: None,
         tier: TierFacts { tty_group, set_groups: true },
+        terminal: false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::style::Style;
 use super::super::text::width_of;
+use super::super::watch::Screen;
 use super::draw::Room;
 use super::state::State;
 use builder::progress::{Event, ProgressSink};
@@ -19,7 +20,7 @@ const BEAT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Tty {
     shared: Arc<Shared>,
-    painter: Option<JoinHandle<()>>,
+    painter: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -40,20 +41,30 @@ impl Tty {
         let shared = Arc::new(Shared { state, began: Instant::now(), style, ended });
         let painted = Arc::clone(&shared);
         let painter = std::thread::Builder::new().name("screen".into()).spawn(move || painted.paint())?;
-        Ok(Self { shared, painter: Some(painter) })
+        Ok(Self { shared, painter: Mutex::new(Some(painter)) })
     }
 }
 
 impl Drop for Tty {
     /// Paints once more and leaves the view on the screen.
     fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl Screen for Tty {
+    fn settle(&self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        if let Some(painter) = self.painter.take() {
+        if let Some(painter) = self.painter.lock().unwrap_or_else(PoisonError::into_inner).take() {
             painter.thread().unpark();
             if painter.join().is_err() {
                 // The painter panicked: its own message is on the screen already.
             }
         }
+    }
+
+    fn as_sink(&self) -> &dyn ProgressSink {
+        self
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Bundle`]: all images of one file or directory.
+//! [`Collection`]: all images of one file or directory.
 
 use super::ImageSource;
 use super::archive::Archive;
@@ -22,7 +22,7 @@ const SNIFF: usize = 6;
 /// An image layout, as a directory or a tar, or a Docker archive; archives may be compressed as a whole. All of it may be
 /// hostile.
 #[derive(Debug)]
-pub struct Bundle {
+pub struct Collection {
     kind: Kind,
 }
 
@@ -32,16 +32,16 @@ enum Kind {
     Archive(Arc<Archive>),
 }
 
-/// One image of a [`Bundle`].
+/// One image of a [`Collection`].
 #[derive(Debug)]
-pub struct BundledImage {
+pub struct CollectedImage {
     /// Its names; there may be none.
     pub names: Vec<ImageRef>,
     /// Where its bytes are.
     pub source: Box<dyn ImageSource>,
 }
 
-impl Bundle {
+impl Collection {
     /// Opens a file or directory. What is compressed or no regular file is first written, plain, to a file without a name
     /// in `temporary`.
     ///
@@ -81,7 +81,7 @@ impl Bundle {
     ///
     /// # Errors
     /// [`StoreError::Malformed`] if it is neither a layout nor an archive of images, or has no image.
-    pub fn images(&self) -> Result<Vec<BundledImage>, StoreError> {
+    pub fn images(&self) -> Result<Vec<CollectedImage>, StoreError> {
         let (images, place) = match &self.kind {
             Kind::Directory(path) => (boxed(LayoutSource::all(path)?), path.as_path()),
             Kind::Archive(archive) => (of_archive(archive)?, archive.place()),
@@ -109,7 +109,7 @@ fn empty(place: &Path) -> StoreError {
 }
 
 /// A newer Docker archive is an image layout, too, which has the manifests as they were.
-fn of_archive(archive: &Arc<Archive>) -> Result<Vec<BundledImage>, StoreError> {
+fn of_archive(archive: &Arc<Archive>) -> Result<Vec<CollectedImage>, StoreError> {
     if MARKS.iter().all(|mark| archive.has(mark)) {
         return Ok(boxed(OciArchiveSource::all(archive)?));
     }
@@ -120,12 +120,12 @@ fn of_archive(archive: &Arc<Archive>) -> Result<Vec<BundledImage>, StoreError> {
     let place = archive.place().display().to_string();
     let one = |(names, source): (Vec<String>, DockerArchiveSource)| {
         let names = names.iter().map(|name| parse_name(name, &place)).collect::<Result<_, _>>()?;
-        Ok(BundledImage { names, source: Box::new(source) })
+        Ok(CollectedImage { names, source: Box::new(source) })
     };
     DockerArchiveSource::all(archive)?.into_iter().map(one).collect()
 }
 
-fn boxed<S: ImageSource + 'static>(images: Vec<(Vec<ImageRef>, S)>) -> Vec<BundledImage> {
-    let one = |(names, source)| BundledImage { names, source: Box::new(source) };
+fn boxed<S: ImageSource + 'static>(images: Vec<(Vec<ImageRef>, S)>) -> Vec<CollectedImage> {
+    let one = |(names, source)| CollectedImage { names, source: Box::new(source) };
     images.into_iter().map(one).collect()
 }
