@@ -12,6 +12,7 @@ mod build_cache;
 mod care;
 mod commands;
 mod containers;
+mod diff;
 mod differential;
 mod direction;
 mod flags;

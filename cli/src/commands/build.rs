@@ -122,8 +122,12 @@ fn metadata(built: &BuildResult, outputs: &[Output]) -> Value {
         metadata.insert("containerimage.digest".into(), manifest.digest.to_string().into());
         metadata.insert("containerimage.descriptor".into(), json!(manifest));
     }
-    let mut names: Vec<String> = outputs.iter().flat_map(Output::names).map(ToString::to_string).collect();
-    names.dedup();
+    let mut names: Vec<String> = Vec::new();
+    for name in outputs.iter().flat_map(Output::names).map(ToString::to_string) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     if !names.is_empty() {
         metadata.insert("image.name".into(), names.join(",").into());
     }
