@@ -13,6 +13,7 @@ mod containers;
 mod differential;
 mod direction;
 mod lab;
+mod language_add;
 mod language_checks;
 mod language_copy;
 mod language_onbuild;

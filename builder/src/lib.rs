@@ -22,6 +22,9 @@ pub mod bases;
 
 mod onbuild;
 
+pub mod git;
+pub mod git_ref;
+
 pub mod plan;
 
 pub mod key;

@@ -115,7 +115,7 @@ fn parse_after(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// Returns the seconds since 1970 of a date like `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7, the form to send).
-fn parse_date(text: &str) -> Option<u64> {
+pub(super) fn parse_date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let words: Vec<&str> = text.split([' ', ',', ':']).filter(|word| !word.is_empty()).collect();
     let [_, day, month, year, hour, minute, second, "GMT"] = words[..] else { return None };
