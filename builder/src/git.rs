@@ -102,17 +102,23 @@ impl Git<'_> {
     fn ask(&self, git: &GitRef, reference: Option<&str>) -> Result<String, GitError> {
         let name = reference.unwrap_or("HEAD");
         let peeled = format!("{name}^{{}}");
-        let told = self.run(git, "ask for the references of", None, &["ls-remote", "--", &git.remote, name, &peeled])?;
+        let told =
+            self.run(git, "ask for the references of", None, &["ls-remote", "--", &git.remote, name, &peeled])?;
         let short = name.strip_prefix("refs/").unwrap_or(name);
         let tag = format!("refs/tags/{short}");
-        let wanted =
-            [name.to_owned(), format!("refs/{short}^{{}}"), format!("refs/{short}"), format!("refs/heads/{short}"), format!("{tag}^{{}}"), tag];
+        let wanted = [
+            name.to_owned(),
+            format!("refs/{short}^{{}}"),
+            format!("refs/{short}"),
+            format!("refs/heads/{short}"),
+            format!("{tag}^{{}}"),
+            tag,
+        ];
         let found = |wanted: &String| {
             let line = told.lines().find(|line| line.split_once('\t').is_some_and(|(_, name)| name == wanted))?;
             line.split_once('\t').map(|(commit, _)| commit.to_owned())
         };
-        let no_reference =
-            || GitError::NoReference { remote: shown(&git.remote), reference: name.to_owned() };
+        let no_reference = || GitError::NoReference { remote: shown(&git.remote), reference: name.to_owned() };
         wanted.iter().find_map(found).filter(|commit| is_commit(commit)).ok_or_else(no_reference)
     }
 
@@ -132,8 +138,7 @@ impl Git<'_> {
             Err(GitError::Cancelled) => return Err(GitError::Cancelled),
             Err(_) => drop(run("fetch from", &["fetch", "-q", "origin", "+refs/*:refs/remotes/origin/*"])?),
         }
-        let no_reference =
-            |_| GitError::NoReference { remote: shown(&git.remote), reference: commit.to_owned() };
+        let no_reference = |_| GitError::NoReference { remote: shown(&git.remote), reference: commit.to_owned() };
         run("check out", &["checkout", "-q", "--force", "--detach", commit, "--"]).map_err(no_reference)?;
         if git.submodules.unwrap_or(true) && to.join(".gitmodules").symlink_metadata().is_ok() {
             run("fetch the submodules of", &["submodule", "update", "-q", "--init", "--recursive", "--depth=1"])?;
@@ -183,7 +188,9 @@ impl Git<'_> {
         if let Some(at) = at {
             command.current_dir(at);
         }
-        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR"] {
+        for name in
+            ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR"]
+        {
             command.env_remove(name);
         }
         command.env("GIT_ALLOW_PROTOCOL", PROTOCOLS).env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true");

@@ -194,7 +194,10 @@ mod tests {
                 "https://h/a.git?tag=v1&subdir=x%20y&commit=abc&keep-git-dir=1&submodules=false",
                 r#"https://h/a.git Some("refs/tags/v1") Some("x y") Some("abc") Some(true) Some(false)"#,
             ),
-            ("https://h/a.git?branch=b&fetch-by-commit&mtime=commit", r#"https://h/a.git Some("refs/heads/b") None None None None"#),
+            (
+                "https://h/a.git?branch=b&fetch-by-commit&mtime=commit",
+                r#"https://h/a.git Some("refs/heads/b") None None None None"#,
+            ),
             ("https://h/a.git?ref=a#b", "ref conflicts: `b` vs `a`"),
             ("https://h/a.git?ref=a&branch=a", "ref conflicts: `a` vs `refs/heads/a`"),
             ("https://h/a.git?x=1", "unexpected query `x`"),

@@ -143,7 +143,12 @@ impl Session<'_> {
                     sources.push(mount_pattern(&prefix(number).join(fetched.path().as_bytes())));
                 }
                 (Some(Remote::Repository { git, keep }), None) => {
-                    commits.push(format!("{} {} {keep} {:?}", self.commit(git)?, git.subdirectory.as_deref().unwrap_or_default(), git.submodules));
+                    commits.push(format!(
+                        "{} {} {keep} {:?}",
+                        self.commit(git)?,
+                        git.subdirectory.as_deref().unwrap_or_default(),
+                        git.submodules
+                    ));
                 }
                 (Some(Remote::File { .. }), None) => {}
             }
@@ -151,7 +156,8 @@ impl Session<'_> {
         let choice = Choice { sources: &sources, ..op.choice() };
         self.with_sources(op, fetched, |tree| {
             let mut selection = select(&choice, tree).map_err(|error| named(error, op, &sources))?;
-            let content = content_digest(&mut selection, op.chown.as_deref(), tree, self.build.contexts.memo(&op.from))?;
+            let content =
+                content_digest(&mut selection, op.chown.as_deref(), tree, self.build.contexts.memo(&op.from))?;
             if commits.is_empty() {
                 return Ok((selection, content));
             }

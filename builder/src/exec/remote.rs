@@ -88,7 +88,11 @@ impl Session<'_> {
     ///
     /// # Errors
     /// What fetching failed with.
-    pub(super) fn fetched(&self, op: &CopyOp, repositories: bool) -> Result<Vec<(usize, std::sync::Arc<Fetched>)>, StepError> {
+    pub(super) fn fetched(
+        &self,
+        op: &CopyOp,
+        repositories: bool,
+    ) -> Result<Vec<(usize, std::sync::Arc<Fetched>)>, StepError> {
         let wanted = op.remotes.iter().filter(|(_, remote)| repositories || matches!(remote, Remote::File { .. }));
         wanted
             .map(|(number, remote)| {
@@ -137,7 +141,12 @@ impl Session<'_> {
         let mut blob = blobs.create()?;
         let found = match (self.build.registries.download(&request, blob.file())?, known) {
             (WebAnswer::NotModified, Some(known)) => known,
-            (WebAnswer::NotModified, None) => return Err(StepError::Fetch { url: without_user(url), why: "it answered 304 to a first question".to_owned() }),
+            (WebAnswer::NotModified, None) => {
+                return Err(StepError::Fetch {
+                    url: without_user(url),
+                    why: "it answered 304 to a first question".to_owned(),
+                });
+            }
             (WebAnswer::File { digest, size, etag, last_modified }, _) => {
                 self.build.shelf.hold_blob(digest)?;
                 blobs.commit(blob, &digest, size)?;
@@ -153,7 +162,12 @@ impl Session<'_> {
     }
 
     fn git(&self, git: &GitRef) -> Result<Git<'_>, StepError> {
-        let named = |name: &str| self.token(&format!("{name}.{}", git.host())).transpose().or_else(|| self.token(name).transpose()).transpose();
+        let named = |name: &str| {
+            self.token(&format!("{name}.{}", git.host()))
+                .transpose()
+                .or_else(|| self.token(name).transpose())
+                .transpose()
+        };
         let header = named("GIT_AUTH_HEADER")?;
         let token = named("GIT_AUTH_TOKEN")?.map(|token| {
             let user = format!("x-access-token:{token}");
@@ -164,7 +178,8 @@ impl Session<'_> {
     }
 
     fn web_authorization(&self, url: &str) -> Result<Option<Secret>, StepError> {
-        let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
+        let host =
+            url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
         let host = host.rsplit('@').next().unwrap_or_default();
         let header = self.token(&format!("HTTP_AUTH_HEADER_{host}"))?;
         let token = self.token(&format!("HTTP_AUTH_TOKEN_{host}"))?.map(|token| format!("Bearer {token}"));
@@ -190,7 +205,8 @@ fn bytes_of(secret: &SecretSpec) -> Result<Vec<u8>, StepError> {
         SecretSource::File(path) => {
             let mut bytes = Vec::new();
             let file = std::fs::File::open(path).at("open secret", path)?;
-            std::io::Read::read_to_end(&mut std::io::Read::take(file, LONGEST_TOKEN), &mut bytes).at("read secret", path)?;
+            std::io::Read::read_to_end(&mut std::io::Read::take(file, LONGEST_TOKEN), &mut bytes)
+                .at("read secret", path)?;
             Ok(bytes)
         }
     }
@@ -368,7 +384,8 @@ mod tests {
             let mut tree = MemoryTree::default();
             for (path, kind) in lines {
                 let mtime = Timestamp::default();
-                let metadata = Metadata { kind: kind.clone(), mode: 0o755, uid: 0, gid: 0, mtime, xattrs: Xattrs::new() };
+                let metadata =
+                    Metadata { kind: kind.clone(), mode: 0o755, uid: 0, gid: 0, mtime, xattrs: Xattrs::new() };
                 tree.nodes.insert(TreePath::from(*path), (Entry::plain(metadata), path.as_bytes().to_vec()));
             }
             tree
@@ -382,7 +399,11 @@ mod tests {
         assert_eq!(joined.resolve(&TreePath::from("f")), Ok(TreePath::from("f")));
         assert!(joined.lookup(&prefix(1)).expect("looked").is_some_and(|entry| entry.metadata.is_directory()));
         assert_eq!(joined.lookup(&prefix(0)).expect("looked"), None);
-        assert_eq!(joined.children(&TreePath::root()).expect("read").len(), 1, "remote sources are not seen from outside");
+        assert_eq!(
+            joined.children(&TreePath::root()).expect("read").len(),
+            1,
+            "remote sources are not seen from outside"
+        );
         assert_eq!(joined.children(&at("d")).expect("read").len(), 1);
     }
 }
