@@ -39,14 +39,14 @@ w.serve_forever()
 "#;
 
 /// A server of files on loopback that remembers what it was asked.
-struct Web {
+pub struct Web {
     child: Child,
-    address: String,
+    pub address: String,
     directory: tempfile::TempDir,
 }
 
 impl Web {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("log");
         let files = directory.path().join("files");
@@ -59,11 +59,11 @@ impl Web {
         Self { child, address: format!("http://127.0.0.1:{}", port.trim()), directory }
     }
 
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), bytes).expect("written");
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join("files").join(name)
     }
 
@@ -165,10 +165,10 @@ fn userns_archives_of_the_web_are_unpacked_where_asked() {
 }
 
 /// Repositories, served on loopback by git's own daemon.
-struct Repositories {
+pub struct Repositories {
     child: Child,
     directory: tempfile::TempDir,
-    address: String,
+    pub address: String,
 }
 
 fn git(at: &Path, arguments: &[&str]) -> String {
@@ -183,7 +183,7 @@ fn git(at: &Path, arguments: &[&str]) -> String {
 
 impl Repositories {
     /// Serves `app.git`: `main` with `f`, `run`, `d/g` and the submodule `sub`; the tag `v1` without `d`.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let top = directory.path().to_owned();
         // A port that was free a moment ago.

@@ -15,6 +15,7 @@ mod direction;
 mod lab;
 mod language_add;
 mod language_checks;
+mod language_contexts;
 mod language_copy;
 mod language_onbuild;
 mod language_run;

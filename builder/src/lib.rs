@@ -38,9 +38,12 @@ pub mod sandbox;
 pub mod worker;
 
 pub mod assemble;
-pub mod request;
 
 pub mod listener;
+
+pub mod fetch_context;
+
+pub mod request;
 
 pub mod resolve;
 
@@ -58,6 +61,7 @@ pub mod call;
 mod maintain;
 mod pull;
 mod run_image;
+mod with_contexts;
 
 pub use build::{BuildResult, build};
 pub use maintain::{check, prune};
@@ -65,3 +69,4 @@ pub use manifest::ManifestBytes;
 pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;
+pub use with_contexts::with_contexts;

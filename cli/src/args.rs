@@ -134,7 +134,7 @@ pub struct BuildArgs {
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
-    /// The directory that COPY and ADD read from
+    /// What COPY and ADD read from: a directory, a git repository, a URL of an archive, or `-` for one on standard input
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 }

@@ -4,6 +4,7 @@
 //! file can have. So selecting, hashing and writing know nothing of where files come from.
 
 use crate::context::local::BuildContext;
+use crate::context::repository::RepositoryTree;
 use crate::context::tree::{Child, Entry, Exclusion, MemoryTree, Opened, SourceTree, TreeError};
 use crate::error::StepError;
 use crate::exec::session::Session;
@@ -240,7 +241,7 @@ impl Fetched {
             Self::Repository { directory, time, .. } => {
                 let nothing_hidden = Some((String::new(), Vec::new()));
                 let files = BuildContext::open(directory.path(), nothing_hidden).map_err(StepError::Context)?;
-                Ok(Box::new(RepositoryTree { files, time: *time }))
+                Ok(Box::new(RepositoryTree::new(files, *time)))
             }
         }
     }
@@ -268,42 +269,6 @@ impl SourceTree for FileTree<'_> {
         };
         let blob = self.blobs.open(&self.digest).map_err(failed)?;
         Ok(Box::new(blob))
-    }
-}
-
-/// A repository that was checked out: times are the commit's, modes are git's.
-struct RepositoryTree {
-    files: BuildContext,
-    time: Timestamp,
-}
-
-impl RepositoryTree {
-    fn dressed(&self, entry: Entry) -> Entry {
-        let mut metadata = entry.metadata;
-        metadata.mtime = self.time;
-        metadata.xattrs = Xattrs::new();
-        metadata.mode = match &metadata.kind {
-            Kind::File { .. } if metadata.mode & 0o100 == 0 => 0o644,
-            Kind::Symlink { .. } => metadata.mode,
-            _ => 0o755,
-        };
-        // What is checked out is there for this build alone, so nothing is remembered of it.
-        Entry { metadata, link: None, stamp: None }
-    }
-}
-
-impl SourceTree for RepositoryTree {
-    fn lookup(&self, path: &TreePath) -> Result<Option<Entry>, TreeError> {
-        Ok(self.files.lookup(path)?.map(|entry| self.dressed(entry)))
-    }
-
-    fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError> {
-        let children = self.files.children(directory)?;
-        Ok(children.into_iter().map(|(name, entry)| (name, self.dressed(entry))).collect())
-    }
-
-    fn open(&self, path: &TreePath) -> Result<Opened<'_>, IoError> {
-        self.files.open(path)
     }
 }
 

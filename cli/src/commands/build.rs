@@ -14,7 +14,11 @@ use std::path::Path;
 
 /// Builds the image and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let settings = settings::build(args, scene.registry_settings()?, &scene.environment)?;
+    let mut settings = settings::build(args, scene.registry_settings()?, &scene.environment)?;
+    if settings.is_elsewhere() {
+        let in_context = settings.in_context.as_ref().map(Option::as_deref);
+        settings.request = engine::with_contexts(settings.request, in_context, &scene.root, &Quiet, &scene.cancel)?;
+    }
     if let Some(call) = &settings.call {
         // What is said comes on standard output; of what goes on meanwhile nothing is told.
         return call::run(call, &settings, &scene.root, &Quiet, &scene.cancel);

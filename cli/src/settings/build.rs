@@ -3,6 +3,7 @@
 use super::call::{self, Call};
 use super::{Environment, SettingsError, output, secret, ssh};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
+use builder::fetch_context::ContextPlace;
 use builder::plan::op::Network;
 use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy, SshSpec};
 use builder::source::Source;
@@ -40,10 +41,20 @@ pub struct BuildSettings {
     pub progress: ProgressArg,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// That the Dockerfile is in a context that is to be fetched, and its name there if one was typed.
+    pub in_context: Option<Option<String>>,
     /// What is to be said of the build in place of doing it.
     pub call: Option<Call>,
     /// Whether the image ID goes to standard output.
     pub prints_id: bool,
+}
+
+impl BuildSettings {
+    /// Reports whether a context is to be fetched.
+    pub fn is_elsewhere(&self) -> bool {
+        let named = |(_, source): &(String, BuildContextSource)| matches!(source, BuildContextSource::Elsewhere(_));
+        matches!(self.request.context, ContextSource::Elsewhere(_)) || self.request.build_contexts.iter().any(named)
+    }
 }
 
 /// Returns what `args` mean.
@@ -56,7 +67,16 @@ pub fn build(
     environment: &Environment,
 ) -> Result<BuildSettings, SettingsError> {
     let context = context(&args.path)?;
-    let (dockerfile, dockerfile_path) = dockerfile(args)?;
+    let from_stdin = args.file.as_deref() == Some(Path::new("-"));
+    let is_elsewhere = matches!(context, ContextSource::Elsewhere(_));
+    if from_stdin && context == ContextSource::Elsewhere(ContextPlace::Stdin) {
+        return Err(malformed("--file", "-", "standard input is the build context already"));
+    }
+    let in_context = (is_elsewhere && !from_stdin).then(|| args.file.as_ref().map(|file| file.display().to_string()));
+    let (dockerfile, dockerfile_path) = match &in_context {
+        Some(_) => (Source::new("", ""), None),
+        None => dockerfile(args)?,
+    };
     let outputs = outputs(args)?;
     let progress = progress(args.progress, args.quiet, environment, std::io::stderr().is_terminal())?;
     let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(is_stdout);
@@ -81,7 +101,14 @@ pub fn build(
         pull: pull_policy(args.pull),
         registries,
     };
-    Ok(BuildSettings { request, progress, iidfile: args.iidfile.clone(), call: call::call(args)?, prints_id })
+    Ok(BuildSettings {
+        request,
+        progress,
+        iidfile: args.iidfile.clone(),
+        call: call::call(args)?,
+        in_context,
+        prints_id,
+    })
 }
 
 /// Returns the network that was typed.
@@ -121,14 +148,8 @@ pub fn tag(text: &str) -> Result<ImageRef, SettingsError> {
 
 fn context(path: &Path) -> Result<ContextSource, SettingsError> {
     let text = path.to_string_lossy();
-    if text == "-" || text.contains("://") || text.starts_with("git@") {
-        let what = if text == "-" {
-            "a build context on standard input".to_owned()
-        } else {
-            format!("the build context `{text}`")
-        };
-        let help = "give a directory; `-f -` reads the Dockerfile from standard input".to_owned();
-        return Err(SettingsError::Later { what, help });
+    if let Some(place) = place("PATH", &text)? {
+        return Ok(ContextSource::Elsewhere(place));
     }
     let failed = |why: String| SettingsError::Context { path: path.to_owned(), why };
     match std::fs::metadata(path) {
@@ -137,6 +158,11 @@ fn context(path: &Path) -> Result<ContextSource, SettingsError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(failed(format!("path `{text}` not found"))),
         Err(error) => Err(failed(IoError::new("open", path, &error).to_string())),
     }
+}
+
+/// Returns the place that is no directory of the user; nothing if it is one.
+fn place(flag: &'static str, text: &str) -> Result<Option<ContextPlace>, SettingsError> {
+    ContextPlace::of(text).map_err(|error| malformed(flag, text, &error.to_string()))
 }
 
 fn dockerfile(args: &BuildArgs) -> Result<(Source, Option<PathBuf>), SettingsError> {
@@ -229,11 +255,14 @@ fn build_context(text: &str) -> Result<(String, BuildContextSource), SettingsErr
         Some(("oci-layout", rest)) => oci_layout(rest.strip_prefix("//").unwrap_or(rest)),
         Some(("docker-archive", rest)) => docker_archive(rest.strip_prefix("//").unwrap_or(rest)),
         Some(("docker-image", rest)) => BuildContextSource::Image(tag(rest.strip_prefix("//").unwrap_or(rest))?),
-        Some((scheme @ ("http" | "https" | "git" | "ssh" | "target"), _)) => {
-            let help = "give a directory, an OCI layout or a Docker archive".to_owned();
-            return Err(SettingsError::Later { what: format!("a build context of kind `{scheme}:`"), help });
+        Some(("target", _)) => return Err(malformed(FLAG, text, "`target:` names a target of a bake file")),
+        _ if source == "-" => {
+            return Err(malformed(FLAG, text, "only the build context itself comes from standard input"));
         }
-        _ => BuildContextSource::Directory(source.into()),
+        _ => match place(FLAG, source)? {
+            Some(place) => BuildContextSource::Elsewhere(place),
+            None => BuildContextSource::Directory(source.into()),
+        },
     };
     exists(FLAG, text, &source)?;
     Ok((name.to_owned(), source))
@@ -269,7 +298,9 @@ fn exists(flag: &'static str, text: &str, source: &BuildContextSource) -> Result
         BuildContextSource::Directory(dir) => (dir, "directory"),
         BuildContextSource::OciLayout { dir, .. } => (dir, "OCI layout"),
         BuildContextSource::DockerArchive { file, .. } => (file, "file"),
-        BuildContextSource::Image(_) => return Ok(()),
+        BuildContextSource::Image(_) | BuildContextSource::Elsewhere(_) | BuildContextSource::Fetched(_) => {
+            return Ok(());
+        }
     };
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() != (wanted == "file") => Ok(()),
