@@ -55,3 +55,9 @@ fuzz:
 install:
 	$(CARGO) build --release --locked
 	install -D -m 0755 target/release/lbuild $(DESTDIR)$(PREFIX)/bin/lbuild
+	mkdir -p $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	target/release/lbuild man $(DESTDIR)$(PREFIX)/share/man/man1
+	target/release/lbuild completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lbuild
+	target/release/lbuild completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lbuild
+	target/release/lbuild completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lbuild.fish

@@ -6,12 +6,15 @@
 
 mod harness;
 
+mod archives;
 mod bad_input;
 mod build_cache;
 mod commands;
 mod containers;
 mod differential;
 mod direction;
+mod flags;
+mod images;
 mod lab;
 mod language_add;
 mod language_checks;
@@ -19,8 +22,11 @@ mod language_contexts;
 mod language_copy;
 mod language_onbuild;
 mod language_run;
+mod on_fail;
 mod outputs;
+mod outputs_files;
 mod parallel;
+mod progress;
 mod reference;
 mod registry;
 mod registry_auth;

@@ -1,6 +1,7 @@
 //! [`build`]: from a request to an image in its outputs.
 
 use crate::assemble::{self, AssembledLayer};
+use crate::attend::{Attendant, FailedStep};
 use crate::bases::Bases;
 use crate::cache::{CacheBackend, LocalCache};
 use crate::diagnostic::Diagnostic;
@@ -8,19 +9,21 @@ use crate::dockerfile::checks::Checks;
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
+use crate::fit::{refuse_foreign, unknown_stages};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
 use crate::onbuild::{Settled, settle};
-use crate::plan::{Plan, PlanBase, PlanOptions};
-use crate::progress::{Event, ProgressSink, StepId};
+use crate::output::Exported;
+use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
+use crate::progress::{Event, ProgressSink};
 use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
+use crate::rework::Finished;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
-use layerfs::descriptor::Descriptor;
 use layerfs::digest::Digest;
-use layerfs::export::{ExportLayer, FinishedImage};
+use layerfs::export::{ExportLayer, FinishedImage, Rework};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
@@ -33,8 +36,10 @@ use std::sync::{Mutex, Once, PoisonError};
 pub struct BuildResult {
     /// The image ID: digest of its config.
     pub id: Digest,
-    /// The manifest of each output, in the order of the request.
-    pub manifests: Vec<Descriptor>,
+    /// What it became in each output, in the order of the request.
+    pub outputs: Vec<Exported>,
+    /// The sizes in bytes of its layers as they are kept, the lowest first.
+    pub layer_sizes: Vec<u64>,
 }
 
 /// Builds an image and writes it to its outputs.
@@ -46,6 +51,20 @@ pub fn build(
     store: &Store,
     sink: &dyn ProgressSink,
     cancel: &Cancel,
+) -> Result<BuildResult, BuildError> {
+    build_attended(request, store, sink, cancel, None)
+}
+
+/// Builds as [`build`] does; what a failed command leaves is kept until `attendant` has looked at it.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_attended(
+    request: &BuildRequest,
+    store: &Store,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+    attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, BuildError> {
     let (dockerfile, warnings) = parse(request)?;
     let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
@@ -59,7 +78,7 @@ pub fn build(
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
             let (cache, dockerfile) = (&cache, &dockerfile);
-            Asked { request, store, sink, client, cache, dockerfile, told: &told, once: &once, cancel }
+            Asked { request, store, sink, client, cache, dockerfile, told: &told, once: &once, cancel, attendant }
                 .build(again, &ends)
         });
         match outcome {
@@ -83,22 +102,36 @@ struct Asked<'a> {
     once: &'a Once,
     /// The caller's, which no failure of a step sets off.
     cancel: &'a Cancel,
+    attendant: Option<&'a dyn Attendant>,
 }
 
 impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
     fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
-        let Self { request, store, sink, client, cache, told, once, .. } = *self;
+        let Self { request, store, sink, client, cache, told, once, attendant, .. } = *self;
         let (plan, bases, warnings) = planned(self.dockerfile, request, store, client)?;
         if !again {
             told.tell(warnings);
             told.judge()?;
-            sink.event(Event::PlanReady { steps: step_names(&plan) });
+            sink.event(Event::PlanReady { steps: plan.step_names(), edges: plan.edges() });
         }
         let began = now();
         let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
         let (plan, bases, contexts) = (&plan, &bases, &contexts);
-        let outcome = Attempt { request, store, sink, client, plan, bases, contexts, cache, told: once }.run(ends);
+        let outcome = Attempt {
+            request,
+            store,
+            sink,
+            client,
+            plan,
+            bases,
+            contexts,
+            cache,
+            told: once,
+            attendant,
+            caller: self.cancel,
+        }
+        .run(ends);
         let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
         if !ended {
             tell_sockets(&contexts.skipped_sockets(), sink);
@@ -123,7 +156,9 @@ pub(crate) fn planned(
     });
     let Settled { dockerfile, graph, bases } = settled?;
     let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
-    let warnings = graph.warnings.into_iter().chain(warnings).collect();
+    refuse_foreign(&plan, &graph, &request.emulated)?;
+    let unknown = unknown_stages(&dockerfile, request);
+    let warnings = graph.warnings.into_iter().chain(warnings).chain(unknown).collect();
     Ok((plan, bases, warnings))
 }
 
@@ -225,19 +260,10 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
         network: request.network,
         labels: request.labels.clone(),
         host_name: None,
+        extra_hosts: request.extra_hosts.clone(),
         source_date_epoch: request.source_date_epoch.and_then(|epoch| i64::try_from(epoch).ok()),
         allow_insecure: request.allow_insecure,
     }
-}
-
-fn step_names(plan: &Plan) -> Vec<(StepId, String)> {
-    let stages = plan.stages.iter();
-    stages
-        .flat_map(|stage| {
-            let steps = stage.steps.iter().enumerate();
-            steps.map(|(at, step)| (StepId { stage: stage.number, step: at }, step.name.clone()))
-        })
-        .collect()
 }
 
 /// One try at a plan; another follows only if a layer that a record holds turned out to be gone.
@@ -251,6 +277,9 @@ struct Attempt<'a> {
     contexts: &'a Contexts,
     cache: &'a dyn CacheBackend,
     told: &'a Once,
+    attendant: Option<&'a dyn Attendant>,
+    /// The caller's, which no failure of a step sets off.
+    caller: &'a Cancel,
 }
 
 impl Attempt<'_> {
@@ -263,7 +292,9 @@ impl Attempt<'_> {
         let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);
         let shelf = shelf.telling(self.sink).wanting(&self.wanted());
         let settings = Settings {
-            no_cache: self.request.no_cache,
+            no_cache: self.stages_without_cache(),
+            limits: self.request.limits.clone(),
+            keep_failed: self.attendant.is_some(),
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
             ssh: &self.request.ssh,
@@ -286,15 +317,40 @@ impl Attempt<'_> {
             sink: self.sink,
             cancel,
         });
-        let state = self.beside_fetching(&shelf, cancel, || session.run())?;
+        let outcome = self.beside_fetching(&shelf, cancel, || session.run());
+        let state = outcome.inspect_err(|error| self.attend(error, &session, &worker, &map))?;
         let image = self.finish(&shelf, &state)?;
+        let base = state.stack.iter().filter(|layer| matches!(layer, Layer::Base { .. })).count();
+        let rework = Rework { store: self.store, lease: &lease, cancel };
+        let finished = Finished { image, base, epoch: self.request.source_date_epoch, rework };
+        let finished = if self.request.squash { finished.squashed().map_err(StepError::from)? } else { finished };
         let places = Places { store: self.store, client: self.client, sink: self.sink };
-        let manifests = places.write(&self.request.outputs, &image)?;
-        Ok(BuildResult { id: image.id(), manifests })
+        let outputs = places.write(&self.request.outputs, &finished, cancel)?;
+        let layer_sizes = finished.image.layers.iter().map(|layer| layer.blob.size).collect();
+        Ok(BuildResult { id: finished.image.id(), outputs, layer_sizes })
+    }
+
+    /// Shows a command that failed to the attendant, while what it left is still there.
+    fn attend(&self, error: &BuildError, session: &Session<'_>, worker: &LazyWorker<'_>, map: &IdMap) {
+        let (Some(attendant), BuildError::Step { name, id, .. }) = (self.attendant, error) else { return };
+        let Some(run) = session.take_failed(*id) else { return };
+        let (store, bases, cancel) = (self.store, self.bases, self.caller);
+        attendant.failed(FailedStep { name: name.clone(), run, worker, store, bases, map, cancel });
+    }
+
+    /// Returns the stages whose steps all run again.
+    fn stages_without_cache(&self) -> HashSet<usize> {
+        let named = |stage: &PlannedStage| {
+            let name = stage.name.as_deref();
+            let is = |wanted: &String| name.is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+            self.request.no_cache || self.request.no_cache_stages.iter().any(is)
+        };
+        let stages = self.plan.stages.iter().enumerate();
+        stages.filter(|(_, stage)| named(stage)).map(|(number, _)| number).collect()
     }
 
     fn needs_bytes(&self) -> bool {
-        self.request.outputs.iter().any(Output::needs_bytes)
+        self.request.squash || self.request.outputs.iter().any(Output::needs_bytes)
     }
 
     /// Returns the images whose layers are to be kept once they have been fetched.
@@ -360,7 +416,7 @@ fn now() -> Timestamp {
 }
 
 /// Returns a random name for an execution.
-fn random() -> ExecutionId {
+pub(crate) fn random() -> ExecutionId {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .expect("the kernel gives 16 random bytes at once");

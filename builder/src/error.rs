@@ -21,6 +21,7 @@ use layerfs::layer::{ExecutionId, LayerKey};
 use layerfs::reference::ImageRef;
 use layerfs::registry::error::RegistryError;
 use layerfs::unpack::LayerError;
+use std::path::PathBuf;
 
 /// What can go wrong with one step.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +143,14 @@ pub enum StepError {
     /// A base's blob is neither in the store nor in the image it came from.
     #[error("blob {0} of a base image is gone")]
     BlobGone(Digest),
+    /// A directory is no bundle of a failed step.
+    #[error("`{}` is no bundle of a failed step: {why}", path.display())]
+    Bundle {
+        /// Its description.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The build was ended.
     #[error("cancelled")]
     Cancelled,

@@ -142,7 +142,6 @@ impl StageGraph {
         }
         let target = find_target(dockerfile, options)?;
         let reached = order::reached(&resolution.stages, target);
-        refuse_unsupported(dockerfile, options, &resolution, &reached)?;
         let mut builder = Pruned::new(reached);
         let stages = builder.stages(&resolution);
         Ok(Self {
@@ -172,25 +171,6 @@ fn find_target(dockerfile: &Dockerfile, options: &GraphOptions) -> Result<usize,
             suggestion: suggest::nearest(target, names).map(str::to_owned),
         }),
     }
-}
-
-/// Refuses what is not supported yet in the stages that are needed.
-fn refuse_unsupported(
-    dockerfile: &Dockerfile,
-    options: &GraphOptions,
-    resolution: &Resolution,
-    reached: &[usize],
-) -> Result<(), GraphError> {
-    for &number in reached {
-        let (stage, from) = (&resolution.stages[number], &dockerfile.stages[number].from.value);
-        let host = &options.build_platform;
-        if !stage.replaced && (stage.platform.os != host.os || stage.platform.architecture != host.architecture) {
-            let span = from.platform.as_ref().map_or(from.image.span, |word| word.span);
-            let (platform, host) = (stage.platform.to_string(), host.to_string());
-            return Err(GraphError::ForeignPlatform { platform, host, span });
-        }
-    }
-    Ok(())
 }
 
 /// Numbers the reached stages anew and collects their images.

@@ -51,10 +51,19 @@ pub mod error;
 
 mod exec;
 
+mod fit;
+
 mod push;
+
+mod bundle;
+
+pub mod attend;
+
+pub mod doctor;
 
 mod manifest;
 mod output;
+mod rework;
 
 mod build;
 pub mod call;
@@ -63,9 +72,11 @@ mod pull;
 mod run_image;
 mod with_contexts;
 
-pub use build::{BuildResult, build};
+pub use build::{BuildResult, build, build_attended};
+pub use bundle::{Bundle, open_bundle};
 pub use maintain::{check, prune};
 pub use manifest::ManifestBytes;
+pub use output::Exported;
 pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;

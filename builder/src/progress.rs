@@ -25,9 +25,26 @@ impl StepId {
     /// Internal steps from this one on fetch images; those of outputs are before.
     const PULLS: usize = 1 << 32;
 
+    /// Reports whether this step fetches an image.
+    pub fn is_pull(self) -> bool {
+        self.stage == Self::INTERNAL && self.step >= Self::PULLS
+    }
+
     /// Returns the id of the `step`-th internal step.
     pub fn internal(step: usize) -> Self {
         Self { stage: Self::INTERNAL, step }
+    }
+}
+
+impl std::fmt::Display for StepId {
+    /// Prints `1.2` for the third step of the second stage, `pull.0` for the fetching of an image, `output.0` for an
+    /// output.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.stage {
+            Self::INTERNAL if self.is_pull() => write!(f, "pull.{}", self.step - Self::PULLS),
+            Self::INTERNAL => write!(f, "output.{}", self.step),
+            stage => write!(f, "{stage}.{}", self.step),
+        }
     }
 }
 
@@ -47,6 +64,8 @@ pub enum Event {
     PlanReady {
         /// Steps with the names to show.
         steps: Vec<(StepId, String)>,
+        /// Which step waits for which other one, directly: the earlier one first.
+        edges: Vec<(StepId, StepId)>,
     },
     /// A step began.
     StepStarted {

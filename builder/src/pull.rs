@@ -2,17 +2,19 @@
 
 use crate::bases::{Base, Bases};
 use crate::error::StepError;
-use crate::exec::Fetching;
+use crate::exec::{LazyWorker, Shelf};
 use crate::listener::{Client, with_registries};
 use crate::progress::ProgressSink;
 use crate::request::PullPolicy;
 use crate::resolve::Finder;
 use crate::source::Span;
+use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::descriptor::Descriptor;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::image::Image;
+use layerfs::layer::Layer;
 use layerfs::lease::{Held, Lease};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
@@ -125,12 +127,30 @@ impl Landing<'_> {
         self.put(&image)?;
         let (platform, shown) = (image.platform(), name.familiar());
         let base = Base { name: shown, span: Span::default(), image, source, platform, named_context: None };
-        let bases = Bases { images: vec![base] };
-        let mut fetching = Fetching::new(self.store, &bases, self.lease, self.cancel);
-        fetching.tell(self.sink);
-        fetching.import_all(&layers)?;
+        self.fetch(base)?;
         let blobs: BTreeSet<Digest> = layers.iter().map(|layer| layer.digest).chain(documents).collect();
         Ok(self.store.blobs().sync(&Vec::from_iter(blobs))?)
+    }
+
+    /// Fetches the layers of an image, and reads them for their indexes meanwhile: so they are known to be what the config
+    /// says, and a COPY onto them needs no bytes, also when they are gone again.
+    fn fetch(&self, base: Base) -> Result<(), StepError> {
+        let stop = self.cancel.child().map_err(|error| StepError::io("make", "an eventfd", &error))?;
+        let (blobs, layers) = (base.image.manifest.layers.clone(), Layer::of_image(&base.image));
+        let map = IdMap::detect(&Caller::read(None));
+        let worker = LazyWorker::new(self.store.root(), &map, &stop);
+        let directories = self.store.directories(&map.digest)?;
+        let shelf = Shelf::new(self.store, directories, &worker, &Bases { images: vec![base] }, self.lease);
+        let shelf = shelf.telling(self.sink);
+        std::thread::scope(|scope| {
+            let imports = scope.spawn(|| shelf.import_all(&blobs));
+            let indexes = shelf.indexes(&layers).map(drop).inspect_err(|_| stop.cancel());
+            let imports = imports.join().expect("fetching does not panic");
+            match (imports, indexes) {
+                (Err(error), Err(StepError::Cancelled)) | (Err(error), Ok(())) | (_, Err(error)) => Err(error),
+                (Ok(()), Ok(())) => Ok(()),
+            }
+        })
     }
 
     /// Puts manifest and config into the store: a gc may have taken them before they were held.

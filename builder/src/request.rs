@@ -5,12 +5,14 @@
 
 use crate::fetch_context::{ContextPlace, FetchedContext};
 use crate::graph::ContextKind;
-use crate::plan::op::Network;
+use crate::plan::op::{ExtraHost, Network};
+use crate::sandbox::limits::RunLimits;
 use crate::source::Source;
-pub use layerfs::export::{Destination, LayerCompression};
+pub use layerfs::export::{Destination, Engine, LayerCompression};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::settings::RegistrySettings;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -43,6 +45,16 @@ pub struct BuildRequest {
     pub no_cache: bool,
     /// `--network`: the network of each RUN that does not name one.
     pub network: Network,
+    /// `--no-cache-filter`: names of stages, in any case, whose steps run again.
+    pub no_cache_stages: Vec<String>,
+    /// `--add-host` in order: more lines of /etc/hosts for each RUN.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// How much each RUN may have.
+    pub limits: RunLimits,
+    /// `--ignorefile`: the rules for the build context, in place of `.dockerignore`.
+    pub ignore_file: Option<PathBuf>,
+    /// Platforms that this machine runs by emulation, besides its own.
+    pub emulated: Vec<Platform>,
     /// At most so many steps at once; no limit on commands if there is none.
     pub jobs: Option<NonZeroUsize>,
     /// The platform of the image.
@@ -53,6 +65,8 @@ pub struct BuildRequest {
     pub proxies: Vec<(String, String)>,
     /// Where the image goes; an empty list builds into the cache only.
     pub outputs: Vec<Output>,
+    /// `--squash`: the layers of this build become one; those of the base stay.
+    pub squash: bool,
     /// `--pull`: whether registries are asked for images that are here.
     pub pull: PullPolicy,
     /// How registries are spoken to.
@@ -186,6 +200,8 @@ pub enum Output {
     Store {
         /// The names.
         names: Vec<ImageRef>,
+        /// How the image looks there.
+        look: Look,
     },
     /// An OCI layout: an archive, or a directory.
     Oci {
@@ -197,6 +213,8 @@ pub enum Output {
         names: Vec<ImageRef>,
         /// How layers are compressed.
         compression: LayerCompression,
+        /// How the image looks there.
+        look: Look,
     },
     /// An archive for `docker load`.
     Docker {
@@ -206,6 +224,33 @@ pub enum Output {
         names: Vec<ImageRef>,
         /// How layers are compressed.
         compression: LayerCompression,
+        /// How the image looks there.
+        look: Look,
+    },
+    /// An engine on this machine: Docker or Podman.
+    Engine {
+        /// Which.
+        engine: Engine,
+        /// The names to give.
+        names: Vec<ImageRef>,
+        /// How the image looks there.
+        look: Look,
+    },
+    /// The files of the image as a tar, without its config.
+    Tar {
+        /// Where to.
+        destination: Destination,
+        /// How the files look there.
+        look: Look,
+    },
+    /// The files of the image in a directory.
+    Local {
+        /// The directory, which may hold other files.
+        path: PathBuf,
+        /// Delete what the image does not have.
+        delete: bool,
+        /// How the files look there.
+        look: Look,
     },
     /// Registries. The image is kept in the store, too, so that a push that failed can go on.
     Registry {
@@ -215,15 +260,62 @@ pub enum Output {
         by_digest: bool,
         /// How layers are compressed.
         compression: LayerCompression,
+        /// How the image looks there.
+        look: Look,
     },
 }
 
+/// How an image looks in one of its outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Docker's media types in the manifest, not OCI's.
+    pub docker_types: bool,
+    /// Annotations of the manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// Annotations of the manifest's descriptor in the index of a layout.
+    pub descriptor_annotations: BTreeMap<String, String>,
+    /// `rewrite-timestamp`: no file of this build has a time after SOURCE_DATE_EPOCH.
+    pub rewrite_timestamp: bool,
+    /// `source-date-epoch`: the request's for this output, in seconds since 1970.
+    pub source_date_epoch: Option<u64>,
+}
+
 impl Output {
+    /// Returns the names that the image has there.
+    pub fn names(&self) -> &[ImageRef] {
+        match self {
+            Self::Store { names, .. }
+            | Self::Oci { names, .. }
+            | Self::Docker { names, .. }
+            | Self::Engine { names, .. }
+            | Self::Registry { names, .. } => names,
+            Self::Tar { .. } | Self::Local { .. } => &[],
+        }
+    }
+
     /// Reports whether it needs the bytes of every layer here.
     pub fn needs_bytes(&self) -> bool {
         match self {
-            Self::Store { .. } | Self::Oci { .. } | Self::Docker { .. } => true,
+            Self::Store { .. }
+            | Self::Oci { .. }
+            | Self::Docker { .. }
+            | Self::Engine { .. }
+            | Self::Tar { .. }
+            | Self::Local { .. } => true,
             Self::Registry { .. } => false,
+        }
+    }
+
+    /// Returns how the image looks there.
+    pub fn look(&self) -> &Look {
+        match self {
+            Self::Store { look, .. }
+            | Self::Oci { look, .. }
+            | Self::Docker { look, .. }
+            | Self::Engine { look, .. }
+            | Self::Tar { look, .. }
+            | Self::Local { look, .. }
+            | Self::Registry { look, .. } => look,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::error::StepError;
 use crate::exec::{LazyWorker, Shelf};
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::RunRequest;
+use crate::sandbox::limits::RunLimits;
 use crate::sandbox::spec::{RunResult, RunSpec};
 use crate::source::Span;
 use crate::worker::id_map::{Caller, IdMap};
@@ -36,9 +37,7 @@ pub fn run_image(
     let worker = LazyWorker::new(store.root(), &map, cancel);
     let lease = store.lease()?;
     let image = store.image(&manifest.digest)?;
-    let diff_ids = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
-    let layers: Vec<Layer> =
-        diff_ids.map(|(diff_id, blob)| Layer::Base { diff_id: *diff_id, blob: blob.clone() }).collect();
+    let layers = Layer::of_image(&image);
     let source: Arc<dyn ImageSource> = Arc::new(StoreSource::new(store.clone(), manifest.clone()));
     let platform = image.platform();
     let base =
@@ -53,9 +52,13 @@ pub fn run_image(
         network: request.network,
         insecure: false,
         host_name: HOST_NAME.to_owned(),
+        extra_hosts: Vec::new(),
+        limits: RunLimits::default(),
         mounts: Vec::new(),
         script: None,
         result: RunResult::Discard,
+        keep_failed: false,
+        terminal: false,
     };
     let mut output = |stream, bytes: &[u8]| {
         sink.event(Event::Output { step: StepId::internal(0), stream, bytes: bytes.to_vec() });

@@ -1,11 +1,22 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+mod care;
+mod destinations;
+mod images;
+mod surroundings;
+
+pub use destinations::{Destinations, ManifestFormat};
+pub use images::{HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
+
+use crate::flags;
+pub use care::{CompletionsArgs, DoctorArgs, LogsArgs, ManArgs, ShapeArg, ShellArgs};
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+pub use surroundings::Surroundings;
 
 /// Turns a Dockerfile into an OCI image: one binary, no daemon, no root.
 #[derive(Debug, Parser)]
@@ -52,22 +63,61 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget the password for a registry
     Logout(LogoutArgs),
+    /// Open a shell in a failed step that `--on-fail=bundle:DIR` wrote
+    Shell(ShellArgs),
+    /// Show what the commands of a build wrote
+    Logs(LogsArgs),
+    /// Say what this machine allows, and what to do where it does not
+    Doctor(DoctorArgs),
+    /// Print what a shell needs to complete the command line
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man(ManArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
     /// Remove what no image needs
     Prune(PruneArgs),
+    /// Give an image further names
+    Tag(TagArgs),
+    /// Show how an image came about
+    History(HistoryArgs),
+    /// Write images to an archive or layout
+    Save(SaveArgs),
+    /// Bring the images of an archive or layout into the store
+    Load(LoadArgs),
 }
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 13] = [
-        "build", "pull", "run", "push", "manifest", "parse", "images", "inspect", "rmi", "login", "logout", "fsck",
+    pub const NAMES: [&str; 22] = [
+        "build",
+        "pull",
+        "run",
+        "push",
+        "manifest",
+        "parse",
+        "images",
+        "inspect",
+        "rmi",
+        "login",
+        "logout",
+        "shell",
+        "logs",
+        "doctor",
+        "completions",
+        "man",
+        "fsck",
         "prune",
+        "tag",
+        "history",
+        "save",
+        "load",
     ];
 }
 
 /// `lbuild build`.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct BuildArgs {
     /// Name for the image, `NAME[:TAG]`; may be repeated
     #[arg(short, long, value_name = "NAME")]
@@ -99,34 +149,41 @@ pub struct BuildArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
     /// Run every step again
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub no_cache: bool,
     /// Ask the registries for every image, also if it is in the store; `missing` asks for those that have no name there,
     /// `newer` takes the store's where no registry answers, `never` asks none [default: missing]
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub pull: Option<PullArg>,
-    /// Network of RUN
-    #[arg(long, value_enum, default_value_t = NetworkArg::Host)]
-    pub network: NetworkArg,
-    /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false] or
-    /// type=docker,dest=FILE; attributes name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
-    /// compression-level=N, force-compression=true; may be repeated
+    /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false],
+    /// type=docker[,dest=FILE]; its files alone: type=tar,dest=FILE or type=local,dest=DIR[,mode=delete], in short `FILE`;
+    /// type=cacheonly. Attributes: name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
+    /// compression-level=N, force-compression=true, oci-mediatypes=false, annotation.KEY=VALUE, rewrite-timestamp=true,
+    /// source-date-epoch=SECONDS; may be repeated
     #[arg(short, long, value_name = "type=TYPE[,dest=FILE]")]
     pub output: Vec<String>,
     /// Push the image under its names, as `--output=type=registry` does
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub push: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
     /// Show nothing but the image ID, on standard output
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true)]
     pub quiet: bool,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Where the image goes, besides
+    #[command(flatten)]
+    pub destinations: Destinations,
     /// Say what the build checks find, and build nothing: `--call=check`
-    #[arg(long, conflicts_with = "call")]
+    #[arg(long, conflicts_with = "call", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide_default_value = true,
+          hide_possible_values = true)]
     pub check: bool,
     /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
     #[arg(long, value_name = "METHOD[,format=json]")]
@@ -134,6 +191,12 @@ pub struct BuildArgs {
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// What it runs with
+    #[command(flatten)]
+    pub surroundings: Surroundings,
+    /// Flags of other builders that were typed
+    #[arg(skip)]
+    pub foreign: Vec<flags::Typed>,
     /// What COPY and ADD read from: a directory, a git repository, a URL of an archive, or `-` for one on standard input
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
@@ -240,33 +303,6 @@ pub struct ManifestCreateArgs {
     pub images: Vec<String>,
 }
 
-/// `lbuild images`.
-#[derive(Debug, ClapArgs)]
-pub struct ImagesArgs {
-    /// Show image IDs only
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// How the list is shown
-    #[arg(long, value_enum, default_value_t = FormatArg::Table, conflicts_with = "quiet")]
-    pub format: FormatArg,
-}
-
-/// `lbuild inspect`.
-#[derive(Debug, ClapArgs)]
-pub struct InspectArgs {
-    /// The images: names, image IDs or beginnings of them
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<String>,
-}
-
-/// `lbuild rmi`.
-#[derive(Debug, ClapArgs)]
-pub struct RmiArgs {
-    /// The images: a name takes that name away, an image ID all names of the image
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<String>,
-}
-
 /// `lbuild login`.
 #[derive(Debug, ClapArgs)]
 pub struct LoginArgs {
@@ -310,6 +346,9 @@ pub struct PruneArgs {
     /// Remove the records and layers of the build cache, too
     #[arg(short, long)]
     pub all: bool,
+    /// Accepted as Docker's: lbuild does not ask
+    #[arg(short, long)]
+    pub force: bool,
 }
 
 /// Values of `--pull`.
@@ -331,6 +370,8 @@ pub enum PullArg {
 /// Values of `--network`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NetworkArg {
+    /// As `host`
+    Default,
     /// The caller's network
     Host,
     /// Loopback only
@@ -347,29 +388,75 @@ pub enum ProgressArg {
     /// A live view
     Tty,
     /// Nothing but the image ID
+    #[value(alias = "none")]
     Quiet,
+    /// One JSON object per event, for programs
+    Rawjson,
 }
 
-/// Values of `--format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// A table
-    Table,
-    /// One JSON array
-    Json,
+/// Commands that stand behind a word of Docker's, and what they are called here.
+const GROUPED: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "image",
+        &[
+            ("build", "build"),
+            ("history", "history"),
+            ("inspect", "inspect"),
+            ("list", "images"),
+            ("load", "load"),
+            ("ls", "images"),
+            ("prune", "prune"),
+            ("pull", "pull"),
+            ("push", "push"),
+            ("remove", "rmi"),
+            ("rm", "rmi"),
+            ("save", "save"),
+            ("tag", "tag"),
+        ],
+    ),
+    ("buildx", &[("b", "build"), ("build", "build"), ("prune", "prune")]),
+    ("builder", &[("build", "build"), ("prune", "prune")]),
+];
+
+/// Returns what was typed.
+///
+/// # Errors
+/// What clap has to say, help included.
+pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let command = Args::command();
+    let foreign = command.find_subcommand("build").map(flags::foreign_to).unwrap_or_default();
+    let command = command.mut_subcommand("build", |build| flags::with_flags(build, &foreign));
+    let matches = command.try_get_matches_from(with_default_command(typed))?;
+    let mut args = Args::from_arg_matches(&matches)?;
+    if let (Command::Build(build), Some((_, matches))) = (&mut args.command, matches.subcommand()) {
+        build.foreign = flags::typed(matches, &foreign);
+    }
+    Ok(args)
 }
 
-/// Returns the command line with `build` put in where no command was typed.
-pub fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+/// Returns the command line with Docker's two words for a command turned into one, and with `build` put in where no command
+/// was typed.
+fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = 1;
     while let Some(width) = arguments.get(at).and_then(|argument| global_width(&argument.to_string_lossy())) {
         at += width;
     }
+    if let [first, second, ..] = arguments.get(at..).unwrap_or_default()
+        && let Some(command) = grouped(&first.to_string_lossy(), &second.to_string_lossy())
+    {
+        arguments.splice(at..at + 2, [command.into()]);
+    }
     if arguments.get(at).is_some_and(|argument| starts_a_build(&argument.to_string_lossy())) {
         arguments.insert(at, "build".into());
     }
     arguments
+}
+
+/// Returns the command that Docker calls `group word`.
+fn grouped(group: &str, word: &str) -> Option<&'static str> {
+    let (_, words) = GROUPED.iter().find(|(name, _)| *name == group)?;
+    words.iter().find(|(name, _)| *name == word).map(|(_, command)| *command)
 }
 
 /// Returns how many arguments a flag takes that may stand before the command, if `argument` is one.
@@ -387,7 +474,6 @@ fn starts_a_build(argument: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn completed(typed: &[&str]) -> Vec<String> {
         let arguments = std::iter::once("lbuild").chain(typed.iter().copied()).map(OsString::from);
@@ -415,6 +501,24 @@ mod tests {
             (&["--help"], &["--help"]),
             (&["-V"], &["-V"]),
             (&[], &[]),
+        ] {
+            assert_eq!(completed(typed), wanted, "{typed:?}");
+        }
+    }
+
+    /// FEATURES 3.5-7, 3.5-8.
+    #[test]
+    fn two_words_of_docker_are_one_command() {
+        for (typed, wanted) in [
+            (&["image", "ls", "-q"][..], &["images", "-q"][..]),
+            (&["image", "rm", "x"], &["rmi", "x"]),
+            (&["image", "tag", "x", "y"], &["tag", "x", "y"]),
+            (&["image", "prune", "-f"], &["prune", "-f"]),
+            (&["buildx", "build", "-t", "x", "."], &["build", "-t", "x", "."]),
+            (&["--root", "r", "image", "inspect", "x"], &["--root", "r", "inspect", "x"]),
+            (&["-t", "image", "ls"], &["build", "-t", "image", "ls"]),
+            (&["image"], &["build", "image"]),
+            (&["image", "frobnicate"], &["build", "image", "frobnicate"]),
         ] {
             assert_eq!(completed(typed), wanted, "{typed:?}");
         }

@@ -2,25 +2,30 @@
 
 use crate::exit::Exit;
 use crate::report::Failure;
+use builder::attend::Attendant;
 use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
+use builder::doctor::Finding;
 use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{ManifestBytes, Places, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, Bundle, ManifestBytes, Places, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
-use layerfs::export::LayerCompression;
+use layerfs::export::{LayerCompression, SaveTo};
 use layerfs::image::Image;
+use layerfs::load::Loaded;
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::Registries;
 use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
+use layerfs::source::Collection;
 use layerfs::store::{FsckReport, ImageSummary, Store};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -69,13 +74,19 @@ pub fn with_contexts(
     Ok(builder::with_contexts(request, in_context, &open(root)?, sink, cancel)?)
 }
 
-/// Builds; returns the image ID.
+/// Builds; returns what it came to. What a failed command leaves is shown to `attendant`.
 ///
 /// # Errors
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
-pub fn build(request: &BuildRequest, root: &Path, sink: &dyn ProgressSink, cancel: &Cancel) -> Result<Digest, Failure> {
-    let result = builder::build(request, &open(root)?, sink, cancel);
-    result.map(|built| built.id).map_err(|error| of_build(&error))
+pub fn build(
+    request: &BuildRequest,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+    attendant: Option<&dyn Attendant>,
+) -> Result<BuildResult, Failure> {
+    let result = builder::build_attended(request, &open(root)?, sink, cancel, attendant);
+    result.map_err(|error| of_build(&error))
 }
 
 /// Checks a build.
@@ -140,6 +151,32 @@ pub fn run(
         Ok(exit) => Ok(of_command(exit)),
         Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
     }
+}
+
+/// Runs a command, or a shell, in a failed step's file system.
+///
+/// # Errors
+/// [`Failure`] if it could not be started, with the status that a shell would give.
+pub fn shell(
+    bundle: &Bundle,
+    command: &[String],
+    terminal: Option<BorrowedFd<'_>>,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Exit, Failure> {
+    match bundle.enter(command, terminal, &open(root)?, sink, cancel) {
+        Ok(exit) => Ok(of_command(exit)),
+        Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
+    }
+}
+
+/// Looks at what this machine allows.
+///
+/// # Errors
+/// [`Failure`] if there can be no store.
+pub fn examine(root: &Path, cancel: &Cancel) -> Result<Vec<Finding>, Failure> {
+    Ok(builder::doctor::examine(&open(root)?, cancel))
 }
 
 /// What commands that speak to registries are given.
@@ -238,6 +275,14 @@ pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
     Ok(StoredImage { image, names, size, is_sparse })
 }
 
+/// Gives the image that `image` means the names `names`.
+///
+/// # Errors
+/// [`Failure`].
+pub fn tag(root: &Path, image: &str, names: &[ImageRef]) -> Result<(), Failure> {
+    Ok(open(root)?.tag(image, names)?)
+}
+
 /// Returns the image with this name, ID, or beginning of an ID, if there is one.
 ///
 /// # Errors
@@ -247,6 +292,28 @@ pub fn find_if_there(root: &Path, name: &str) -> Result<Option<StoredImage>, Fai
         Err(StoreError::NoImage { .. }) => Ok(None),
         _ => find(root, name).map(Some),
     }
+}
+
+/// Writes images, each with names of its own, to one place.
+///
+/// # Errors
+/// [`Failure`].
+pub fn save(root: &Path, images: &[(Image, Vec<ImageRef>)], to: &SaveTo) -> Result<(), Failure> {
+    Ok(layerfs::export::save(images, to, &open(root)?)?)
+}
+
+/// Brings the images of a file or directory into the store; those of standard input where none is given.
+///
+/// # Errors
+/// [`Failure`].
+pub fn load(root: &Path, from: Option<&Path>, platform: &Platform, cancel: &Cancel) -> Result<Vec<Loaded>, Failure> {
+    let store = open(root)?;
+    let temporary = store.temporary();
+    let bundle = match from {
+        Some(path) => Collection::open(path, &temporary)?,
+        None => Collection::read(cancel.watch(std::io::stdin()), Path::new("standard input"), &temporary)?,
+    };
+    Ok(layerfs::load::load(&bundle.images()?, platform, &store, cancel)?)
 }
 
 /// Takes a name away, or all names of an image that is given by its ID.

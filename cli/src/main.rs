@@ -4,20 +4,24 @@ mod args;
 mod commands;
 mod engine;
 mod exit;
+mod flags;
+mod listing;
+mod logs;
 mod prompt;
 mod report;
 mod settings;
 mod signals;
+mod template;
+mod terminal;
 mod ui;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Some(entry) = builder::worker::reexec_entry() {
         entry();
     }
-    match args::Args::try_parse_from(args::with_default_command(std::env::args_os())) {
+    match args::parse(std::env::args_os()) {
         Ok(args) => commands::run(&args).into(),
         Err(usage) => commands::usage(&usage).into(),
     }

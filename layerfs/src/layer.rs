@@ -5,6 +5,7 @@
 
 use crate::descriptor::Descriptor;
 use crate::digest::{ChainId, DiffId, Digest, hex};
+use crate::image::Image;
 use crate::meta::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
@@ -105,4 +106,12 @@ pub enum Layer {
         /// When it ran: the time of its history line.
         created: Timestamp,
     },
+}
+
+impl Layer {
+    /// Returns the layers of an image, the lowest first.
+    pub fn of_image(image: &Image) -> Vec<Self> {
+        let pairs = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
+        pairs.map(|(diff_id, blob)| Self::Base { diff_id: *diff_id, blob: blob.clone() }).collect()
+    }
 }

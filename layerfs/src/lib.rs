@@ -58,6 +58,8 @@ pub mod source;
 
 pub mod download;
 pub mod export;
+pub mod flat;
+pub mod load;
 
 #[cfg(test)]
 mod testing;

@@ -52,6 +52,22 @@ impl MountInstructions {
             Self::Directory { path } => Ok(rustix::mount::mount_bind(path, target).at("bind", path)?),
         }
     }
+
+    /// Makes ready to be mounted once more, after an earlier mount has ended: a volatile overlay is marked, since a power
+    /// cut may have torn it (Documentation/filesystems/overlayfs.rst).
+    ///
+    /// # Errors
+    /// [`LayerError::Io`].
+    pub fn renew(&self) -> Result<(), LayerError> {
+        let Self::Overlay { work, .. } = self else { return Ok(()) };
+        let own = work.join("work");
+        match std::fs::remove_dir_all(&own) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(IoError::new("remove", own, &error).into())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A root file system in use.

@@ -7,6 +7,7 @@ use crate::fetch_context::FetchedContext;
 use crate::plan::op::From;
 use crate::request::{BuildContextSource, BuildRequest, ContextSource};
 use layerfs::digest::Digest;
+use layerfs::io_error::IoContext;
 use layerfs::meta::Timestamp;
 use layerfs::path::TreePath;
 use layerfs::sealed;
@@ -44,7 +45,7 @@ impl Contexts {
         let memos = MemoDirectory { directory: store.cache().join("contexts"), temporary: store.temporary() };
         let main = match &request.context {
             ContextSource::Directory(directory) => {
-                let specific = request.dockerfile_path.as_deref().map(ignore_file_of).transpose()?.flatten();
+                let specific = ignore_file(request)?;
                 Some(Opened::open(directory, specific, &memos)?)
             }
             ContextSource::Fetched(fetched) => Some(Opened::Fetched(Arc::clone(fetched))),
@@ -120,6 +121,15 @@ impl Contexts {
             Opened::Fetched(_) => Ok(()),
         })
     }
+}
+
+/// Returns the rules that go before the context's own: those that the caller named, else those beside the Dockerfile.
+fn ignore_file(request: &BuildRequest) -> Result<Option<(String, Vec<u8>)>, ContextError> {
+    if let Some(path) = &request.ignore_file {
+        let bytes = std::fs::read(path).at("read ignore file", path)?;
+        return Ok(Some((path.to_string_lossy().into_owned(), bytes)));
+    }
+    Ok(request.dockerfile_path.as_deref().map(ignore_file_of).transpose()?.flatten())
 }
 
 impl Opened {

@@ -10,6 +10,7 @@
 mod agent;
 mod contexts;
 mod copy;
+mod failed;
 mod fetching;
 mod lazy_worker;
 mod material;
@@ -23,7 +24,7 @@ mod state;
 mod step;
 
 pub use contexts::Contexts;
-pub(crate) use fetching::Fetching;
+pub use failed::FailedRun;
 pub use lazy_worker::LazyWorker;
 pub use session::{Build, Session, Settings};
 pub use shelf::Shelf;

@@ -2,6 +2,8 @@
 
 use crate::dockerfile::suggest::nearest;
 use crate::error::StepError;
+use crate::exec::FailedRun;
+use crate::exec::agent::Door;
 use crate::exec::copy::TreeOf;
 use crate::exec::step::StepRun;
 use crate::plan::op::{From, MountKind, MountOp, RunOp};
@@ -14,7 +16,7 @@ use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 impl StepRun<'_> {
     /// Runs a command; its layer is then kept under `key`.
@@ -24,9 +26,11 @@ impl StepRun<'_> {
         let mut environment = op.environment.clone();
         environment.extend(op.proxies.iter().cloned());
         let mut mounts = Vec::new();
+        let public = op.environment.len();
         for mount in &op.mounts {
             mounts.extend(self.mount(mount, &mut secrets, &mut environment)?);
         }
+        let keep_failed = self.session.build.settings.keep_failed;
         let spec = RunSpec {
             stack: self.session.build.shelf.directories(&self.state.stack)?,
             arguments: op.arguments.clone(),
@@ -36,11 +40,22 @@ impl StepRun<'_> {
             network: op.network,
             insecure: op.insecure,
             host_name: op.host_name.clone(),
+            extra_hosts: op.extra_hosts.clone(),
+            limits: self.session.build.settings.limits.clone(),
             mounts,
             script: op.script.clone(),
             result: RunResult::Commit(key),
+            keep_failed,
+            terminal: false,
         };
-        self.hand_over(spec, &secrets)
+        let kept = keep_failed.then(|| spec.clone());
+        let result = self.hand_over(spec, &secrets);
+        if let (Some(mut spec), Err(StepError::Command { .. })) = (kept, &result) {
+            let (id, stack) = (self.id, self.state.stack.clone());
+            let secrets = secrets.without_doors(&mut spec.mounts);
+            self.session.note_failed(FailedRun { id, key, spec, public, stack, secrets });
+        }
+        result
     }
 
     fn hand_over(&self, spec: RunSpec, secrets: &Handed) -> Result<(), StepError> {
@@ -103,7 +118,7 @@ impl StepRun<'_> {
                     let missing = StepError::AgentMissing { id: id.clone(), similar };
                     return if *required { Err(missing) } else { Ok(None) };
                 };
-                secrets.0.push(Box::new(door));
+                secrets.0.push(HandedOver::Door(door));
                 MountSource::Socket { descriptor: secrets.0.len() - 1, mode: *mode, uid: *uid, gid: *gid }
             }
         };
@@ -147,7 +162,21 @@ impl StepRun<'_> {
 
 /// What is handed over to one command: secrets in memory files, doors to SSH agents.
 #[derive(Default)]
-struct Handed(Vec<Box<dyn AsFd>>);
+struct Handed(Vec<HandedOver>);
+
+enum HandedOver {
+    Secret(File),
+    Door(Door),
+}
+
+impl AsFd for HandedOver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Secret(file) => file.as_fd(),
+            Self::Door(door) => door.as_fd(),
+        }
+    }
+}
 
 impl Handed {
     /// Adds a secret and returns its number.
@@ -156,7 +185,23 @@ impl Handed {
         let mut file = File::from(fd);
         file.write_all(value).at("write", "memfd")?;
         file.rewind().at("rewind", "memfd")?;
-        self.0.push(Box::new(file));
+        self.0.push(HandedOver::Secret(file));
         Ok(self.0.len() - 1)
+    }
+
+    /// Returns the secrets alone, and makes `mounts` agree: the doors to agents are closed once the command has ended.
+    fn without_doors(self, mounts: &mut Vec<MountSpec>) -> Vec<File> {
+        let is_secret = |handed: &&HandedOver| matches!(handed, HandedOver::Secret(_));
+        mounts.retain(|mount| !matches!(mount.kind, MountSource::Socket { .. }));
+        for mount in mounts {
+            if let MountSource::Secret { descriptor, .. } = &mut mount.kind {
+                *descriptor = self.0[..*descriptor].iter().filter(is_secret).count();
+            }
+        }
+        let secrets = self.0.into_iter().filter_map(|handed| match handed {
+            HandedOver::Secret(file) => Some(file),
+            HandedOver::Door(_) => None,
+        });
+        secrets.collect()
     }
 }

@@ -6,6 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{BuildError, StepError};
 use crate::exec::agent::Agents;
 use crate::exec::contexts::Contexts;
+use crate::exec::failed::FailedRun;
 use crate::exec::lazy_worker::LazyWorker;
 use crate::exec::material::Selected;
 use crate::exec::pins::Pins;
@@ -16,8 +17,9 @@ use crate::git_ref::GitRef;
 use crate::key::CacheKey;
 use crate::plan::Plan;
 use crate::plan::op::Remote;
-use crate::progress::{Event, ProgressSink};
+use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::{SecretSpec, SshSpec};
+use crate::sandbox::limits::RunLimits;
 use layerfs::cancel::Cancel;
 use layerfs::flight::Flight;
 use layerfs::layer::ExecutionId;
@@ -31,8 +33,12 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 /// What a build is told about how to run, apart from its plan.
 #[derive(Debug)]
 pub struct Settings<'a> {
-    /// Run every step again.
-    pub no_cache: bool,
+    /// Stages of the plan whose steps all run again.
+    pub no_cache: HashSet<usize>,
+    /// How much a command may have.
+    pub limits: RunLimits,
+    /// Whether what a failed command leaves is kept as long as the worker lives.
+    pub keep_failed: bool,
     /// At most so many commands at once.
     pub jobs: Option<usize>,
     /// Secrets by id.
@@ -83,6 +89,7 @@ pub struct Session<'a> {
     pub build: Build<'a>,
     pins: Mutex<Pins>,
     runs: Flight<CacheKey, Record>,
+    failed: Mutex<Vec<FailedRun>>,
     pub(super) selections: Flight<(usize, usize), Arc<Selected>>,
     pub(super) cells: Vec<StageCell>,
     image_stages: HashSet<usize>,
@@ -98,6 +105,7 @@ impl<'a> Session<'a> {
         Self {
             pins: Mutex::default(),
             runs: Flight::default(),
+            failed: Mutex::default(),
             selections: Flight::default(),
             cells: build.plan.stages.iter().map(|_| StageCell::default()).collect(),
             image_stages: image_stages(build.plan),
@@ -161,16 +169,16 @@ impl<'a> Session<'a> {
         self.build.cancel.cancel();
     }
 
-    /// Returns the record of `key` that this build may use: the pinned one, or one in the cache that agrees with the
+    /// Returns the record of `key` that this build may use in `stage`: the pinned one, or one in the cache that agrees with the
     /// pins and whose layers are all there. What is returned is pinned.
     ///
     /// # Errors
     /// The store's.
-    pub(super) fn usable_record(&self, key: &CacheKey) -> Result<Option<Record>, StepError> {
+    pub(super) fn usable_record(&self, stage: usize, key: &CacheKey) -> Result<Option<Record>, StepError> {
         if let Some(record) = self.lock_pins().get(key) {
             return Ok(Some(record.clone()));
         }
-        if self.build.settings.no_cache {
+        if self.build.settings.no_cache.contains(&stage) {
             return Ok(None);
         }
         let Some(record) = self.build.cache.get(key)? else { return Ok(None) };
@@ -189,6 +197,7 @@ impl<'a> Session<'a> {
     /// What `execute` failed with; the store's.
     pub(super) fn record_or_run(
         &self,
+        stage: usize,
         key: CacheKey,
         execute: impl FnOnce() -> Result<Record, StepError>,
     ) -> Result<(Record, bool), StepError> {
@@ -196,10 +205,10 @@ impl<'a> Session<'a> {
         let record = self.runs.get_or_try(key, || {
             let turn = self.build.cache.lock(&key, &|| self.build.cancel.is_cancelled())?;
             let _turn = turn.ok_or(StepError::Cancelled)?;
-            if let Some(record) = self.usable_record(&key)? {
+            if let Some(record) = self.usable_record(stage, &key)? {
                 return Ok(record);
             }
-            if self.build.settings.no_cache {
+            if self.build.settings.no_cache.contains(&stage) {
                 self.strike(&key)?;
             }
             let _slot = self.slots.take();
@@ -210,6 +219,18 @@ impl<'a> Session<'a> {
             Ok::<_, StepError>(record)
         })?;
         Ok((record, ran))
+    }
+
+    /// Notes what a failed command left.
+    pub(super) fn note_failed(&self, failed: FailedRun) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(failed);
+    }
+
+    /// Takes what the failed command of the step `id` left, if it was kept.
+    pub fn take_failed(&self, id: StepId) -> Option<FailedRun> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = failed.iter().position(|failed| failed.id == id)?;
+        Some(failed.swap_remove(at))
     }
 
     /// Says what the user should know of commands, before the first one of the build.

@@ -102,6 +102,14 @@ impl<'a> Shelf<'a> {
         self.fetching.import(blob)
     }
 
+    /// Makes sure that the blobs of base layers are in the store, side by side.
+    ///
+    /// # Errors
+    /// As [`Self::import`].
+    pub fn import_all(&self, blobs: &[Descriptor]) -> Result<(), StepError> {
+        self.fetching.import_all(blobs)
+    }
+
     /// Returns the keys of the layers' directories, the lowest first, unpacking side by side those that have none.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::exec::session::Session;
 use crate::exec::state::State;
 use crate::exec::step::StepRun;
 use crate::key::{self, CacheKey, Component};
-use crate::plan::op::{From, MountKind, Op};
+use crate::plan::op::Op;
 use crate::plan::{PlanBase, Step};
 use crate::progress::{Event, Outcome, StepId};
 use layerfs::layer::Layer;
@@ -33,7 +33,7 @@ impl Session<'_> {
             return Ok(None);
         }
         let Some(last) = keys.last() else { return Ok(Some(state)) };
-        let record = self.usable_record(&last.key).map_err(|error| self.failure(stage, count - 1, error))?;
+        let record = self.usable_record(stage, &last.key).map_err(|error| self.failure(stage, count - 1, error))?;
         let Some(record) = record else { return Ok(None) };
         state = state.after(&record);
         (0..count).for_each(|step| self.report_cached(stage, step));
@@ -90,9 +90,7 @@ impl Session<'_> {
 
     /// Returns the layers of an image of this build.
     pub(super) fn base_layers(&self, number: usize) -> Vec<Layer> {
-        let image = &self.build.bases.images[number].image;
-        let pairs = image.config.rootfs.diff_ids.iter().zip(&image.manifest.layers);
-        pairs.map(|(diff_id, blob)| Layer::Base { diff_id: *diff_id, blob: blob.clone() }).collect()
+        Layer::of_image(&self.build.bases.images[number].image)
     }
 
     /// Returns the keys of the steps from `start` on, as far as they can be known while some stages have not ended, and
@@ -101,7 +99,7 @@ impl Session<'_> {
         let steps = &self.build.plan.stages[stage].steps;
         let (mut keys, mut key) = (Vec::new(), parent);
         for (at, step) in steps.iter().enumerate().skip(start) {
-            if !stages_read(&step.op).all(|source| self.cells[source].peek().is_some()) {
+            if !step.op.stages_read().into_iter().all(|source| self.cells[source].peek().is_some()) {
                 return Ok((keys, at));
             }
             let made = self.step_key(stage, at, key).map_err(|error| self.failure(stage, at, error))?;
@@ -114,7 +112,8 @@ impl Session<'_> {
     /// Returns the deepest of `keys` that has a usable record, with its place among them.
     fn deepest(&self, stage: usize, at: usize, keys: &[StepKey]) -> Result<Option<(Record, usize)>, BuildError> {
         for (depth, step) in keys.iter().enumerate().rev() {
-            let record = self.usable_record(&step.key).map_err(|error| self.failure(stage, at + depth, error))?;
+            let record =
+                self.usable_record(stage, &step.key).map_err(|error| self.failure(stage, at + depth, error))?;
             if let Some(record) = record {
                 return Ok(Some((record, depth)));
             }
@@ -127,7 +126,7 @@ impl Session<'_> {
         let id = self.step_id(stage, at);
         let began = Instant::now();
         let run = StepRun { session: self, stage, at, id, state, key };
-        let result = self.record_or_run(key.key, || {
+        let result = self.record_or_run(stage, key.key, || {
             self.build.sink.event(Event::StepStarted { step: id, name: step.name.clone() });
             run.execute()
         });
@@ -163,7 +162,7 @@ impl Session<'_> {
 
     /// Waits for the stages that a step reads; false if one of them failed.
     fn wait_for_sources(&self, op: &Op) -> bool {
-        stages_read(op).all(|source| self.cells[source].wait().is_some())
+        op.stages_read().into_iter().all(|source| self.cells[source].wait().is_some())
     }
 
     fn check_cancelled(&self, stage: usize, at: usize) -> Result<(), BuildError> {
@@ -183,26 +182,5 @@ impl Session<'_> {
     fn report_cached(&self, stage: usize, at: usize) {
         let name = self.build.plan.stages[stage].steps[at].name.clone();
         self.build.sink.event(Event::StepCached { step: self.step_id(stage, at), name });
-    }
-}
-
-/// Returns the stages whose files a step reads.
-fn stages_read(op: &Op) -> impl Iterator<Item = usize> {
-    let sources: Vec<&From> = match op {
-        Op::Copy(copy) => vec![&copy.from],
-        Op::Run(run) => run.mounts.iter().filter_map(|mount| mount_source(&mount.kind)).collect(),
-        Op::Workdir(_) => Vec::new(),
-    };
-    let stages: Vec<usize> = sources
-        .into_iter()
-        .filter_map(|from| if let From::Stage(stage) = from { Some(*stage) } else { None })
-        .collect();
-    stages.into_iter()
-}
-
-fn mount_source(kind: &MountKind) -> Option<&From> {
-    match kind {
-        MountKind::Bind { from, .. } | MountKind::Cache { seed: Some((from, _)), .. } => Some(from),
-        _ => None,
     }
 }

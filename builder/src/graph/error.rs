@@ -51,16 +51,6 @@ pub enum GraphError {
         /// Where it stands.
         span: Span,
     },
-    /// A stage for another platform than this machine's.
-    #[error("a stage for the foreign platform `{platform}` is not supported yet")]
-    ForeignPlatform {
-        /// The platform.
-        platform: String,
-        /// This machine's.
-        host: String,
-        /// Where it is named.
-        span: Span,
-    },
     /// `--target` names no stage.
     #[error("target stage `{target}` could not be found")]
     UnknownTarget {
@@ -147,7 +137,6 @@ impl GraphError {
             | Self::BlankBase { span, .. }
             | Self::BlankPlatform { span, .. }
             | Self::InvalidPlatform { span, .. }
-            | Self::ForeignPlatform { span, .. }
             | Self::VariableInFrom { span, .. }
             | Self::StageIndex { span, .. }
             | Self::Trigger { span, .. } => one(span),
@@ -165,7 +154,6 @@ impl GraphError {
             Self::BlankBase { unset, .. } => unset.first().map(|name| {
                 format!("give `{name}` a default with ARG before the first FROM, or pass --build-arg {name}=…")
             }),
-            Self::ForeignPlatform { host, .. } => Some(format!("this machine builds `{host}`")),
             Self::UnknownTarget { suggestion, .. } => did_you_mean(suggestion.as_deref()),
             Self::VariableInFrom { .. } => Some(
                 "define a stage with `FROM` that uses an ARG from before the first FROM, and name that stage"

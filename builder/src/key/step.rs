@@ -46,6 +46,7 @@ pub fn run_key(parent: CacheKey, op: &RunOp, inputs: &RunInputs<'_>) -> (CacheKe
         network,
         insecure,
         host_name,
+        extra_hosts,
         mounts,
         script,
     } = op;
@@ -64,7 +65,10 @@ pub fn run_key(parent: CacheKey, op: &RunOp, inputs: &RunInputs<'_>) -> (CacheKe
         .part("network", network_text(*network))
         .part("host name", host_name)
         .part("security", if *insecure { "insecure" } else { "sandbox" })
-        .part("extra hosts count", "0")
+        .part("extra hosts count", extra_hosts.len().to_string());
+    let builder = extra_hosts
+        .iter()
+        .fold(builder, |builder, host| builder.part("extra host", &host.name))
         .part("mounts", mounts.len().to_string());
     let builder = mounts.iter().fold(builder, mount_parts);
     scripts(builder, "script", script.as_slice())

@@ -1,7 +1,7 @@
 //! Tests of keys: golden values, one mutation of every field, framing.
 
 use super::*;
-use crate::plan::op::{CopyOp, From, MountKind, MountOp, Network, RunOp, Script, Sharing, WorkdirOp};
+use crate::plan::op::{CopyOp, ExtraHost, From, MountKind, MountOp, Network, RunOp, Script, Sharing, WorkdirOp};
 use layerfs::digest::DiffId;
 use layerfs::path::TreePath;
 use layerfs::platform::Platform;
@@ -57,6 +57,7 @@ fn run_op() -> RunOp {
         insecure: false,
         network: Network::Host,
         host_name: "h".to_owned(),
+        extra_hosts: Vec::new(),
         mounts: mounts(),
         script: Some(Script { name: "EOF".to_owned(), body: "#!x".to_owned() }),
     }
@@ -190,6 +191,21 @@ fn what_does_not_count_leaves_the_key_of_a_run_5_3() {
         let mut op = run_op();
         change(&mut op);
         assert_eq!(key_of_run(&op), key_of_run(&run_op()), "change {number}");
+    }
+}
+
+/// FEATURES 3.1-14.
+#[test]
+fn of_extra_hosts_the_names_count() {
+    let with = |hosts: &[(&str, u8)]| {
+        let host =
+            |(name, last): &(&str, u8)| ExtraHost { name: (*name).to_owned(), address: [10, 0, 0, *last].into() };
+        key_of_run(&RunOp { extra_hosts: hosts.iter().map(host).collect(), ..run_op() })
+    };
+    assert_eq!(with(&[("a", 1)]), with(&[("a", 2)]));
+    let keys = [with(&[]), with(&[("a", 1)]), with(&[("b", 1)]), with(&[("a", 1), ("b", 1)])];
+    for (number, key) in keys.iter().enumerate() {
+        assert!(!keys[..number].contains(key), "key {number}");
     }
 }
 

@@ -214,6 +214,16 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
+    /// A RUN for a processor that this machine is not.
+    #[error("this RUN is for {platform}, and this machine is {host}")]
+    ForeignRun {
+        /// The platform of its stage.
+        platform: String,
+        /// This machine's.
+        host: String,
+        /// Where it stands.
+        span: Span,
+    },
     /// SOURCE_DATE_EPOCH that is no number of seconds.
     #[error("invalid SOURCE_DATE_EPOCH `{value}`")]
     InvalidEpoch {
@@ -251,7 +261,8 @@ impl PlanError {
             | Self::Git { span, .. }
             | Self::CopyUrl { span, .. }
             | Self::CopyGit { span, .. }
-            | Self::LocalChecksum { span } => Some(*span),
+            | Self::LocalChecksum { span }
+            | Self::ForeignRun { span, .. } => Some(*span),
             Self::InvalidEpoch { .. } => None,
         }
     }
@@ -275,6 +286,10 @@ impl PlanError {
             }
             Self::InvalidChecksum { .. } => fixed("write `sha256:` and 64 hexadecimal digits"),
             Self::CopyUrl { .. } | Self::CopyGit { .. } => fixed("use ADD"),
+            Self::ForeignRun { host, .. } => Some(format!(
+                "run it on this machine's with `FROM --platform=$BUILDPLATFORM`, build with `--platform {host}` or on such a \
+                 machine, or install emulation: `sudo apt-get install qemu-user-static binfmt-support`"
+            )),
             Self::InvalidEpoch { .. } => fixed("give a whole number of seconds since 1970"),
             _ => None,
         }

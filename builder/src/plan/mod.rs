@@ -9,6 +9,7 @@ mod base;
 mod chmod;
 mod config;
 mod copy;
+mod edges;
 mod error;
 mod history;
 mod lint;
@@ -20,7 +21,7 @@ mod read;
 mod run;
 mod scope;
 mod signal;
-mod size;
+pub mod size;
 mod stage;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -37,7 +38,7 @@ use crate::graph::StageGraph;
 use crate::source::Span;
 use layerfs::image::{History, ImageConfig};
 use layerfs::platform::Platform;
-use op::{Network, Op};
+use op::{ExtraHost, Network, Op};
 use stage::{Input, StagePlanner};
 
 /// A build in which all variables are gone: the stages that the target needs, in the order of the Dockerfile.
@@ -64,6 +65,8 @@ pub struct PlanOptions {
     pub labels: Vec<(String, String)>,
     /// Host name of every RUN; the build argument `BUILDKIT_SANDBOX_HOSTNAME` stands before it.
     pub host_name: Option<String>,
+    /// `--add-host`: more lines of /etc/hosts.
+    pub extra_hosts: Vec<ExtraHost>,
     /// SOURCE_DATE_EPOCH in seconds; the build argument stands before it.
     pub source_date_epoch: Option<i64>,
     /// `--allow security.insecure`.
@@ -77,6 +80,7 @@ impl Default for PlanOptions {
             network: Network::Host,
             labels: Vec::new(),
             host_name: None,
+            extra_hosts: Vec::new(),
             source_date_epoch: None,
             allow_insecure: false,
         }
@@ -147,6 +151,11 @@ pub struct HistoryLine {
 /// Returns the history line of a layer of which nothing is known (9-2).
 pub(crate) fn synthesised_history() -> History {
     history::synthesised(None)
+}
+
+/// Returns the config of an image of nothing.
+pub(crate) fn empty_config(platform: &Platform) -> ImageConfig {
+    base::empty(platform)
 }
 
 /// What a stage starts from.

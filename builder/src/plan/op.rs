@@ -6,6 +6,7 @@ use layerfs::digest::Digest;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What a step does to files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct RunOp {
     pub insecure: bool,
     /// Host name.
     pub host_name: String,
+    /// More lines of /etc/hosts; the key holds their names, not their addresses.
+    pub extra_hosts: Vec<ExtraHost>,
     /// Mounts in order; of two with one target the later wins and is the only one here.
     pub mounts: Vec<MountOp>,
     /// A script from a heredoc that starts with `#!`: mounted read-only at `/dev/pipes/<name>`, mode 0755, and the only
@@ -52,6 +55,15 @@ pub struct Script {
     pub name: String,
     /// Its bytes.
     pub body: String,
+}
+
+/// A line of /etc/hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraHost {
+    /// The name.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
 }
 
 /// The network of a command.

@@ -37,7 +37,7 @@ impl Plan {
 }
 
 /// Returns whose files a step reads besides its own stage's.
-fn sources(op: &Op) -> Box<dyn Iterator<Item = &From> + '_> {
+pub(super) fn sources(op: &Op) -> Box<dyn Iterator<Item = &From> + '_> {
     match op {
         Op::Copy(copy) => Box::new(std::iter::once(&copy.from)),
         Op::Run(run) => Box::new(run.mounts.iter().filter_map(|mount| match &mount.kind {

@@ -35,6 +35,7 @@ impl StagePlanner<'_> {
             network: self.network(run.network.as_ref())?,
             insecure,
             host_name: self.host_name(),
+            extra_hosts: self.input.options.extra_hosts.clone(),
             mounts,
             script,
         };

@@ -1,7 +1,7 @@
 //! Sizes as Docker writes them: `64m`, `1.5GiB`, `100` (1.7-8).
 
 /// Returns the number of bytes that `text` means; units are powers of 1024, in any case, with or without `b` and `ib`.
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = (&text[..end], text[end..].trim_start().to_ascii_lowercase());

@@ -54,6 +54,14 @@ pub enum SandboxError {
         /// Why.
         cause: IoError,
     },
+    /// A resource limit is higher than the caller's own.
+    #[error("limit `{name}` is higher than this user may set it{}", ceiling.map(|most| format!(" ({most})")).unwrap_or_default())]
+    LimitTooHigh {
+        /// Which.
+        name: String,
+        /// The most that this user may set.
+        ceiling: Option<u64>,
+    },
     /// A name without `/` is in no directory of PATH.
     #[error("exec: \"{program}\": executable file not found in $PATH")]
     NotInPath {
@@ -99,6 +107,12 @@ impl SandboxError {
             }
             Self::IdNotMapped { .. } => {
                 "give this user more ids in /etc/subuid and /etc/subgid (`usermod --add-subuids … --add-subgids …`)"
+            }
+            Self::LimitTooHigh { name, .. } => {
+                return Some(format!(
+                    "ask `--ulimit {name}` for less, or raise your own limit in /etc/security/limits.conf (`ulimit -H -a` \
+                     shows it)"
+                ));
             }
             Self::Mount { target, cause } if target.as_bytes() == b"proc" && cause.errno == Some(libc::EPERM) => {
                 "this runs in a container whose /proc is masked: start it with an unmasked /proc (Docker: \

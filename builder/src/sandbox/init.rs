@@ -36,6 +36,8 @@ pub(super) fn become_command(
     enter_namespaces(instructions).map_err(SandboxError::Setup)?;
     make_file_systems(instructions, plan, secrets)?;
     settle(instructions, user)?;
+    // Raising one needs CAP_SYS_RESOURCE, which goes next.
+    limit(instructions)?;
     // Needs CAP_SYS_ADMIN, which goes next, because `no_new_privs` is not set.
     if !instructions.insecure {
         setup("load seccomp filter for", process_name(), layerfs::sys::seccomp::load_filter(&seccomp::filter()))?;
@@ -180,9 +182,13 @@ fn pivot(new_root: &Path) -> Result<(), IoError> {
 
 /// What the command finds around it: standard streams, working directory, mask, signals, descriptors.
 fn settle(instructions: &Instructions, user: &RunUser) -> Result<(), SandboxError> {
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let null = setup("open", Path::new("/dev/null"), null)?;
-    setup("set", Path::new("standard input"), nix::unistd::dup2_stdin(&null))?;
+    if instructions.terminal {
+        take_terminal()?;
+    } else {
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        let null = setup("open", Path::new("/dev/null"), null)?;
+        setup("set", Path::new("standard input"), nix::unistd::dup2_stdin(&null))?;
+    }
     own_output(std::io::stdout(), user)?;
     own_output(std::io::stderr(), user)?;
     let directory = &instructions.working_directory;
@@ -192,6 +198,23 @@ fn settle(instructions: &Instructions, user: &RunUser) -> Result<(), SandboxErro
     rustix::process::umask(Mode::from_raw_mode(0o022));
     setup("reset signals of", process_name(), process::reset_signals())?;
     setup("close descriptors of", process_name(), process::close_on_exec_from(3))
+}
+
+/// Makes the terminal on standard output the one of this session, so that keys that interrupt and stop work.
+fn take_terminal() -> Result<(), SandboxError> {
+    setup("set", Path::new("standard input"), nix::unistd::dup2_stdin(std::io::stdout()))?;
+    setup("take", Path::new("the terminal"), rustix::process::ioctl_tiocsctty(std::io::stdout()))
+}
+
+/// Sets the resource limits that were asked for.
+fn limit(instructions: &Instructions) -> Result<(), SandboxError> {
+    for limit in &instructions.limits.resources {
+        limit.apply().map_err(|cause| match cause.errno {
+            Some(libc::EPERM) => SandboxError::LimitTooHigh { name: limit.name.clone(), ceiling: limit.ceiling() },
+            _ => SandboxError::Setup(cause),
+        })?;
+    }
+    Ok(())
 }
 
 /// Gives a pipe to the user, so that /dev/stdout can be opened by name.

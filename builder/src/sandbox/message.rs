@@ -1,7 +1,8 @@
 //! What the worker and the helper process of one sandbox say to each other.
 
-use crate::plan::op::{Network, Script};
+use crate::plan::op::{ExtraHost, Network, Script};
 use crate::sandbox::error::SandboxError;
+use crate::sandbox::limits::RunLimits;
 use layerfs::mount::MountInstructions;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
@@ -28,12 +29,18 @@ pub struct Instructions {
     pub insecure: bool,
     /// Host name.
     pub host_name: String,
+    /// More lines of /etc/hosts.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// How much it may have.
+    pub limits: RunLimits,
     /// The user's mounts in order.
     pub mounts: Vec<UserMount>,
     /// A script at `/dev/pipes/<name>`.
     pub script: Option<Script>,
     /// What the user namespace can do.
     pub tier: TierFacts,
+    /// Whether standard output is a terminal that is to be the command's own.
+    pub terminal: bool,
 }
 
 /// What the user namespace can do.

@@ -11,6 +11,7 @@ pub mod error;
 mod helper;
 mod init;
 mod launch;
+pub mod limits;
 pub mod message;
 pub mod mounts;
 pub mod seccomp;

@@ -146,7 +146,7 @@ impl MountPlan {
     pub fn new(instructions: &Instructions) -> Self {
         let mut plan = Self(Vec::new());
         plan.kernel(instructions.network, instructions.insecure);
-        plan.devices(instructions.tier.tty_group);
+        plan.devices(instructions.tier.tty_group, instructions.limits.shm_size);
         plan.names();
         let mut supply = 2;
         if let Some(script) = &instructions.script {
@@ -191,7 +191,7 @@ impl MountPlan {
         self.push("sys/fs/cgroup", content, readonly, Stub::None);
     }
 
-    fn devices(&mut self, tty_group: bool) {
+    fn devices(&mut self, tty_group: bool, shm_size: Option<u64>) {
         let device = Attributes { nosuid: true, strictatime: true, ..Attributes::NONE };
         self.fresh("dev", "tmpfs", &[("mode", "0755"), ("size", MEMORY)], device);
         for (target, path) in DEVICES {
@@ -206,7 +206,8 @@ impl MountPlan {
         }
         let terminals = Attributes { nosuid: true, noexec: true, ..Attributes::NONE };
         self.fresh("dev/pts", "devpts", &options, terminals);
-        self.fresh("dev/shm", "tmpfs", &[("mode", "1777"), ("size", MEMORY)], Attributes::CLOSED);
+        let shm_size = shm_size.map_or_else(|| MEMORY.to_owned(), |bytes| bytes.to_string());
+        self.fresh("dev/shm", "tmpfs", &[("mode", "1777"), ("size", &shm_size)], Attributes::CLOSED);
         self.fresh("dev/mqueue", "mqueue", &[], Attributes::CLOSED);
     }
 

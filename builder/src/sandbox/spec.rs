@@ -1,6 +1,7 @@
 //! [`RunSpec`]: everything a sandbox must know of one command; a value that crosses the pipe.
 
-use crate::plan::op::{Network, Script, Sharing};
+use crate::plan::op::{ExtraHost, Network, Script, Sharing};
+use crate::sandbox::limits::RunLimits;
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
@@ -24,12 +25,20 @@ pub struct RunSpec {
     pub insecure: bool,
     /// Host name.
     pub host_name: String,
+    /// More lines of /etc/hosts.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// How much it may have.
+    pub limits: RunLimits,
     /// Mounts in order.
     pub mounts: Vec<MountSpec>,
     /// A script at `/dev/pipes/<name>`.
     pub script: Option<Script>,
     /// What becomes of the changes.
     pub result: RunResult,
+    /// Whether the file system of a command that fails is kept until the worker ends.
+    pub keep_failed: bool,
+    /// Whether it speaks with a terminal, which is the last descriptor that is handed over.
+    pub terminal: bool,
 }
 
 /// What becomes of a command's changes.

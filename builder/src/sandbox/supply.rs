@@ -1,6 +1,6 @@
 //! [`Supplies`]: the files that are made for one sandbox; their contents are computed without a look at the disk.
 
-use crate::plan::op::Network;
+use crate::plan::op::{ExtraHost, Network};
 use crate::sandbox::message::{Instructions, UserMountSource};
 use std::net::IpAddr;
 
@@ -43,8 +43,10 @@ impl Supplies {
     /// Returns the files for `instructions`; `resolver` is the host's resolv.conf.
     pub fn new(instructions: &Instructions, resolver: &str) -> Self {
         let own = |text: String, mode| Supply { body: Body::Bytes(text.into_bytes()), mode, uid: 0, gid: 0 };
-        let mut all =
-            vec![own(hosts(&instructions.host_name), 0o644), own(resolv_conf(instructions.network, resolver), 0o644)];
+        let mut all = vec![
+            own(hosts(&instructions.host_name, &instructions.extra_hosts), 0o644),
+            own(resolv_conf(instructions.network, resolver), 0o644),
+        ];
         all.extend(instructions.script.iter().map(|script| own(script.body.clone(), 0o755)));
         for mount in &instructions.mounts {
             match mount.source {
@@ -61,9 +63,10 @@ impl Supplies {
     }
 }
 
-/// Returns /etc/hosts (row 7-9).
-fn hosts(host_name: &str) -> String {
-    format!("127.0.0.1\tlocalhost {host_name}\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+/// Returns /etc/hosts (row 7-9), extra lines last (row 3.1-14).
+fn hosts(host_name: &str, extra: &[ExtraHost]) -> String {
+    let extra: String = extra.iter().map(|host| format!("{}\t{}\n", host.address, host.name)).collect();
+    format!("127.0.0.1\tlocalhost {host_name}\n::1\tlocalhost ip6-localhost ip6-loopback\n{extra}")
 }
 
 /// Returns /etc/resolv.conf (row 7-8): with the host's network the host's own; without, servers on the host's loopback
@@ -114,8 +117,8 @@ mod tests {
     #[test]
     fn hosts_names_the_sandbox() {
         assert_eq!(
-            hosts("buildkitsandbox"),
-            "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+            hosts("buildkitsandbox", &[ExtraHost { name: "db".into(), address: [10, 0, 0, 7].into() }]),
+            "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.7\tdb\n"
         );
     }
 }

@@ -153,6 +153,31 @@ impl Worker {
         }
     }
 
+    /// Runs a command on a terminal in what the failed run of the layer `key` left; see [`Request::Enter`].
+    ///
+    /// # Errors
+    /// [`WorkerError`].
+    pub fn enter(
+        &self,
+        key: LayerKey,
+        arguments: Vec<String>,
+        descriptors: &[BorrowedFd<'_>],
+        cancel: &Cancel,
+    ) -> Result<Exit, WorkerError> {
+        match self.ask(&Request::Enter { key, arguments }, descriptors, cancel)? {
+            Reply::Exited(exit) => Ok(exit),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes the layer `key` of what a failed run changed; see [`Request::CommitFailed`].
+    ///
+    /// # Errors
+    /// [`WorkerError`].
+    pub fn commit_failed(&self, key: LayerKey, cancel: &Cancel) -> Result<(), WorkerError> {
+        self.ask(&Request::CommitFailed { key }, &[], cancel).map(drop)
+    }
+
     /// Writes a layer as a plain tar to `out`, and returns its diff ID and size in bytes.
     ///
     /// # Errors

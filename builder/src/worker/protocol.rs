@@ -30,6 +30,19 @@ pub enum Request {
     },
     /// Runs a command. Answered by any number of [`Reply::Output`], then [`Reply::Exited`].
     Run(Box<RunSpec>),
+    /// Runs a command on a terminal, the last descriptor, in what a failed [`Request::Run`] left that was to be kept;
+    /// the others are its secrets again. Answered by [`Reply::Exited`].
+    Enter {
+        /// The name that its layer would have had.
+        key: LayerKey,
+        /// The argument list.
+        arguments: Vec<String>,
+    },
+    /// Makes the layer that a failed [`Request::Run`] would have made. Answered by [`Reply::Done`].
+    CommitFailed {
+        /// The name that its layer is to have.
+        key: LayerKey,
+    },
     /// Writes a layer as a plain tar to descriptor 0. Answered by [`Reply::Written`].
     WriteTar {
         /// Which layer.

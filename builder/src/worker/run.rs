@@ -12,16 +12,17 @@ use crate::worker::layers::Layers;
 use crate::worker::program::Program;
 use crate::worker::protocol::{Exit, Reply};
 use layerfs::io_error::{IoContext, IoError};
+use layerfs::layer::LayerKey;
 use layerfs::mount::{Active, Mounter, probe};
 use layerfs::path::TreePath;
 use layerfs::rootdir::RootDir;
 use layerfs::stack::Stack;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How long output is awaited after the command's end: someone outside may hold a pipe that the command handed over.
 const GRACE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -37,6 +38,16 @@ pub(super) struct Runner {
     tier: TierFacts,
     program: Program,
     mounter: Mutex<Option<Arc<dyn Mounter>>>,
+    kept: Mutex<HashMap<LayerKey, Kept>>,
+}
+
+/// What a command that failed left: its file system as it was, with everything around it. Dropped in this order.
+#[derive(Debug)]
+struct Kept {
+    prepared: Prepared,
+    /// How often it was entered.
+    entered: usize,
+    scratch: Scratch,
 }
 
 /// A directory for what one run needs on disk; deleted when dropped.
@@ -69,6 +80,7 @@ impl Drop for Scratch {
 }
 
 /// A run with everything prepared.
+#[derive(Debug)]
 struct Prepared {
     root: Active,
     below: Stack,
@@ -81,7 +93,7 @@ impl Runner {
     /// Returns the runner of the store `store` for the id map `map`.
     pub(super) fn new(store: &Path, map: &str, tier: TierFacts, program: Program) -> Self {
         let caches = CacheMounts::new(store, map);
-        Self { temporary: store.join("tmp"), caches, tier, program, mounter: Mutex::default() }
+        Self { temporary: store.join("tmp"), caches, tier, program, mounter: Mutex::default(), kept: Mutex::default() }
     }
 
     /// Runs a command and, if it ends with 0 and is to be kept, makes its changes a layer.
@@ -90,19 +102,55 @@ impl Runner {
         call: &Call,
         layers: &Layers,
         spec: &RunSpec,
-        secrets: Vec<OwnedFd>,
+        mut secrets: Vec<OwnedFd>,
     ) -> Result<Exit, WorkerError> {
+        let terminal = if spec.terminal { secrets.pop() } else { None };
         let scratch = Scratch::new(&self.temporary)?;
         let mounter = self.mounter(layers)?;
         let prepared = self.prepare(call, layers, spec, &*mounter, &scratch.path())?;
-        let exit = self.execute(call, &prepared.instructions, secrets)?;
-        if let (Exit::Status(0), RunResult::Commit(key)) = (exit, spec.result) {
-            call.check()?;
-            let name = layers.fresh_name();
-            let index = mounter.commit(prepared.root, &prepared.below, &layers.root().join(&name))?;
-            layers.publish(&name, &key, index)?;
+        let exit = self.execute(call, &prepared.instructions, secrets, terminal)?;
+        match (exit, spec.result) {
+            (Exit::Status(0), RunResult::Commit(key)) => {
+                call.check()?;
+                commit(&*mounter, layers, prepared, key)?;
+            }
+            (_, RunResult::Commit(key)) if spec.keep_failed => {
+                self.lock_kept().insert(key, Kept { prepared, entered: 0, scratch });
+            }
+            _ => {}
         }
         Ok(exit)
+    }
+
+    /// Runs a command on a terminal in what a failed one left; the terminal is the last of the descriptors.
+    pub(super) fn enter(
+        &self,
+        call: &Call,
+        key: LayerKey,
+        arguments: Vec<String>,
+        mut secrets: Vec<OwnedFd>,
+    ) -> Result<Exit, WorkerError> {
+        let terminal = secrets.pop();
+        let mut kept = self.lock_kept().remove(&key).ok_or(WorkerError::NoLayer(key))?;
+        kept.entered += 1;
+        // Where the file systems were seen the last time, their empty places are left.
+        let hidden = kept.scratch.path().join(format!("hidden{}", kept.entered));
+        std::fs::create_dir(&hidden).at("make", &hidden)?;
+        let instructions = Instructions { hidden, arguments, terminal: true, ..kept.prepared.instructions.clone() };
+        renew(&instructions)?;
+        let exit = self.execute(call, &instructions, secrets, terminal);
+        self.lock_kept().insert(key, kept);
+        exit
+    }
+
+    /// Makes a layer of what a failed command changed; it cannot be entered after that.
+    pub(super) fn commit_failed(&self, layers: &Layers, key: LayerKey) -> Result<(), WorkerError> {
+        let kept = self.lock_kept().remove(&key).ok_or(WorkerError::NoLayer(key))?;
+        commit(&*self.mounter(layers)?, layers, kept.prepared, key)
+    }
+
+    fn lock_kept(&self) -> MutexGuard<'_, HashMap<LayerKey, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the mounter, chosen at the first run.
@@ -151,9 +199,12 @@ impl Runner {
             network: spec.network,
             insecure: spec.insecure,
             host_name: spec.host_name.clone(),
+            extra_hosts: spec.extra_hosts.clone(),
+            limits: spec.limits.clone(),
             mounts,
             script: spec.script.clone(),
             tier: self.tier,
+            terminal: spec.terminal,
         }
     }
 
@@ -178,21 +229,25 @@ impl Runner {
         wanted.into_values().map(take).collect()
     }
 
-    /// Starts the helper and passes on what the command says, until it ends.
-    fn execute(&self, call: &Call, instructions: &Instructions, secrets: Vec<OwnedFd>) -> Result<Exit, WorkerError> {
+    /// Starts the helper and passes on what the command says, until it ends; with a terminal, it speaks for itself.
+    fn execute(
+        &self,
+        call: &Call,
+        instructions: &Instructions,
+        secrets: Vec<OwnedFd>,
+        terminal: Option<OwnedFd>,
+    ) -> Result<Exit, WorkerError> {
         let (channel, far) = Channel::pair()?;
-        let (output, output_end) = std::io::pipe().at("make", "pipe")?;
-        let (errors, errors_end) = std::io::pipe().at("make", "pipe")?;
         let mut command = self.program.helper();
-        command.stdin(Stdio::from(far.into_socket())).stdout(output_end).stderr(errors_end);
+        command.stdin(Stdio::from(far.into_socket()));
+        let (output, errors) = connect(&mut command, terminal)?;
         let mut helper = command.spawn().at("start", "sandbox helper")?;
         // It holds the far ends, whose end must be the helper's.
         drop(command);
         let secrets_borrowed: Vec<BorrowedFd<'_>> = secrets.iter().map(AsFd::as_fd).collect();
         let sent = channel.send(instructions, &secrets_borrowed);
         drop(secrets);
-        let mut watch =
-            Watch { call, channel: &channel, output: Some(output.into()), errors: Some(errors.into()), report: None };
+        let mut watch = Watch { call, channel: &channel, output, errors, report: None };
         let watched = sent.map_err(WorkerError::from).and_then(|()| watch.until_end());
         let report = watch.report.take();
         finish(&channel, &mut helper)?;
@@ -204,6 +259,40 @@ impl Runner {
             None => Err(SandboxError::Lost.into()),
         }
     }
+}
+
+/// Connects what a command writes with the ends that are returned, or with its terminal.
+fn connect(
+    command: &mut Command,
+    terminal: Option<OwnedFd>,
+) -> Result<(Option<OwnedFd>, Option<OwnedFd>), WorkerError> {
+    if let Some(terminal) = terminal {
+        let other = terminal.try_clone().at("copy", "terminal")?;
+        command.stdout(terminal).stderr(other);
+        return Ok((None, None));
+    }
+    let (output, output_end) = std::io::pipe().at("make", "pipe")?;
+    let (errors, errors_end) = std::io::pipe().at("make", "pipe")?;
+    command.stdout(output_end).stderr(errors_end);
+    Ok((Some(output.into()), Some(errors.into())))
+}
+
+/// Makes every file system of a command ready to be mounted once more.
+fn renew(instructions: &Instructions) -> Result<(), WorkerError> {
+    instructions.root.renew()?;
+    for mount in &instructions.mounts {
+        if let UserMountSource::Tree { instructions, .. } = &mount.source {
+            instructions.renew()?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a layer of what changed.
+fn commit(mounter: &dyn Mounter, layers: &Layers, prepared: Prepared, key: LayerKey) -> Result<(), WorkerError> {
+    let name = layers.fresh_name();
+    let index = mounter.commit(prepared.root, &prepared.below, &layers.root().join(&name))?;
+    layers.publish(&name, &key, index)
 }
 
 /// Lets the helper end, and takes leave of it: only then has it taken its mount points away.

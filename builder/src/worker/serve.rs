@@ -88,6 +88,13 @@ impl Service {
                 Ok(Reply::Unpacked { key })
             }
             Request::Run(spec) => Ok(Reply::Exited(self.runner.run(call, &self.layers, &spec, descriptors)?)),
+            Request::Enter { key, arguments } => {
+                Ok(Reply::Exited(self.runner.enter(call, key, arguments, descriptors)?))
+            }
+            Request::CommitFailed { key } => {
+                self.runner.commit_failed(&self.layers, key)?;
+                Ok(Reply::Done)
+            }
             Request::WriteTar { key } => {
                 let (diff_id, size) = self.layers.write_tar(call, key, first(descriptors)?)?;
                 Ok(Reply::Written { diff_id, size })

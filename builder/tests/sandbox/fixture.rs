@@ -112,9 +112,13 @@ pub fn shell(script: &str) -> RunSpec {
         network: Network::Host,
         insecure: false,
         host_name: "buildkitsandbox".to_owned(),
+        extra_hosts: Vec::new(),
+        limits: builder::sandbox::limits::RunLimits::default(),
         mounts: Vec::new(),
         script: None,
         result: RunResult::Discard,
+        keep_failed: false,
+        terminal: false,
     }
 }
 

@@ -1,20 +1,29 @@
 //! `lbuild build`.
 
-use super::{Scene, call, io_failure, print, screen};
+use super::on_fail::Attending;
+use super::{Scene, call, io_failure, print, tell};
 use crate::args::BuildArgs;
 use crate::engine;
 use crate::exit::Exit;
+use crate::logs::{KEPT_BUILDS, Keeper, Secrets};
 use crate::report::Failure;
-use crate::settings;
-use crate::ui::{Placed, Quiet, Recorder};
-use layerfs::digest::Digest;
+use crate::settings::BuildSettings;
+use crate::settings::{self, SettingsError};
+use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, annotation};
+use builder::BuildResult;
+use builder::attend::Attendant;
+use builder::progress::{Event, ProgressSink};
+use builder::request::{BuildRequest, Output, SecretSource, SecretSpec};
 use layerfs::io_error::{IoContext, IoError};
-use std::io::Write;
+use layerfs::registry::settings::RegistrySettings;
+use serde_json::{Map, Value, json};
+use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-/// Builds the image and prints its ID where it was asked for.
+/// Builds the image, tells what came of it, and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let mut settings = settings::build(args, scene.registry_settings()?, &scene.environment)?;
+    let mut settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
     if settings.is_elsewhere() {
         let in_context = settings.in_context.as_ref().map(Option::as_deref);
         settings.request = engine::with_contexts(settings.request, in_context, &scene.root, &Quiet, &scene.cancel)?;
@@ -23,19 +32,17 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
         // What is said comes on standard output; of what goes on meanwhile nothing is told.
         return call::run(call, &settings, &scene.root, &Quiet, &scene.cancel);
     }
-    let screen = screen(settings.progress).map_err(io_failure)?;
-    let recorder = Recorder::new(Box::new(Placed::new(settings.request.dockerfile.clone(), screen)));
-    let built = engine::build(&settings.request, &scene.root, &recorder, &scene.cancel);
-    let (log, screen) = recorder.finish();
-    // The view must stand before anything is printed below it.
-    drop(screen);
-    let id = built.map_err(|failure| {
-        // Only a command has output worth telling again.
-        let log = log.filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
-        Failure { log, source: Some(settings.request.dockerfile.clone()), ..failure }
-    })?;
+    let ledger = Ledger::new();
+    let built = build(&settings, scene, &ledger)?;
+    if settings.view.is_for_people() {
+        tell(&ledger.summary(&made(&settings.request, &built)));
+    }
+    let id = built.outputs.first().map_or(built.id, |output| output.id);
     if let Some(file) = &settings.iidfile {
-        write_id(file, &id).map_err(io_failure)?;
+        write(file, &id.to_string()).map_err(io_failure)?;
+    }
+    if let Some(file) = &settings.metadata_file {
+        write(file, &super::json(&metadata(&built, &settings.request.outputs))).map_err(io_failure)?;
     }
     if settings.prints_id {
         print(&format!("{id}\n"))?;
@@ -43,10 +50,93 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Writes the image ID by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written
+/// Builds, with everybody looking on.
+fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<BuildResult, Failure> {
+    let request = &settings.request;
+    let recorder = Recorder::default();
+    let keeper = Keeper::new(&scene.root, secrets(request), scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
+    let screen = settings.view.open(&scene.environment, Some(&request.dockerfile)).map_err(io_failure)?;
+    let shared = Box::new(Shared(Arc::clone(&screen)));
+    let below: Box<dyn ProgressSink> =
+        if settings.view.needs_places() { Box::new(Placed::new(request.dockerfile.clone(), shared)) } else { shared };
+    let sink = Watched::new(vec![&recorder, &keeper, ledger], below);
+    let attending = settings.on_fail.clone().map(|how| Attending::new(how, Arc::clone(&screen)));
+    let attendant = attending.as_ref().map(|attending| attending as &dyn Attendant);
+    settings.warnings.iter().for_each(|warning| sink.event(Event::Warning(warning.clone())));
+    let built = engine::build(request, &scene.root, &sink, &scene.cancel, attendant);
+    // The view must stand before anything is printed below it.
+    screen.settle();
+    drop((sink, attending, screen));
+    if let Some(error) = keeper.finish() {
+        tell(&format!("warning: the logs of this build are not kept: {error}\n"));
+    }
+    built.map_err(|failure| {
+        // Only a command has output worth telling again.
+        let log = recorder.finish().filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
+        let failure = Failure { log, source: Some(request.dockerfile.clone()), ..failure };
+        if settings.view == View::GitHub {
+            tell(&format!("{}\n", annotation("error", &failure.diagnostic, failure.source.as_ref())));
+        }
+        failure
+    })
+}
+
+/// Returns the secrets that no log may hold; one that cannot be read cannot be told by a step either.
+fn secrets(request: &BuildRequest) -> Secrets {
+    let bytes = |secret: &SecretSpec| match &secret.source {
+        SecretSource::Environment(value) => Some(value.clone()),
+        SecretSource::File(path) => {
+            let mut value = Vec::new();
+            let file =
+                std::fs::File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
+            file.take(SecretSource::LIMIT).read_to_end(&mut value).ok()?;
+            Some(value)
+        }
+    };
+    Secrets::of(request.secrets.iter().filter_map(bytes))
+}
+
+/// Returns what the summary tells of the image.
+fn made(request: &BuildRequest, built: &BuildResult) -> Made {
+    let mut names: Vec<String> = Vec::new();
+    for name in request.outputs.iter().flat_map(Output::names) {
+        let name = name.familiar();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Made { id: built.id.to_string(), names, layers: built.layer_sizes.len(), size: built.layer_sizes.iter().sum() }
+}
+
+/// Returns how registries are spoken to; with `--authfile` no other file of credentials counts.
+fn registries(args: &BuildArgs, scene: &Scene) -> Result<RegistrySettings, SettingsError> {
+    let settings = scene.registry_settings()?;
+    Ok(match &args.surroundings.authfile {
+        Some(file) => RegistrySettings { auth_files: vec![file.clone()], auth_inline: None, ..settings },
+        None => settings,
+    })
+}
+
+/// Returns what `--metadata-file` holds, in buildx's words: digests of the image in its first output, and its names.
+fn metadata(built: &BuildResult, outputs: &[Output]) -> Value {
+    let mut metadata = Map::new();
+    let first = built.outputs.iter().find_map(|output| Some((output, output.manifest.as_ref()?)));
+    if let Some((output, manifest)) = first {
+        metadata.insert("containerimage.config.digest".into(), output.config.digest.to_string().into());
+        metadata.insert("containerimage.digest".into(), manifest.digest.to_string().into());
+        metadata.insert("containerimage.descriptor".into(), json!(manifest));
+    }
+    let mut names: Vec<String> = outputs.iter().flat_map(Output::names).map(ToString::to_string).collect();
+    names.dedup();
+    if !names.is_empty() {
+        metadata.insert("image.name".into(), names.join(",").into());
+    }
+    Value::Object(metadata)
+}
+
+/// Writes a small text by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written
 /// to as it is.
-fn write_id(file: &Path, id: &Digest) -> Result<(), IoError> {
-    let text = id.to_string();
+fn write(file: &Path, text: &str) -> Result<(), IoError> {
     if std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
         return std::fs::write(file, text).at("write", file);
     }
@@ -69,14 +159,14 @@ mod tests {
     #[test]
     fn the_image_id_is_written_whole() {
         let dir = tempfile::tempdir().expect("a directory");
-        let (file, id) = (dir.path().join("id"), Digest::of("x"));
-        write_id(&file, &id).expect("written");
-        write_id(&file, &id).expect("written again");
-        assert_eq!(std::fs::read_to_string(&file).expect("read"), id.to_string());
+        let (file, id) = (dir.path().join("id"), layerfs::digest::Digest::of("x").to_string());
+        write(&file, &id).expect("written");
+        write(&file, &id).expect("written again");
+        assert_eq!(std::fs::read_to_string(&file).expect("read"), id);
         assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1);
-        write_id(Path::new("/dev/null"), &id).expect("a device stays one");
+        write(Path::new("/dev/null"), &id).expect("a device stays one");
         assert!(!std::fs::metadata("/dev/null").expect("there").is_file());
-        let error = write_id(&dir.path().join("no/id"), &id).expect_err("no directory");
+        let error = write(&dir.path().join("no/id"), &id).expect_err("no directory");
         assert_eq!(error.message, "No such file or directory");
     }
 }

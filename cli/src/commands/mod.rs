@@ -2,26 +2,35 @@
 
 mod build;
 mod call;
+mod completions;
+mod doctor;
 mod fsck;
+mod history;
 mod images;
 mod inspect;
+mod load;
 mod login;
 mod logout;
+mod logs;
 mod manifest;
+mod on_fail;
 mod parse;
 mod prune;
 mod pull;
 mod push;
 mod rmi;
 mod run;
+mod save;
+mod shell;
+mod tag;
 
 use crate::args::{Args, Command, ManifestCommand, ProgressArg};
 use crate::engine::Registry;
 use crate::exit::Exit;
 use crate::report::{self, Failure};
-use crate::settings::{self, Environment};
-use crate::ui::{Plain, Quiet, Tty};
-use builder::progress::ProgressSink;
+use crate::settings::{self, Config, Environment};
+use crate::ui::visible;
+use builder::diagnostic::Diagnostic;
 use layerfs::cancel::Cancel;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::registry::settings::RegistrySettings;
@@ -37,6 +46,8 @@ pub struct Scene {
     pub environment: Environment,
     /// Registries that need not prove who they are, as typed.
     pub insecure_registries: Vec<String>,
+    /// What the user set once.
+    pub config: Config,
     /// Set by the first interrupt.
     pub cancel: Cancel,
 }
@@ -44,7 +55,8 @@ pub struct Scene {
 impl Scene {
     /// Returns what the user set about registries.
     fn registry_settings(&self) -> Result<RegistrySettings, settings::SettingsError> {
-        settings::registry(&self.insecure_registries, &self.environment)
+        let insecure = [self.config.insecure_registries.as_slice(), &self.insecure_registries].concat();
+        settings::registry(&insecure, &self.environment)
     }
 }
 
@@ -66,6 +78,12 @@ pub fn usage(error: &clap::Error) -> Exit {
 }
 
 fn perform(args: &Args) -> Result<Exit, Failure> {
+    match &args.command {
+        // Packages are made where there is no home.
+        Command::Completions(args) => return completions::completions(args),
+        Command::Man(args) => return completions::man(args),
+        _ => {}
+    }
     let scene = scene(args)?;
     match command(args, &scene) {
         Ok(Exit::Success) => Ok(Exit::Success),
@@ -89,17 +107,27 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Rmi(rmi) => rmi::run(rmi, scene),
         Command::Login(login) => login::run(login, scene),
         Command::Logout(logout) => logout::run(logout, scene),
+        Command::Shell(shell) => shell::run(shell, scene),
+        Command::Doctor(doctor) => doctor::run(doctor, scene),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => completions::man(args),
+        Command::Logs(logs) => logs::run(logs, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Prune(prune) => prune::run(prune, scene),
+        Command::Tag(tag) => tag::run(tag, scene),
+        Command::History(history) => history::run(history, scene),
+        Command::Save(save) => save::run(save, scene),
+        Command::Load(load) => load::run(load, scene),
     }
 }
 
 fn scene(args: &Args) -> Result<Scene, Failure> {
     let environment = Environment::of_process();
-    let root = settings::root(args.root.as_deref(), &environment)?;
+    let config = settings::config(&environment)?;
+    let root = settings::root(args.root.as_deref(), config.root.as_deref(), &environment)?;
     let cancel = Cancel::new().at("make", "an eventfd").map_err(io_failure)?;
     crate::signals::listen(cancel.clone()).at("wait for", "signals").map_err(io_failure)?;
-    Ok(Scene { root, environment, insecure_registries: args.insecure_registry.clone(), cancel })
+    Ok(Scene { root, environment, insecure_registries: args.insecure_registry.clone(), config, cancel })
 }
 
 fn io_failure(error: IoError) -> Failure {
@@ -112,10 +140,11 @@ fn at_registries<T>(
     scene: &Scene,
     work: impl FnOnce(Registry<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let progress = settings::progress(typed, false, &scene.environment, std::io::stderr().is_terminal())?;
-    let screen = screen(progress).map_err(io_failure)?;
+    let terminal = std::io::stderr().is_terminal();
+    let view = settings::view(typed.or(scene.config.progress), false, &scene.environment, terminal)?;
+    let screen = view.open(&scene.environment, None).map_err(io_failure)?;
     let settings = scene.registry_settings()?;
-    let result = work(Registry { root: &scene.root, settings, sink: &*screen, cancel: &scene.cancel });
+    let result = work(Registry { root: &scene.root, settings, sink: screen.as_sink(), cancel: &scene.cancel });
     // The view must stand before anything is printed below it.
     drop(screen);
     result
@@ -126,13 +155,18 @@ pub fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Returns the view that was asked for.
-fn screen(progress: ProgressArg) -> Result<Box<dyn ProgressSink>, IoError> {
-    Ok(match progress {
-        ProgressArg::Quiet => Box::new(Quiet),
-        ProgressArg::Tty => Box::new(Tty::start().at("start", "the live view")?),
-        ProgressArg::Auto | ProgressArg::Plain => Box::new(Plain::new(std::io::stderr())),
-    })
+/// Writes to standard error, which may be gone.
+fn tell(text: &str) {
+    let mut screen = std::io::stderr().lock();
+    if screen.write_all(text.as_bytes()).and_then(|()| screen.flush()).is_err() {
+        // There is nobody left to tell.
+    }
+}
+
+/// Returns what went wrong with the cure, as lines below something else.
+fn with_cure(what: &str, diagnostic: &Diagnostic) -> String {
+    let help = diagnostic.help.as_ref().map(|help| format!("help: {}\n", visible(help))).unwrap_or_default();
+    format!("{what}: {}\n{help}", visible(&diagnostic.message))
 }
 
 /// Writes to standard output; a reader that has gone is no error.

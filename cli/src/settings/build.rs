@@ -1,14 +1,18 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
+use super::OnFail;
 use super::call::{self, Call};
-use super::{Environment, SettingsError, output, secret, ssh};
+use super::{Config, Environment, SettingsError, arguments, on_fail, output, platform, secret, ssh, surroundings};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
+use crate::flags;
+use crate::terminal;
+use crate::ui::View;
+use builder::diagnostic::Diagnostic;
 use builder::fetch_context::ContextPlace;
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy, SshSpec};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, PullPolicy, SshSpec};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
-use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::settings::RegistrySettings;
 use std::ffi::OsStr;
@@ -37,14 +41,20 @@ const PROXIES: [&str; 10] = [
 pub struct BuildSettings {
     /// What to build.
     pub request: BuildRequest,
-    /// How to show it; never [`ProgressArg::Auto`].
-    pub progress: ProgressArg,
+    /// How to show it.
+    pub view: View,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
     /// That the Dockerfile is in a context that is to be fetched, and its name there if one was typed.
     pub in_context: Option<Option<String>>,
+    /// Where what the build came to goes, besides.
+    pub metadata_file: Option<PathBuf>,
     /// What is to be said of the build in place of doing it.
     pub call: Option<Call>,
+    /// What is done with a RUN that failed.
+    pub on_fail: Option<OnFail>,
+    /// What the user should know of the flags.
+    pub warnings: Vec<Diagnostic>,
     /// Whether the image ID goes to standard output.
     pub prints_id: bool,
 }
@@ -62,10 +72,13 @@ impl BuildSettings {
 /// # Errors
 /// [`SettingsError`], before anything is written.
 pub fn build(
-    args: &BuildArgs,
+    typed: &BuildArgs,
+    config: &Config,
     registries: RegistrySettings,
     environment: &Environment,
 ) -> Result<BuildSettings, SettingsError> {
+    let warnings = flags::judge(&typed.foreign)?;
+    let args = &config.build.completed(typed);
     let context = context(&args.path)?;
     let from_stdin = args.file.as_deref() == Some(Path::new("-"));
     let is_elsewhere = matches!(context, ContextSource::Elsewhere(_));
@@ -77,50 +90,55 @@ pub fn build(
         Some(_) => (Source::new("", ""), None),
         None => dockerfile(args)?,
     };
-    let outputs = outputs(args)?;
-    let progress = progress(args.progress, args.quiet, environment, std::io::stderr().is_terminal())?;
-    let prints_id = progress == ProgressArg::Quiet && !outputs.iter().any(is_stdout);
+    let outputs = output::outputs(args, environment)?;
+    let around = &args.surroundings;
+    let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
+    let on_fail = on_fail::on_fail(around.on_fail.as_deref(), terminal::is_there())?;
+    let prints_id = view == View::Quiet && !outputs.iter().any(output::is_stdout);
     let request = BuildRequest {
         context,
         dockerfile,
         dockerfile_path,
         target: args.target.clone(),
-        build_args: args.build_arg.iter().map(|text| build_argument(text, environment)).collect::<Result<_, _>>()?,
+        build_args: arguments::build_arguments(args, environment)?,
         build_contexts: args.build_context.iter().map(|text| build_context(text)).collect::<Result<_, _>>()?,
         secrets: secrets(args, environment)?,
         ssh: agents(args, environment)?,
         allow_insecure: allows_insecure(&args.allow)?,
         labels: args.label.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
         no_cache: args.no_cache,
-        network: network(args.network),
+        no_cache_stages: around.no_cache_filter.clone(),
+        extra_hosts: surroundings::extra_hosts(around)?,
+        limits: surroundings::limits(around)?,
+        ignore_file: around.ignorefile.clone(),
+        emulated: platform::emulated(),
+        network: network(around.network.unwrap_or(NetworkArg::Default)),
         jobs: args.jobs,
-        platform: build_platform(environment)?,
-        source_date_epoch: source_date_epoch(environment)?,
-        proxies: proxies(environment),
+        platform: platform::of_build(around, config.build.platform(), environment)?,
+        source_date_epoch: source_date_epoch(around.source_date_epoch.as_deref(), environment)?,
+        proxies: if around.http_proxy { proxies(environment) } else { Vec::new() },
         outputs,
-        pull: pull_policy(args.pull),
+        squash: args.destinations.squash,
+        pull: pull_policy(args),
         registries,
     };
-    Ok(BuildSettings {
-        request,
-        progress,
-        iidfile: args.iidfile.clone(),
-        call: call::call(args)?,
-        in_context,
-        prints_id,
-    })
+    let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
+    let metadata_file = args.destinations.metadata_file.clone();
+    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, call, in_context, warnings, prints_id })
 }
 
 /// Returns the network that was typed.
 pub fn network(typed: NetworkArg) -> Network {
     match typed {
-        NetworkArg::Host => Network::Host,
+        NetworkArg::Default | NetworkArg::Host => Network::Host,
         NetworkArg::None => Network::None,
     }
 }
 
-fn pull_policy(typed: Option<PullArg>) -> PullPolicy {
-    match typed {
+fn pull_policy(args: &BuildArgs) -> PullPolicy {
+    match args.pull {
+        None if args.surroundings.pull_always => PullPolicy::Always,
+        None if args.surroundings.pull_never => PullPolicy::Never,
         None | Some(PullArg::Missing) => PullPolicy::Missing,
         Some(PullArg::Always) => PullPolicy::Always,
         Some(PullArg::Newer) => PullPolicy::Newer,
@@ -128,22 +146,21 @@ fn pull_policy(typed: Option<PullArg>) -> PullPolicy {
     }
 }
 
-/// Returns the platform that was typed; this machine's where none was.
-///
-/// # Errors
-/// [`SettingsError::Malformed`].
-pub fn platform(typed: Option<&str>) -> Result<Platform, SettingsError> {
-    let Some(text) = typed else { return Ok(Platform::host()) };
-    text.parse().map_err(|_| SettingsError::Malformed {
-        flag: "--platform",
-        text: text.to_owned(),
-        why: "it is not of the form `os/arch[/variant]`".to_owned(),
-    })
-}
-
 /// Returns an image's name as typed with `-t`.
 pub fn tag(text: &str) -> Result<ImageRef, SettingsError> {
     text.parse().map_err(|source| SettingsError::Tag { text: text.to_owned(), source })
+}
+
+/// Returns a name that an image is to be given: one with a digest would state what the name cannot decide.
+///
+/// # Errors
+/// [`SettingsError`].
+pub fn new_name(text: &str) -> Result<ImageRef, SettingsError> {
+    let name = tag(text)?;
+    match name.digest {
+        Some(_) => Err(SettingsError::DigestAsName { text: text.to_owned() }),
+        None => Ok(name),
+    }
 }
 
 fn context(path: &Path) -> Result<ContextSource, SettingsError> {
@@ -221,17 +238,6 @@ fn not_text(name: &str, error: &std::string::FromUtf8Error) -> SettingsError {
     let before = &error.as_bytes()[..offset];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     SettingsError::NotText { name: name.to_owned(), offset, line, byte: error.as_bytes()[offset] }
-}
-
-fn build_argument(text: &str, environment: &Environment) -> Result<(String, Option<String>), SettingsError> {
-    let (name, value) = match text.split_once('=') {
-        Some((name, value)) => (name, Some(value.to_owned())),
-        None => (text, environment.get(text).map(|value| value.to_string_lossy().into_owned())),
-    };
-    if name.is_empty() {
-        return Err(malformed("--build-arg", text, "the name is missing: write `NAME=VALUE`"));
-    }
-    Ok((name.to_owned(), value))
 }
 
 fn label(text: &str) -> Result<(String, String), SettingsError> {
@@ -351,58 +357,26 @@ fn allows_insecure(allowed: &[String]) -> Result<bool, SettingsError> {
     Ok(insecure)
 }
 
-/// Returns the outputs; without `-o` the image goes to the store.
-fn outputs(args: &BuildArgs) -> Result<Vec<Output>, SettingsError> {
-    let names: Vec<ImageRef> = args.tag.iter().map(|text| tag(text)).collect::<Result<_, _>>()?;
-    if args.output.is_empty() && !args.push {
-        return Ok(vec![Output::Store { names }]);
-    }
-    let terminal = std::io::stdout().is_terminal();
-    let typed = args.output.iter().map(|text| output::output(text, &names, terminal));
-    let mut outputs: Vec<Output> = typed.collect::<Result<Vec<_>, _>>()?.concat();
-    if args.push {
-        outputs.extend(output::pushed(&outputs, &names)?);
-    }
-    let to_stdout = outputs.iter().filter(|output| is_stdout(output)).count();
-    if to_stdout > 1 {
-        return Err(malformed("--output", &args.output.join(" "), "only one output can go to standard output"));
-    }
-    if to_stdout == 1 && args.quiet {
-        return Err(malformed(
-            "--output",
-            &args.output.join(" "),
-            "`-q` prints the image ID where the archive would go",
-        ));
-    }
-    Ok(outputs)
-}
-
-fn is_stdout(output: &Output) -> bool {
-    match output {
-        Output::Oci { destination, .. } | Output::Docker { destination, .. } => *destination == Destination::Stdout,
-        Output::Store { .. } | Output::Registry { .. } => false,
-    }
-}
-
-/// Returns how progress is shown; never [`ProgressArg::Auto`].
+/// Returns how progress is shown.
 ///
 /// # Errors
 /// [`SettingsError::Variable`].
-pub fn progress(
+pub fn view(
     typed: Option<ProgressArg>,
     quiet: bool,
     environment: &Environment,
     terminal: bool,
-) -> Result<ProgressArg, SettingsError> {
+) -> Result<View, SettingsError> {
     let from_variable = || match environment.text("BUILDKIT_PROGRESS") {
         None | Some("auto") => Ok(ProgressArg::Auto),
         Some("plain") => Ok(ProgressArg::Plain),
         Some("tty") => Ok(ProgressArg::Tty),
         Some("quiet" | "none") => Ok(ProgressArg::Quiet),
+        Some("rawjson") => Ok(ProgressArg::Rawjson),
         Some(other) => Err(SettingsError::Variable {
             name: "BUILDKIT_PROGRESS",
             value: other.to_owned(),
-            wanted: "`auto`, `plain`, `tty` or `quiet`",
+            wanted: "`auto`, `plain`, `tty`, `quiet` or `rawjson`",
         }),
     };
     let wanted = match (quiet, typed) {
@@ -411,30 +385,19 @@ pub fn progress(
         (false, None) => from_variable()?,
     };
     Ok(match wanted {
-        ProgressArg::Auto | ProgressArg::Tty if terminal => ProgressArg::Tty,
-        ProgressArg::Auto | ProgressArg::Tty => ProgressArg::Plain,
-        other => other,
+        ProgressArg::Auto | ProgressArg::Tty if terminal => View::Tty,
+        ProgressArg::Auto => View::of_log(environment),
+        ProgressArg::Tty | ProgressArg::Plain => View::Plain,
+        ProgressArg::Quiet => View::Quiet,
+        ProgressArg::Rawjson => View::Raw,
     })
 }
 
-/// Returns the machine's own platform, the only one so far; a wish for another must not go unheard.
-fn build_platform(environment: &Environment) -> Result<Platform, SettingsError> {
-    const NAME: &str = "DOCKER_DEFAULT_PLATFORM";
-    let host = Platform::host();
-    let Some(text) = environment.text(NAME) else { return Ok(host) };
-    let wish: Platform = text.parse().map_err(|_| SettingsError::Variable {
-        name: NAME,
-        value: text.to_owned(),
-        wanted: "a platform of the form `os/arch[/variant]`",
-    })?;
-    if wish.accepts(&host) {
-        return Ok(host);
+fn source_date_epoch(typed: Option<&str>, environment: &Environment) -> Result<Option<u64>, SettingsError> {
+    if let Some(text) = typed {
+        let wrong = |_| malformed("--source-date-epoch", text, "it is no number of seconds since 1970");
+        return text.parse().map(Some).map_err(wrong);
     }
-    let help = format!("unset `{NAME}`: this machine is {host}");
-    Err(SettingsError::Later { what: format!("building for {wish} (`{NAME}`)"), help })
-}
-
-fn source_date_epoch(environment: &Environment) -> Result<Option<u64>, SettingsError> {
     let wrong = |value: &str| SettingsError::Variable {
         name: "SOURCE_DATE_EPOCH",
         value: value.to_owned(),

@@ -3,7 +3,7 @@
 use builder::diagnostic::{Diagnose, Diagnostic};
 use layerfs::io_error::IoError;
 use layerfs::reference::ReferenceError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can be wrong with a command line or its environment.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,45 @@ pub enum SettingsError {
         /// Names that it could have been.
         known: &'static [&'static str],
     },
+    /// An archive would go to a terminal.
+    #[error("refusing to write an archive to the terminal")]
+    Terminal,
+    /// An archive would come from a terminal.
+    #[error("refusing to read an archive from the terminal")]
+    TerminalInput,
+    /// Neither Docker nor Podman is here.
+    #[error("neither Docker (`/var/run/docker.sock`, `DOCKER_HOST`) nor Podman is here to load the image into")]
+    NoEngine,
+    /// A flag of another builder that lbuild cannot honour.
+    #[error("`{flag}` is of `{owner}`, and lbuild does not do it")]
+    ForeignFlag {
+        /// As typed.
+        flag: String,
+        /// Whose it is.
+        owner: &'static str,
+        /// What to do in its place.
+        cure: &'static str,
+    },
+    /// A file of settings cannot be understood.
+    #[error("{}: {why}", place(path, *line))]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The line, from 1; 0 if it is about the whole file.
+        line: usize,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        help: Option<String>,
+    },
+    /// Something that is not kept any more.
+    #[error("{what} is not kept")]
+    NotKept {
+        /// What.
+        what: String,
+        /// What is.
+        help: String,
+    },
     /// Something that lbuild does not do yet.
     #[error("{what} is not built yet")]
     Later {
@@ -49,6 +88,12 @@ pub enum SettingsError {
         /// Why not.
         #[source]
         source: ReferenceError,
+    },
+    /// A name with a digest, where an image is to be given a name.
+    #[error("`{text}`: refusing to create a tag with a digest reference")]
+    DigestAsName {
+        /// As typed.
+        text: String,
     },
     /// An image is to be pushed, and has no name to push it to.
     #[error("`{flag}`: no name to push to")]
@@ -138,19 +183,29 @@ impl SettingsError {
                 None => format!("known are: {}", known.join(", ")),
             }),
             Self::Later { help, .. }
+            | Self::NotKept { help, .. }
             | Self::Secret { help, .. }
             | Self::NoName { help, .. }
             | Self::Login { help, .. } => Some(help.clone()),
+            Self::ForeignFlag { cure, .. } => Some((*cure).to_owned()),
+            Self::File { help, .. } => help.clone(),
             Self::Tag { source, .. } => Some(source.why.clone()),
             Self::Context { path, .. } => context_cure(&path.to_string_lossy()),
             Self::NoDockerfile { typed: true, .. } => {
                 Some("`-f` is relative to the current directory, not to the build context".into())
             }
             Self::NoDockerfile { .. } => Some("name the file with `-f FILE`, or `-f -` for standard input".into()),
+            Self::NoEngine => Some(
+                "leave `--load` out to keep the image in the store, or write an archive: `-o type=docker,dest=FILE`"
+                    .into(),
+            ),
+            Self::Terminal => Some("name a file with `-o FILE`, or redirect standard output".into()),
+            Self::TerminalInput => Some("name a file with `-i FILE`, or redirect standard input".into()),
             Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::TooLong { .. }
             | Self::Variable { .. }
+            | Self::DigestAsName { .. }
             | Self::Io(_) => None,
         }
     }
@@ -160,6 +215,10 @@ impl Diagnose for SettingsError {
     fn diagnose(&self) -> Diagnostic {
         Diagnostic { help: self.cure(), ..Diagnostic::error(self.to_string()) }
     }
+}
+
+fn place(path: &Path, line: usize) -> String {
+    if line == 0 { format!("`{}`", path.display()) } else { format!("`{}`, line {line}", path.display()) }
 }
 
 fn context_cure(path: &str) -> Option<String> {

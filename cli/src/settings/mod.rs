@@ -3,21 +3,31 @@
 //! The environment comes in as a value ([`Environment`]); files are only looked at here, never read, save for the
 //! Dockerfile itself.
 
+mod arguments;
 mod build;
 mod call;
+mod config;
 mod csv;
+mod engine;
 mod environment;
 mod error;
+mod on_fail;
 mod output;
+mod platform;
 mod registry;
 mod root;
 mod secret;
 mod ssh;
+mod surroundings;
 
-pub use build::{BuildSettings, build, dockerfile_at, network, platform, progress, tag};
+pub use build::{BuildSettings, build, dockerfile_at, network, new_name, tag, view};
 pub use call::{Call, Method};
+pub use config::{Config, config};
+use engine::engine;
 pub use environment::Environment;
-pub use error::SettingsError;
+pub use error::{SettingsError, nearest};
+pub use on_fail::OnFail;
+pub use platform::{emulated, platform};
 pub use registry::{registry, registry_host};
 pub use root::root;
 

@@ -2,22 +2,35 @@
 //!
 //! Progress goes to standard error, so that standard output holds what was asked for and nothing else.
 
+mod age;
+mod grouped;
+mod ledger;
 mod lines;
+mod live;
 mod pass_through;
 mod placed;
 mod plain;
 mod quiet;
+mod raw;
 mod recorder;
+mod style;
 mod text;
-mod tty;
+mod view;
+mod watch;
 
+pub use age::{age, date, moment};
+pub use grouped::annotation;
+pub use ledger::{Ledger, Made};
+pub use live::seconds;
 pub use pass_through::PassThrough;
 pub use placed::Placed;
-pub use plain::{Plain, bytes};
+pub use plain::bytes;
 pub use quiet::Quiet;
 pub use recorder::{FailedLog, Recorder};
-pub use text::visible;
-pub use tty::Tty;
+pub use style::Style;
+pub use text::{clipped, visible};
+pub use view::View;
+pub use watch::{Screen, Shared, Watched, Watcher};
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@
 //! sequences included: this form is for logs.
 
 use super::lines::Lines;
+use super::watch::Screen;
 use builder::diagnostic::Diagnostic;
 use builder::progress::{Event, Outcome, ProgressSink, StepId, Stream};
 use std::collections::BTreeMap;
@@ -62,6 +63,12 @@ impl Plain {
 impl std::fmt::Debug for Plain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plain").finish_non_exhaustive()
+    }
+}
+
+impl Screen for Plain {
+    fn as_sink(&self) -> &dyn ProgressSink {
+        self
     }
 }
 

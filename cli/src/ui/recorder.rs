@@ -1,7 +1,8 @@
 //! [`Recorder`]: keeps the last output of each step, for the report of a failing one.
 
 use super::lines::Lines;
-use builder::progress::{Event, Outcome, ProgressSink, StepId, Stream};
+use super::watch::Watcher;
+use builder::progress::{Event, Outcome, StepId, Stream};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -9,18 +10,19 @@ use std::time::Instant;
 /// Lines that are kept of a step.
 const KEPT: usize = 20;
 
-/// Passes events on, and keeps the last output of each step that runs.
+/// Keeps the last output of each step that runs.
+#[derive(Debug, Default)]
 pub struct Recorder {
-    next: Box<dyn ProgressSink>,
     steps: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     running: BTreeMap<StepId, Log>,
     failed: Vec<(StepId, FailedLog)>,
 }
 
+#[derive(Debug)]
 struct Log {
     name: String,
     started: Instant,
@@ -38,21 +40,10 @@ pub struct FailedLog {
 }
 
 impl Recorder {
-    /// Returns a recorder in front of `next`.
-    pub fn new(next: Box<dyn ProgressSink>) -> Self {
-        Self { next, steps: Mutex::default() }
-    }
-
-    /// Returns the last output of the failed step that comes first in the Dockerfile, and the sink behind.
-    pub fn finish(self) -> (Option<FailedLog>, Box<dyn ProgressSink>) {
+    /// Returns the last output of the failed step that comes first in the Dockerfile.
+    pub fn finish(self) -> Option<FailedLog> {
         let state = self.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (state.failed.into_iter().min_by_key(|(step, _)| *step).map(|(_, log)| log), self.next)
-    }
-}
-
-impl std::fmt::Debug for Recorder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").finish_non_exhaustive()
+        state.failed.into_iter().min_by_key(|(step, _)| *step).map(|(_, log)| log)
     }
 }
 
@@ -107,9 +98,8 @@ impl Log {
     }
 }
 
-impl ProgressSink for Recorder {
-    fn event(&self, event: Event) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).record(&event);
-        self.next.event(event);
+impl Watcher for Recorder {
+    fn see(&self, event: &Event) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).record(event);
     }
 }

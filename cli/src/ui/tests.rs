@@ -1,9 +1,9 @@
+use super::FailedLog;
 use super::lines::Lines;
 use super::plain::{Plain, bytes};
 use super::recorder::Recorder;
-use super::text::{clipped, visible};
-use super::tty;
-use super::{FailedLog, Quiet};
+use super::text::{clipped, visible, width_of};
+use super::watch::Watcher;
 use builder::diagnostic::Diagnostic;
 use builder::progress::{Event, Outcome, ProgressSink, StepId, Stream};
 use std::io::Write;
@@ -56,7 +56,7 @@ fn shown(events: Vec<Event>) -> String {
 fn plain_progress_has_buildkits_form() {
     let cached = Event::StepCached { step: StepId { stage: 0, step: 1 }, name: "[1/4] WORKDIR /app".into() };
     let text = shown(vec![
-        Event::PlanReady { steps: Vec::new() },
+        Event::PlanReady { steps: Vec::new(), edges: Vec::new() },
         started(0, "[internal] load build context"),
         finished(0, Outcome::Done),
         cached,
@@ -130,7 +130,18 @@ fn nothing_that_moves_the_cursor_is_shown() {
     ] {
         assert_eq!(visible(given), wanted, "{given:?}");
     }
-    assert_eq!((clipped("abcdef", 4), clipped("abcd", 4)), ("abc…".into(), "abcd".into()));
+    for (given, width, unicode, wanted) in [
+        ("abcdef", 4, true, "abc…"),
+        ("abcd", 4, true, "abcd"),
+        ("日本語", 5, true, "日本…"),
+        ("日本語", 4, true, "日…"),
+        ("日本語", 3, false, "???"),
+        ("abcdef", 5, false, "ab..."),
+        ("abcdef", 2, false, ".."),
+    ] {
+        assert_eq!(clipped(given, width, unicode), wanted, "{given} {width}");
+    }
+    assert_eq!(width_of("\u{1b}[31ma日\u{1b}[0m"), 3);
 }
 
 #[test]
@@ -144,7 +155,7 @@ fn sizes_are_short() {
 
 #[test]
 fn the_first_failed_step_of_the_dockerfile_is_reported() {
-    let recorder = Recorder::new(Box::new(Quiet));
+    let recorder = Recorder::default();
     for event in [
         started(1, "one"),
         started(2, "two"),
@@ -153,26 +164,9 @@ fn the_first_failed_step_of_the_dockerfile_is_reported() {
         finished(2, Outcome::Failed("x".into())),
         finished(1, Outcome::Failed("y".into())),
     ] {
-        recorder.event(event);
+        recorder.see(&event);
     }
-    let (log, _) = recorder.finish();
-    let FailedLog { name, lines } = log.expect("a step failed");
+    let FailedLog { name, lines } = recorder.finish().expect("a step failed");
     assert_eq!(name, "one");
     assert_eq!(lines.iter().map(|line| line.split_once(' ').expect("time").1).collect::<Vec<_>>(), ["of one"]);
-}
-
-#[test]
-fn the_live_view_fits_the_screen() {
-    let mut state = tty::State::new();
-    for step in 0..30 {
-        state.take(started(step, "RUN something that has quite a long name"));
-        state.take(finished(step, Outcome::Done));
-    }
-    state.take(started(30, "RUN \u{1b}[2Jlast"));
-    state.take(output(30, Stream::Stdout, &"line\n".repeat(9)));
-    let lines = state.draw(30, 10, true);
-    assert_eq!(lines.len(), 10);
-    assert!(lines.iter().all(|line| line.chars().count() <= 30), "{lines:?}");
-    assert_eq!(lines.iter().filter(|line| line.trim() == "line").count(), 6);
-    assert!(lines.iter().any(|line| line.starts_with(" => RUN last")), "{lines:?}");
 }

@@ -1,5 +1,7 @@
 //! Text for a terminal.
 
+use unicode_width::UnicodeWidthChar;
+
 /// Returns `text` with every control character but the tab made visible or taken away, so that no file name, message or
 /// command can move the cursor or change the terminal.
 pub fn visible(text: &str) -> String {
@@ -27,14 +29,46 @@ fn skip_sequence(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     }
 }
 
-/// Returns at most `width` characters of `text`.
-pub fn clipped(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
+/// Returns as much of `text` as fits into `width` columns; without `unicode`, with `?` for letters beyond ASCII, save for
+/// what this module's callers drew themselves.
+pub fn clipped(text: &str, width: usize, unicode: bool) -> String {
+    let text: String = if unicode { text.to_owned() } else { text.chars().map(ascii).collect() };
+    if width_of(&text) <= width {
+        return text;
     }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
-    short.push('…');
-    short
+    let end = if unicode { "…" } else { "..." };
+    let room = width.saturating_sub(width_of(end));
+    let (mut short, mut taken) = (String::new(), 0);
+    for character in text.chars() {
+        taken += columns(character);
+        if taken > room {
+            break;
+        }
+        short.push(character);
+    }
+    short.push_str(end);
+    short.chars().take(width).collect()
+}
+
+fn ascii(character: char) -> char {
+    if character.is_ascii() { character } else { '?' }
+}
+
+/// Returns the columns that `text` takes on a terminal; escape sequences for colours take none.
+pub fn width_of(text: &str) -> usize {
+    let mut width = 0;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' if characters.peek() == Some(&'[') => skip_sequence(&mut characters),
+            other => width += columns(other),
+        }
+    }
+    width
+}
+
+fn columns(character: char) -> usize {
+    character.width().unwrap_or(0)
 }
 
 /// Returns what is told of a registry that is let be for a while.

@@ -11,7 +11,7 @@ use super::observer::Observer;
 use super::secret::Secret;
 use super::transport::{Guard, Response, Transport};
 use challenge::Challenge;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use token::{Key, Token};
@@ -31,10 +31,18 @@ pub(super) struct Authorizer {
     credentials: Box<dyn CredentialSource>,
     observer: Arc<dyn Observer>,
     /// What a server asked for last.
-    challenges: Mutex<HashMap<Origin, Challenge>>,
+    challenges: Mutex<Vec<Known>>,
     tokens: Mutex<Vec<(Key, Token)>>,
     /// Token servers that know no POST.
     only_get: Mutex<HashSet<Address>>,
+}
+
+/// What a server asked for when a repository was wanted.
+#[derive(Debug)]
+struct Known {
+    registry: Origin,
+    repository: String,
+    challenge: Challenge,
 }
 
 /// Who asks a registry, and for what.
@@ -80,7 +88,7 @@ impl Authorizer {
     /// # Errors
     /// [`RegistryError`]: credentials that cannot be read, a token that is not given.
     pub fn authorize(&self, transport: &Transport, ask: &Ask<'_>) -> Result<Option<Authorization>, RegistryError> {
-        let challenge = lock(&self.challenges).get(ask.registry).cloned();
+        let challenge = self.known(ask);
         challenge.map_or(Ok(None), |challenge| self.answer(transport, ask, &challenge))
     }
 
@@ -105,10 +113,34 @@ impl Authorizer {
         if let Some(sent) = sent {
             lock(&self.tokens).retain(|(_, token)| token.header() != sent.header);
         }
-        lock(&self.challenges).insert(ask.registry.clone(), challenge.clone());
+        self.learn(ask, challenge.clone());
         let authorization = self.answer(transport, ask, &challenge)?;
         // What was refused once is refused twice.
         Ok(authorization.filter(|new| sent.is_none_or(|sent| sent.header != new.header)))
+    }
+
+    /// Returns what the registry is known to ask for: for this repository, else for any, of which only who gives tokens
+    /// counts here, not what for.
+    fn known(&self, ask: &Ask<'_>) -> Option<Challenge> {
+        let all = lock(&self.challenges);
+        let of_registry = || all.iter().rev().filter(|known| known.registry == *ask.registry);
+        let exact = of_registry().find(|known| known.repository == ask.repository);
+        let any = || of_registry().next().map(|known| known.challenge.for_nothing());
+        exact.map(|known| known.challenge.clone()).or_else(any)
+    }
+
+    fn learn(&self, ask: &Ask<'_>, challenge: Challenge) {
+        let mut all = lock(&self.challenges);
+        all.retain(|known| known.registry != *ask.registry || known.repository != ask.repository);
+        let (registry, repository) = (ask.registry.clone(), ask.repository.to_owned());
+        all.push(Known { registry, repository, challenge });
+    }
+
+    /// Returns what must not be told of what we say to a registry.
+    pub fn secrets(&self, ask: &Ask<'_>) -> Vec<Secret> {
+        let tokens: Vec<Secret> = lock(&self.tokens).iter().map(|(_, token)| token.text().clone()).collect();
+        let found = self.credentials.credential(ask.host, ask.repository);
+        tokens.into_iter().chain(found.map(|found| found.credential.secrets()).unwrap_or_default()).collect()
     }
 
     /// Says in words which credential counts, for errors.
@@ -211,4 +243,40 @@ fn bearer(token: Secret, fresh: bool) -> Authorization {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Credential {
+    /// Returns what must not be told of it, as it goes over the wire, too.
+    fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Anonymous => Vec::new(),
+            Self::Password { user, password } => vec![password.clone(), basic::encoded(user, password)],
+            Self::Identity(token) | Self::Bearer(token) => vec![token.clone()],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_go_to_token_servers_in_the_clear_only_from_a_registry_in_the_clear() {
+        let password = Credential::Password { user: "u".to_owned(), password: Secret::new("p") };
+        let guard = Guard { host: "r.example".to_owned(), insecure: true };
+        for (tls, realm, with, without) in [
+            (true, "https://t.example/t", true, true),
+            (true, "http://t.example/t", false, true),
+            (true, "http://127.0.0.1:5001/t", true, true),
+            (true, "http://127.0.0.1.example/t", false, true),
+            (true, "http://localhost@t.example/t", false, true),
+            (false, "http://t.example/t", true, true),
+        ] {
+            let registry = Origin::new(tls, "r.example");
+            let (act, host, repository, scopes) = ("read `x`", "r.example", "x", &[][..]);
+            let ask = Ask { act, guard: &guard, registry: &registry, host, repository, scopes };
+            assert_eq!(realm_of(&ask, realm, &password).is_ok(), with, "{realm}");
+            assert_eq!(realm_of(&ask, realm, &Credential::Anonymous).is_ok(), without, "{realm}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod help;
 mod said;
 
 pub use said::Said;
+pub(super) use said::printable;
 
 use crate::digest::Digest;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ mod upload;
 
 pub use upload::Upload;
 
-use super::error::RegistryError;
+use super::error::{RegistryError, printable};
 use super::routing::{Endpoint, Scheme};
 use super::session::{Call, Place, Session, Target};
 use super::transport::{Guard, Limit, Response};
@@ -20,7 +20,7 @@ use ureq::http::Method;
 pub struct Remote {
     session: Arc<Session>,
     place: Arc<Place>,
-    /// Whether 429 is waited for.
+    /// Whether nobody else can be asked.
     waits: bool,
 }
 
@@ -77,7 +77,8 @@ impl Remote {
         &self.place.endpoint
     }
 
-    /// Returns the same place for one who will not wait where the registry answers 429: who has others to ask.
+    /// Returns the same place for one who has others to ask: who will not wait where the registry answers 429 or says when
+    /// to come back, and is content with one more attempt where it fails.
     pub fn without_waiting(&self) -> Self {
         Self { waits: false, ..self.clone() }
     }
@@ -129,5 +130,5 @@ fn guard_of(endpoint: &Endpoint) -> Guard {
 
 /// Returns the error of an answer that breaks the protocol.
 fn malformed(act: &str, url: impl ToString, why: impl Into<String>) -> RegistryError {
-    RegistryError::Malformed { act: act.to_owned(), url: url.to_string(), why: why.into() }
+    RegistryError::Malformed { act: act.to_owned(), url: url.to_string(), why: printable(&why.into()) }
 }

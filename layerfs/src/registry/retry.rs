@@ -8,6 +8,9 @@ use crate::cancel::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant, SystemTime};
 
+/// Times that one is asked where there are others to ask.
+const ATTEMPTS_ELSE: u32 = 2;
+
 /// Counts the failures of one request and waits after each.
 #[derive(Debug)]
 pub(super) struct Retry<'a> {
@@ -19,7 +22,8 @@ pub(super) struct Retry<'a> {
     pub cancel: &'a Cancel,
     /// Whom we ask, for the observer.
     pub host: &'a str,
-    /// Whether 429 is waited for.
+    /// Whether nobody else can be asked: then all patience is for this one. Else neither 429 nor `Retry-After` is heeded, and
+    /// one failure is forgiven.
     pub waits: bool,
     /// Failures since something went well.
     pub failures: u32,
@@ -51,8 +55,9 @@ impl Retry<'_> {
     pub fn again(&mut self, error: RegistryError, known: bool) -> Result<(), RegistryError> {
         self.failures += 1;
         let away = known && matches!(error, RegistryError::Unreachable { .. });
-        let unwanted = !self.waits && matches!(error, RegistryError::TooMany(_));
-        if !(error.is_transient() || away) || unwanted || self.failures >= self.patience.attempts {
+        let unwanted = !self.waits && (matches!(error, RegistryError::TooMany(_)) || error.retry_after().is_some());
+        let attempts = if self.waits { self.patience.attempts } else { self.patience.attempts.min(ATTEMPTS_ELSE) };
+        if !(error.is_transient() || away) || unwanted || self.failures >= attempts {
             return Err(error);
         }
         let wait = match error.retry_after() {
@@ -114,17 +119,32 @@ fn parse_after(text: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// Returns the seconds since 1970 of a date like `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7, the form to send).
+/// Returns the seconds since 1970 of a date (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`, or one of the two old forms
+/// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
 pub(super) fn parse_date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let words: Vec<&str> = text.split([' ', ',', ':']).filter(|word| !word.is_empty()).collect();
-    let [_, day, month, year, hour, minute, second, "GMT"] = words[..] else { return None };
+    let words: Vec<&str> = text.split([' ', ',', ':', '-']).filter(|word| !word.is_empty()).collect();
+    let (day, month, year, time) = match words[..] {
+        [_, day, month, year, hour, minute, second, "GMT"] => (day, month, year, [hour, minute, second]),
+        [_, month, day, hour, minute, second, year] => (day, month, year, [hour, minute, second]),
+        _ => return None,
+    };
     let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
     let number = |text: &str, most: u64| text.parse::<u64>().ok().filter(|number| *number <= most);
-    let (day, year) = (number(day, 31)?, number(year, 9999).filter(|year| *year >= 1970)?);
-    let (hour, minute, second) = (number(hour, 23)?, number(minute, 59)?, number(second, 60)?);
+    let (day, year) = (number(day, 31)?, full_year(number(year, 9999)?)?);
+    let [hour, minute, second] = [number(time[0], 23)?, number(time[1], 59)?, number(time[2], 60)?];
     let days = days_since_1970(year, month, day)?;
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+/// Returns the year that is meant, of which the old form has but two digits; none before 1970.
+fn full_year(year: u64) -> Option<u64> {
+    match year {
+        0..70 => Some(2000 + year),
+        70..100 => Some(1900 + year),
+        1970.. => Some(year),
+        _ => None,
+    }
 }
 
 /// Counts days in years that begin in March, so that the day of a leap year is the last.
@@ -146,6 +166,11 @@ mod tests {
             ("7", Some(7)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(7)),
+            ("Sun Nov  6 08:49:37 1994", Some(7)),
+            ("Tuesday, 29-Feb-00 00:00:00 GMT", Some(951_782_400 - 784_111_770)),
+            ("Sun Nov  6 08:49:37 1894", None),
+            ("18446744073709551616", None),
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
             ("Tue, 29 Feb 2000 00:00:00 GMT", Some(951_782_400 - 784_111_770)),
             ("-1", None),

@@ -120,6 +120,10 @@ impl Session {
                         matches!(failure, RegistryError::Unreachable { .. }) && !self.cancel.is_cancelled();
                     return if other_port { Err(failure) } else { second };
                 }
+                // Servers of TLS say 400 to those who speak http, of whom a broken greeting has made us one.
+                if second.as_ref().is_ok_and(|answer| answer.status == 400) {
+                    return second;
+                }
                 self.plain.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone());
                 second
             }
@@ -165,7 +169,7 @@ impl Session {
             return Err(RegistryError::Broken { act: call.act.to_owned(), url: address.to_string(), why });
         }
         // What is left of the refusal is read, so that the connection can be used again.
-        answer.read(LONGEST_REFUSAL).ok();
+        answer.drain();
         self.exchange(place, call, &address, Some(&better))
     }
 
@@ -187,6 +191,7 @@ impl Session {
             headers: call.headers,
             authorization: authorization.map(|authorization| authorization.header.clone()),
             payload,
+            confined: false,
             told: call.told,
             limit: call.limit,
         };
@@ -208,8 +213,9 @@ impl Session {
     pub fn refusal(&self, place: &Place, act: &str, answer: Response) -> RegistryError {
         let (status, url, retry_after) = (answer.status, answer.address.to_string(), retry::after(&answer));
         // An answer that breaks off says nothing.
-        let said = answer.read(LONGEST_REFUSAL).ok().flatten().map(|body| Said::of(&body)).unwrap_or_default();
+        let body = answer.read(LONGEST_REFUSAL).ok().flatten().unwrap_or_default();
         let registry = self.registry_of(place);
+        let said = Said::of(&body, &self.auth.secrets(&self.ask(place, act, &registry)));
         let credential = match status {
             401 | 403 => self.auth.describe(&self.ask(place, act, &registry)),
             _ => String::new(),

@@ -13,7 +13,7 @@ use crate::cancel::Cancel;
 use crate::digest::Digest;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -86,6 +86,7 @@ impl TrustSource for Fixed {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     said: Mutex<Vec<String>>,
+    waits: Mutex<Vec<Duration>>,
     sent: Mutex<u64>,
 }
 
@@ -94,6 +95,16 @@ impl Notes {
     pub fn said(&self) -> MutexGuard<'_, Vec<String>> {
         self.said.lock().expect("no test panics while it writes")
     }
+
+    /// Returns how long the waits were to be.
+    pub fn waits(&self) -> Vec<Duration> {
+        self.waits.lock().expect("no panic").clone()
+    }
+
+    /// Returns how many bytes of a blob were transferred at last.
+    pub fn sent(&self) -> u64 {
+        *self.sent.lock().expect("no panic")
+    }
 }
 
 impl Observer for Notes {
@@ -101,7 +112,8 @@ impl Observer for Notes {
         *self.sent.lock().expect("no panic") = done;
     }
 
-    fn waiting(&self, host: &str, why: &str, _: Duration) {
+    fn waiting(&self, host: &str, why: &str, wait: Duration) {
+        self.waits.lock().expect("no panic").push(wait);
         self.said().push(format!("{host}: {why}"));
     }
 
@@ -131,6 +143,8 @@ pub(super) enum Then {
     Reset,
     /// It says no more until the test is over.
     Stall,
+    /// It says `x` again and again, slowly, until nobody hears it.
+    Drip,
 }
 
 /// The answer of a scripted server, as it goes over the wire.
@@ -142,10 +156,12 @@ impl Received {
         self.headers.iter().find(|(of, _)| of == name).map_or("", |(_, value)| value)
     }
 
-    /// Reads at most `most` further bytes of the body.
+    /// Reads at most `most` further bytes of the body; fewer if it breaks off.
     pub fn read(&mut self, most: usize) -> Vec<u8> {
-        let mut bytes = vec![0; most.min(self.left)];
-        self.stream.read_exact(&mut bytes).expect("a body");
+        let mut bytes = Vec::new();
+        if self.stream.by_ref().take(most.min(self.left) as u64).read_to_end(&mut bytes).is_err() {
+            self.left = bytes.len();
+        }
         self.left -= bytes.len();
         bytes
     }
@@ -204,7 +220,7 @@ impl Reply {
 
     /// Cuts `count` bytes off its end.
     pub fn without(mut self, count: usize) -> Self {
-        self.0.truncate(self.0.len() - count);
+        self.0.truncate(self.0.len().saturating_sub(count));
         self
     }
 }
@@ -213,8 +229,16 @@ impl Reply {
 pub(super) struct Server {
     /// `127.0.0.1:port`.
     pub host: String,
-    lines: Arc<Mutex<Vec<String>>>,
-    stop: Arc<AtomicBool>,
+    seen: Arc<Seen>,
+}
+
+/// What a scripted server saw, and whether the test is over.
+#[derive(Default)]
+struct Seen {
+    lines: Mutex<Vec<String>>,
+    connections: AtomicUsize,
+    hellos: AtomicUsize,
+    stop: AtomicBool,
 }
 
 impl Server {
@@ -222,49 +246,59 @@ impl Server {
     pub fn new(script: impl Fn(&mut Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let host = listener.local_addr().expect("an address").to_string();
-        let (stop, lines) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let script = Arc::new(script);
-        let shared = (Arc::clone(&stop), Arc::clone(&lines));
+        let (script, seen) = (Arc::new(script), Arc::new(Seen::default()));
+        let theirs = Arc::clone(&seen);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if shared.0.load(Ordering::SeqCst) {
+                if theirs.stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let (script, shared) = (Arc::clone(&script), shared.clone());
-                std::thread::spawn(move || serve(&stream, &*script, &shared.0, &shared.1));
+                let (script, seen) = (Arc::clone(&script), Arc::clone(&theirs));
+                std::thread::spawn(move || serve(&stream, &*script, &seen));
             }
         });
-        Self { host, lines, stop }
+        Self { host, seen }
     }
 
     /// Returns the requests so far, `METHOD target` each.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("no panic").clone()
+        self.seen.lines.lock().expect("no panic").clone()
+    }
+
+    /// Returns how often it was greeted in TLS.
+    pub fn hellos(&self) -> usize {
+        self.seen.hellos.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of connections that requests came through.
+    pub fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
+        self.seen.stop.store(true, Ordering::SeqCst);
         TcpStream::connect(&self.host).ok();
     }
 }
 
-fn serve(
-    stream: &TcpStream,
-    script: &(dyn Fn(&mut Received) -> Reply + Send + Sync),
-    stop: &AtomicBool,
-    lines: &Mutex<Vec<String>>,
-) {
+fn serve(stream: &TcpStream, script: &(dyn Fn(&mut Received) -> Reply + Send + Sync), seen: &Seen) {
     // One who begins with TLS is told as Go's servers do.
     let mut first = [0];
     if stream.peek(&mut first).is_ok() && first == [0x16] {
+        seen.hellos.fetch_add(1, Ordering::SeqCst);
         let mut stream = stream;
-        stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").ok();
+        // What is not read would reset the connection before the answer is heard.
+        if stream.read(&mut [0; 16 << 10]).is_ok() {
+            stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").ok();
+        }
         return;
     }
+    let mut connections = 1;
     while let Some(mut request) = Received::receive(stream) {
-        lines.lock().expect("no panic").push(request.line());
+        seen.connections.fetch_add(std::mem::take(&mut connections), Ordering::SeqCst);
+        seen.lines.lock().expect("no panic").push(request.line());
         let head_only = request.method == "HEAD";
         let Reply(mut bytes, then) = script(&mut request);
         if head_only && let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -286,8 +320,14 @@ fn serve(
                 rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).expect("a socket");
                 return;
             }
+            Then::Drip => {
+                while !seen.stop.load(Ordering::SeqCst) && stream.write_all(b"x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                return;
+            }
             Then::Stall => {
-                while !stop.load(Ordering::SeqCst) {
+                while !seen.stop.load(Ordering::SeqCst) {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 return;

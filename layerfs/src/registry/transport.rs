@@ -10,7 +10,7 @@ mod proxy;
 mod watch;
 
 pub(super) use agents::Guard;
-pub(super) use body::{Pace, Payload, Sending, stalled};
+pub(super) use body::{Gain, Payload, Sending};
 
 use super::address::{Address, Origin};
 use super::error::RegistryError;
@@ -19,12 +19,13 @@ use super::settings::{Patience, Proxies};
 use super::trust::Trust;
 use crate::cancel::Cancel;
 use agents::Agents;
+use body::Paced;
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::io::Read;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::http::{self, HeaderMap, Method};
 use ureq::{Agent, Body, SendBody};
 use watch::Watch;
@@ -33,6 +34,8 @@ use watch::Watch;
 const MOST_REDIRECTS: usize = 10;
 /// How long a request may take that only tidies up.
 const BRIEF_DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes that are read so that a connection can be used again.
+const MOST_DRAINED: u64 = 64 << 10;
 
 /// Says which certificates a host may show.
 pub(crate) trait TrustSource: Debug + Send + Sync {
@@ -79,6 +82,8 @@ pub(super) struct Request<'a> {
     pub authorization: Option<Secret>,
     /// Its body.
     pub payload: Payload<'a>,
+    /// Whether it is for this server alone: its body holds a secret.
+    pub confined: bool,
     /// Who hears how many bytes of it are gone.
     pub told: Option<&'a dyn Fn(u64)>,
     /// How long its answer may take.
@@ -94,6 +99,7 @@ pub(super) struct Response {
     pub headers: HeaderMap,
     /// Who answered: not who was asked, if there was a redirect.
     pub address: Address,
+    idle: Duration,
     body: Body,
 }
 
@@ -122,6 +128,7 @@ impl Transport {
                 return Ok(response);
             }
             let next = next_hop(&request, &response)?;
+            response.drain();
             if next.origin != request.address.origin {
                 request.authorization = None;
             }
@@ -133,7 +140,8 @@ impl Transport {
     /// Sends one request and reads the head of its answer.
     fn exchange(&self, guard: &Guard, request: &mut Request<'_>) -> Result<Response, RegistryError> {
         let origin = request.address.origin.clone();
-        let (agent, read) = self.agents.get(guard, &origin)?;
+        let made = self.agents.get(guard, &origin)?;
+        let (agent, read) = made.ok_or_else(|| redirect(request, "to too many servers".to_owned()))?;
         let proven = self.is_proven(&origin);
         let result = self.run(&agent, request, proven);
         if self.cancel.is_cancelled() {
@@ -149,7 +157,7 @@ impl Transport {
         }
         let (parts, body) = response.into_parts();
         let (status, address) = (parts.status.as_u16(), request.address.clone());
-        Ok(Response { status, headers: parts.headers, address, body })
+        Ok(Response { status, headers: parts.headers, address, idle: self.patience.idle, body })
     }
 
     fn run(&self, agent: &Agent, request: &mut Request<'_>, proven: bool) -> Result<Answer, ureq::Error> {
@@ -179,11 +187,19 @@ impl Transport {
         limit: Limit,
     ) -> Result<Answer, ureq::Error> {
         let request = self.limit(&agent, head, (), limit);
+        let idle = self.patience.idle;
         let (sender, receiver) = mpsc::sync_channel(1);
         std::thread::Builder::new().name("registry".to_owned()).spawn(move || {
-            let body = body.map(std::io::Cursor::new).map_or_else(SendBody::none, SendBody::from_owned_reader);
+            let result = match &body {
+                None => agent.run(request.map(|()| SendBody::none())),
+                Some(bytes) => {
+                    let mut rest: &[u8] = bytes;
+                    let mut sending = Sending::new(&mut rest, bytes.len() as u64, idle, &|_| ());
+                    agent.run(request.map(|()| SendBody::from_reader(&mut sending)))
+                }
+            };
             // Nobody waits any more if the build was cancelled.
-            sender.send(agent.run(request.map(|()| body))).ok();
+            sender.send(result).ok();
         })?;
         loop {
             match receiver.recv_timeout(Duration::from_millis(20)) {
@@ -236,6 +252,9 @@ fn next_hop(request: &Request<'_>, response: &Response) -> Result<Address, Regis
     let location =
         response.header("location").ok_or_else(|| redirect(request, "without saying where to".to_owned()))?;
     let next = request.address.join(location).map_err(|why| redirect(request, format!("to nowhere: {why}")))?;
+    if request.confined && next.origin != request.address.origin {
+        return Err(redirect(request, format!("to `{next}`, which is not to hear what is for this server alone")));
+    }
     if request.address.origin.tls && !next.origin.tls {
         return Err(redirect(request, format!("to `{next}`, which is not encrypted")));
     }
@@ -275,9 +294,17 @@ impl Response {
         Ok((bytes.len() as u64 <= most).then_some(bytes))
     }
 
-    /// Returns the body, to be read as it comes.
+    /// Returns the body, to be read as it comes; reading fails once it all but stands still.
     pub fn into_body(self) -> impl Read + Send + use<> {
-        self.body.into_reader()
+        Paced::new(self.body.into_reader(), self.idle)
+    }
+
+    /// Reads a short body that does not matter, so that the connection can be used again.
+    pub fn drain(self) {
+        let end = Instant::now() + BRIEF_DEADLINE;
+        let mut body = self.into_body().take(MOST_DRAINED);
+        let mut buffer = [0; 4096];
+        while body.read(&mut buffer).is_ok_and(|count| count > 0) && Instant::now() < end {}
     }
 }
 

@@ -5,7 +5,7 @@ use super::address::Address;
 use super::error::{Refusal, RegistryError, Said};
 use super::retry::{after, parse_date};
 use super::secret::Secret;
-use super::transport::{Guard, Limit, Pace, Payload, Request, Response, stalled};
+use super::transport::{Guard, Limit, Payload, Request, Response};
 use crate::digest::{Digest, Hasher};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -65,6 +65,7 @@ impl Registries {
         };
         let address = Address::parse(&wanted.url).map_err(unreadable)?;
         let guard = Guard { host: address.origin.authority.clone(), insecure: false };
+        let authorization = wanted.authorization.clone().or_else(|| basic(&wanted.url));
         let mut retry = session.retry(&guard.host, true);
         let known = || session.transport.is_proven(&address.origin);
         retry.run(known, || {
@@ -79,8 +80,9 @@ impl Registries {
                 method: Method::GET,
                 address: address.clone(),
                 headers: &headers,
-                authorization: wanted.authorization.clone().or_else(|| basic(&wanted.url)),
+                authorization: authorization.clone(),
                 payload: Payload::None,
+                confined: false,
                 told: None,
                 limit: Limit::Stream,
             };
@@ -88,7 +90,7 @@ impl Registries {
             match response.status {
                 304 if !headers.is_empty() => Ok(WebAnswer::NotModified),
                 200 => self.receive(response, act, out),
-                _ => Err(refused(response, act, &guard.host)),
+                _ => Err(refused(response, act, &guard.host, authorization.as_slice())),
             }
         })
     }
@@ -100,7 +102,7 @@ impl Registries {
         let failed = |error| session.transport.body_failure(error, act, &address);
         let local = |source| RegistryError::Source { act: format!("{act}: write a file"), source };
         out.rewind().and_then(|()| out.set_len(0)).map_err(local)?;
-        let (mut hasher, mut size, mut pace) = (Hasher::default(), 0, Pace::new(session.patience.idle));
+        let (mut hasher, mut size) = (Hasher::default(), 0);
         let mut body = response.into_body();
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -111,9 +113,6 @@ impl Registries {
             size += count as u64;
             hasher.update(&buffer[..count]);
             out.write_all(&buffer[..count]).map_err(local)?;
-            if pace.is_stalled(size) {
-                return Err(failed(stalled()));
-            }
         }
         if stated.is_some_and(|stated| stated != size) {
             return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
@@ -122,11 +121,11 @@ impl Registries {
     }
 }
 
-fn refused(response: Response, act: &str, host: &str) -> RegistryError {
+fn refused(response: Response, act: &str, host: &str, secrets: &[Secret]) -> RegistryError {
     let (status, url) = (response.status, response.address.to_string());
     let retry_after = after(&response);
     // What the server says of it may be missing: its status counts.
-    let said = response.read(LONGEST_REFUSAL).ok().flatten().map(|body| Said::of(&body)).unwrap_or_default();
+    let said = response.read(LONGEST_REFUSAL).ok().flatten().map(|body| Said::of(&body, secrets)).unwrap_or_default();
     RegistryError::Answered(Box::new(Refusal {
         act: act.to_owned(),
         url,

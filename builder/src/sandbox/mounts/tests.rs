@@ -14,9 +14,12 @@ fn instructions(network: Network, tty_group: bool) -> Instructions {
         network,
         insecure: false,
         host_name: "buildkitsandbox".to_owned(),
+        extra_hosts: Vec::new(),
+        limits: crate::sandbox::limits::RunLimits::default(),
         mounts: Vec::new(),
         script: None,
         tier: TierFacts { tty_group, set_groups: true },
+        terminal: false,
     }
 }
 

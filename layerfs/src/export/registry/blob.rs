@@ -74,7 +74,7 @@ impl Delivery<'_> {
 
     /// Asks for a blob, mounts it, or sends it.
     fn known(&self, part: usize, piece: &Piece<'_>, blob: &Descriptor, open: &Open<'_>) -> Result<(), StoreError> {
-        if self.remote.blob_size(&blob.digest)?.is_some() {
+        if self.remote.has_blob(&blob.digest)? {
             return self.arrived(&blob.digest);
         }
         let candidates = self.candidates(piece, blob)?;
@@ -199,7 +199,7 @@ impl Delivery<'_> {
 
     /// Brings a blob there that is in memory.
     pub(super) fn small(&self, blob: &Descriptor, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.remote.blob_size(&blob.digest)?.is_some() {
+        if self.remote.has_blob(&blob.digest)? {
             return Ok(());
         }
         let open = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn Read>);

@@ -19,6 +19,18 @@ pub(super) enum Challenge {
     },
 }
 
+impl Challenge {
+    /// Returns the same challenge without what the registry thinks we need.
+    pub fn for_nothing(&self) -> Self {
+        match self {
+            Self::Basic => Self::Basic,
+            Self::Bearer { realm, service, .. } => {
+                Self::Bearer { realm: realm.clone(), service: service.clone(), scopes: Vec::new() }
+            }
+        }
+    }
+}
+
 /// Returns the strongest challenge that we can answer among those of the headers: a token before a password.
 pub(super) fn choose<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Challenge> {
     let all: Vec<Challenge> = headers.flat_map(parse).filter_map(understand).collect();

@@ -17,6 +17,8 @@ use ureq::http::Method;
 const CLIENT: &str = "lbuild";
 /// The longest answer of a token server, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
+/// The longest token, in bytes: it is sent with every request.
+const LONGEST_TOKEN: usize = 64 << 10;
 /// How long a token counts that does not say it, in seconds (distribution's token specification).
 const USUAL_LIFE: u64 = 60;
 /// The longest that a token counts, in seconds.
@@ -42,6 +44,11 @@ impl Token {
     /// Returns the value of `Authorization`.
     pub fn header(&self) -> Secret {
         Secret::new(format!("Bearer {}", self.text.expose()))
+    }
+
+    /// Returns the token itself.
+    pub fn text(&self) -> &Secret {
+        &self.text
     }
 
     /// Reports whether its time is all but over.
@@ -148,8 +155,8 @@ impl Server<'_> {
         // The registry's leave to show any certificate is for its own host alone.
         let same = address.origin.host() == super::super::address::host_of(&self.ask.guard.host);
         let guard = Guard { insecure: self.ask.guard.insecure && same, ..self.ask.guard.clone() };
-        let request =
-            Request { act, method, address, headers, authorization, payload, told: None, limit: Limit::Small };
+        let (confined, limit) = (matches!(payload, Payload::Bytes(_)), Limit::Small);
+        let request = Request { act, method, address, headers, authorization, payload, confined, told: None, limit };
         self.transport.send(&guard, request)
     }
 
@@ -164,7 +171,7 @@ impl Server<'_> {
         };
         let bytes = bytes.ok_or_else(|| malformed("a token of more than 1 MiB"))?;
         if status != 200 {
-            let (said, host) = (Said::of(&bytes), self.ask.host.to_owned());
+            let (said, host) = (Said::of(&bytes, &self.key.credential.secrets()), self.ask.host.to_owned());
             let refusal = Refusal { act, url, status, said, credential: String::new(), host, retry_after };
             return Err(refused(refusal));
         }
@@ -172,6 +179,9 @@ impl Server<'_> {
         let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| malformed("no JSON with a token"))?;
         let text = [answer.token, answer.access_token].into_iter().flatten().find(|text| !text.is_empty());
         let text = text.ok_or_else(|| malformed("no token in it"))?;
+        if text.len() > LONGEST_TOKEN {
+            return Err(malformed("a token of more than 64 KiB"));
+        }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(malformed("a token with characters that a token may not have"));
         }

@@ -12,7 +12,7 @@ mod talk;
 use super::Credential;
 use crate::cancel::Cancel;
 use crate::io_error::plain_text;
-use crate::registry::error::RegistryError;
+use crate::registry::error::{RegistryError, printable};
 use crate::registry::secret::Secret;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -165,6 +165,7 @@ fn ended(answer: &Answer, secret: Option<&Secret>) -> String {
         words = words.replace(secret.expose(), "***");
     }
     let shown: String = words.replace('\n', ", ").chars().take(SHOWN).collect();
+    let shown = printable(&shown);
     if shown.is_empty() { "it failed and does not say why".to_owned() } else { shown }
 }
 

@@ -3,32 +3,26 @@
 use super::super::error::RegistryError;
 use super::super::observer::Direction;
 use super::super::session::{Call, Target};
-use super::super::transport::{Limit, Pace, Response, stalled};
+use super::super::transport::{Gain, Limit, Response};
 use super::{Remote, malformed};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use std::io::{self, Read};
 use ureq::http::Method;
 
-/// So many bytes since the last cut show that a transfer gets on, and the count of failures begins anew.
-const PROGRESS: u64 = 16 << 10;
-
 impl Remote {
-    /// Returns the size of a blob; nothing if the repository does not have it.
+    /// Reports whether the repository has a blob.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, RegistryError> {
+    pub fn has_blob(&self, digest: &Digest) -> Result<bool, RegistryError> {
         let act = format!("look for blob {digest} in `{}`", self.repository());
         let path = self.path(&format!("/blobs/{digest}"));
         self.persist(|| {
             let answer = self.head(&act, &path, &[])?;
             match answer.status {
-                200 => match answer.length() {
-                    Some(length) => Ok(Some(length)),
-                    None => Err(malformed(&act, &answer.address, "it states no size")),
-                },
-                404 => Ok(None),
+                200 => Ok(true),
+                404 => Ok(false),
                 _ => Err(self.refusal(&act, answer)),
             }
         })
@@ -44,30 +38,29 @@ impl Remote {
         self.blob_from(blob, 0)
     }
 
-    /// Opens a blob as [`Self::blob`] does, but from byte `offset` on, which must be before its end.
+    /// Opens a blob as [`Self::blob`] does, but from byte `offset` on. Where nothing is left nothing is asked.
     ///
     /// # Errors
     /// As [`Self::blob`].
     pub fn blob_from(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, RegistryError> {
         let act = format!("read blob {} of `{}`", blob.digest, self.repository());
         let path = self.path(&format!("/blobs/{}", blob.digest));
-        let pace = Pace::new(self.session.patience.idle);
         let mut reader = BlobReader {
             remote: self.clone(),
             act,
             path,
             digest: blob.digest,
             size: blob.size,
-            done: offset,
+            done: offset.min(blob.size),
             skip: 0,
             body: None,
             ends: false,
             failures: 0,
-            at_failure: offset,
-            pace,
-            came: 0,
+            gain: Gain::new(offset),
         };
-        self.persist(|| reader.open())?;
+        if offset == 0 || offset < blob.size {
+            self.persist(|| reader.open())?;
+        }
         Ok(Box::new(reader))
     }
 }
@@ -87,11 +80,7 @@ struct BlobReader {
     /// Whether the body ends with the blob.
     ends: bool,
     failures: u32,
-    /// What `done` was at the last failure.
-    at_failure: u64,
-    pace: Pace,
-    /// Bytes that came, those passed over among them.
-    came: u64,
+    gain: Gain,
 }
 
 impl BlobReader {
@@ -108,8 +97,6 @@ impl BlobReader {
             206 => return Err(malformed(&self.act, &answer.address, "a part, where all was asked for")),
             _ => return Err(self.remote.refusal(&self.act, answer)),
         };
-        self.pace = Pace::new(self.remote.session.patience.idle);
-        self.came = 0;
         self.ends = answer.length() == Some(self.size - self.done + self.skip);
         self.body = Some(Box::new(answer.into_body()));
         Ok(())
@@ -149,10 +136,9 @@ impl BlobReader {
 
     /// Waits after a cut and asks again, until it works.
     fn reopen(&mut self, mut error: RegistryError) -> Result<(), RegistryError> {
-        if self.done - self.at_failure >= PROGRESS {
+        if self.gain.is_enough(self.done) {
             self.failures = 0;
         }
-        self.at_failure = self.done;
         loop {
             let remote = self.remote.clone();
             let mut retry = remote.session.retry(&remote.endpoint().host, remote.waits);
@@ -170,12 +156,7 @@ impl BlobReader {
         let Some(body) = &mut self.body else { return Ok(0) };
         let left = if self.skip > 0 { self.skip } else { self.size - self.done };
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = body.read(&mut buffer[..most])?;
-        self.came += count as u64;
-        if count > 0 && self.pace.is_stalled(self.came) {
-            return Err(stalled());
-        }
-        Ok(count)
+        body.read(&mut buffer[..most])
     }
 
     /// Takes note of `count` bytes; returns how many of them are new.

@@ -13,7 +13,7 @@ use ureq::http::Method;
 /// The longest manifest, in bytes.
 const LONGEST_MANIFEST: u64 = 8 << 20;
 /// The longest list of tags, in bytes.
-const LONGEST_LIST: u64 = 4 << 20;
+const LONGEST_LIST: u64 = 1 << 20;
 const MOST_TAGS: usize = 1000;
 const MOST_PAGES: usize = 20;
 /// Tags that an error names.
@@ -127,15 +127,18 @@ impl Remote {
         for _ in 0..MOST_PAGES {
             let target = next.as_ref().map_or(Target::Path(&first), Target::At);
             let (page, further) = self.persist(|| self.tag_page(&act, target))?;
-            let new = page.into_iter().filter(|tag| is_tag(tag));
             let before = tags.len();
-            tags.extend(new);
+            for tag in page.into_iter().filter(|tag| is_tag(tag)) {
+                if tags.len() < MOST_TAGS {
+                    tags.insert(tag);
+                }
+            }
             next = further;
             if next.is_none() || tags.len() >= MOST_TAGS || tags.len() == before {
                 break;
             }
         }
-        Ok(tags.into_iter().take(MOST_TAGS).collect())
+        Ok(tags.into_iter().collect())
     }
 
     /// Returns a page of tags, and where the next is (distribution-spec, "Listing Tags").
@@ -156,7 +159,7 @@ impl Remote {
         let address = answer.address.clone();
         let next = answer.header("link").and_then(next_link).and_then(|link| address.join(&link).ok());
         let read = answer.read(LONGEST_LIST).map_err(|e| self.session.transport.body_failure(e, act, &address))?;
-        let bytes = read.ok_or_else(|| malformed(act, &address, "a list of tags of more than 4 MiB"))?;
+        let bytes = read.ok_or_else(|| malformed(act, &address, "a list of tags of more than 1 MiB"))?;
         let list: List = serde_json::from_slice(&bytes).map_err(|_| malformed(act, &address, "no list of tags"))?;
         Ok((list.tags.unwrap_or_default(), next.filter(|next| next.origin == address.origin)))
     }
@@ -245,7 +248,10 @@ fn kind_of(header: Option<&str>, bytes: &[u8]) -> Result<String, String> {
     if kind.manifests.is_some() && (kind.layers.is_some() || kind.fs_layers.is_some()) {
         return Err("it is a manifest and an index at once".to_owned());
     }
-    if let Some(own) = &kind.media_type {
+    if let Some(own) = kind.media_type.as_ref().filter(|own| !own.is_empty()) {
+        if !is_media_type(own) {
+            return Err(format!("its media type is `{own}`"));
+        }
         if is_known(own) && is_known(header) && is_index(own) != is_index(header) {
             return Err(format!("it is `{own}`, and its header says `{header}`"));
         }
@@ -261,6 +267,14 @@ fn kind_of(header: Option<&str>, bytes: &[u8]) -> Result<String, String> {
         () => header,
     }
     .to_owned())
+}
+
+/// Reports whether `text` may be a media type (RFC 6838, 4.2).
+fn is_media_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        (1..=127).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
 }
 
 /// Returns the address of the next page in a `Link` header (RFC 8288).
@@ -324,6 +338,10 @@ mod tests {
             (None, r#"{"layers":[]}"#.to_owned(), Ok(OCI_MANIFEST)),
             (None, r#"{"schemaVersion":1}"#.to_owned(), Ok(DOCKER_SCHEMA_1)),
             (Some("application/json"), "{}".to_owned(), Ok("application/json")),
+            (None, r#"{"mediaType":"","layers":[]}"#.to_owned(), Ok(OCI_MANIFEST)),
+            (None, r#"{"mediaType":"application/vnd.other+json"}"#.to_owned(), Ok("application/vnd.other+json")),
+            (None, r#"{"mediaType":"a\u001b[31m/b"}"#.to_owned(), Err("its media type is")),
+            (None, format!(r#"{{"mediaType":"a/{}"}}"#, "b".repeat(128)), Err("its media type is")),
             (Some(OCI_INDEX), format!(r#"{{"mediaType":"{OCI_MANIFEST}"}}"#), Err("header says")),
             (None, r#"{"manifests":[],"layers":[]}"#.to_owned(), Err("at once")),
             (None, "<html>".to_owned(), Err("no manifest: ")),

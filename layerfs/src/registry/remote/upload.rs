@@ -1,20 +1,19 @@
 //! [`Upload`]: a blob on its way to a registry.
 
+mod answer;
+mod whole;
+
 use super::super::address::Address;
 use super::super::error::RegistryError;
 use super::super::observer::Direction;
 use super::super::session::{Call, Target};
-use super::super::transport::{Limit, Payload, Response, Sending};
+use super::super::transport::{Gain, Limit, Payload, Response};
 use super::{Remote, Start, malformed};
 use crate::digest::Digest;
-use std::io::Read;
+use answer::{check_digest, least, location, parse_range};
 use std::sync::Arc;
 use ureq::http::Method;
 
-/// Fewer bytes than these wait for more: they are worth no request of their own, and the last may go with the PUT.
-const LEAST: usize = 64 << 10;
-/// The longest chunk that a registry may insist on, in bytes: it is held in memory.
-const MOST: usize = 32 << 20;
 /// Times that a blob whose bytes are all at hand is begun anew.
 const RESTARTS: u32 = 4;
 
@@ -37,12 +36,52 @@ pub struct Upload {
     ended: bool,
 }
 
+/// Why a request that sends bytes did not do so.
+enum Trouble {
+    /// It failed.
+    Failed(RegistryError),
+    /// The registry wants other bytes than these.
+    Misplaced,
+    /// The registry knows nothing of the upload.
+    Lost,
+}
+
+impl From<RegistryError> for Trouble {
+    fn from(error: RegistryError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// What became of the bytes in flight when a connection broke.
 enum Fate {
     /// The registry has so many bytes of the blob.
     Has(u64),
     /// It knows nothing of the upload.
     Lost,
+}
+
+/// Bytes that are to arrive, and the troubles on the way.
+struct Leg {
+    start: u64,
+    length: usize,
+    failures: u32,
+    gain: Gain,
+}
+
+impl Leg {
+    fn new(start: u64, length: usize) -> Self {
+        Self { start, length, failures: 0, gain: Gain::new(start) }
+    }
+
+    /// Returns how many of its bytes a registry has that has `offset` of the blob.
+    fn done(&self, offset: u64) -> usize {
+        usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.length)
+    }
+
+    /// Reports whether a registry that has `offset` bytes of the blob can be sent what follows.
+    fn holds(&self, offset: u64) -> bool {
+        (self.start..=self.start + self.length as u64).contains(&offset)
+    }
 }
 
 impl Remote {
@@ -107,34 +146,6 @@ impl Remote {
             }
         })
     }
-
-    /// Sends a blob in one request, for registries that take no chunks. `open` is called for every attempt.
-    ///
-    /// # Errors
-    /// [`RegistryError`].
-    pub fn upload_whole(
-        &self,
-        digest: &Digest,
-        size: u64,
-        open: &dyn Fn() -> std::io::Result<Box<dyn Read>>,
-    ) -> Result<(), RegistryError> {
-        let act = format!("push blob {digest} to `{}`", self.repository());
-        let told = |sent| self.session.observer.transfer(digest, Direction::Push, sent, Some(size));
-        let headers = [("content-type", "application/octet-stream".to_owned())];
-        self.persist(|| {
-            let Some((location, _)) = self.begin(&act, None)? else { return Ok(()) };
-            let location = location.with("digest", &digest.to_string());
-            let mut source = open().map_err(|source| RegistryError::Source { act: act.clone(), source })?;
-            let sending = Sending::new(&mut *source, size, self.session.patience.idle, &told);
-            let put = Call::new(&act, Method::PUT, Target::At(&location));
-            let put = Call { headers: &headers, payload: Payload::Stream(sending), limit: Limit::Stream, ..put };
-            let answer = self.call(put)?;
-            match answer.status {
-                200..=204 => check_digest(&act, &answer, digest),
-                _ => Err(self.refusal(&act, answer)),
-            }
-        })
-    }
 }
 
 impl Upload {
@@ -166,77 +177,81 @@ impl Upload {
     pub fn finish(mut self, digest: &Digest) -> Result<(), RegistryError> {
         self.digest = Some(*digest);
         let last = std::mem::take(&mut self.held);
-        let start = self.offset;
-        let mut failures = 0;
-        loop {
-            let rest = &last[self.progress(start, last.len())..];
-            let Err(error) = self.put(digest, rest) else { break };
-            self.mend(error, &mut failures, start, last.len(), Some(digest))?;
-            if self.ended {
+        let mut leg = Leg::new(self.offset, last.len());
+        while !self.ended {
+            // Some registries are not done when patience ends, and some answers are lost: it may be there.
+            if leg.failures > 0 && self.remote.has_blob(digest)? {
+                self.ended = true;
                 break;
             }
+            match self.put(digest, &last[leg.done(self.offset)..], leg.failures > 0) {
+                Ok(()) => self.ended = true,
+                Err(trouble) => self.mend(trouble, &mut leg, Some(digest))?,
+            }
         }
-        self.ended = true;
         Ok(())
     }
 
-    /// Returns how many of `length` bytes from `start` on the registry has.
-    fn progress(&self, start: u64, length: usize) -> usize {
-        usize::try_from(self.offset.saturating_sub(start)).unwrap_or(usize::MAX).min(length)
-    }
-
     fn send(&mut self, bytes: &[u8]) -> Result<(), RegistryError> {
-        let start = self.offset;
-        let mut failures = 0;
-        loop {
-            let done = self.progress(start, bytes.len());
-            if done == bytes.len() {
-                return Ok(());
-            }
-            if let Err(error) = self.patch(&bytes[done..], failures > 0) {
-                self.mend(error, &mut failures, start, bytes.len(), None)?;
+        let mut leg = Leg::new(self.offset, bytes.len());
+        while leg.done(self.offset) < bytes.len() {
+            if let Err(trouble) = self.patch(&bytes[leg.done(self.offset)..], leg.failures > 0) {
+                self.mend(trouble, &mut leg, None)?;
             }
         }
+        Ok(())
     }
 
-    /// Waits after a failure and finds out how far the registry came with `length` bytes from `start` on.
+    /// Finds out after a failure how far the registry came with the bytes of `leg`.
     ///
     /// # Errors
-    /// `error` if it is for good; [`RegistryError::UploadLost`].
-    fn mend(
-        &mut self,
-        error: RegistryError,
-        failures: &mut u32,
-        start: u64,
-        length: usize,
-        digest: Option<&Digest>,
-    ) -> Result<(), RegistryError> {
-        let fate = if let RegistryError::UploadLost { .. } = error {
-            Fate::Lost
-        } else {
-            let remote = self.remote.clone();
-            let mut retry = remote.session.retry(&remote.endpoint().host, true);
-            retry.failures = *failures;
-            retry.again(error, true)?;
-            *failures = retry.failures;
-            self.ask()?
+    /// What went wrong if it is for good; [`RegistryError::UploadLost`].
+    fn mend(&mut self, trouble: Trouble, leg: &mut Leg, digest: Option<&Digest>) -> Result<(), RegistryError> {
+        let fate = match trouble {
+            Trouble::Lost => Fate::Lost,
+            Trouble::Misplaced => self.moved(leg)?,
+            Trouble::Failed(error) => {
+                self.wait(error, leg)?;
+                self.ask()?
+            }
         };
         match fate {
-            Fate::Has(offset) if (start..=start + length as u64).contains(&offset) => {
-                if offset > self.offset {
-                    *failures = 0;
-                }
+            Fate::Has(offset) if leg.holds(offset) => {
                 self.offset = offset;
                 Ok(())
             }
-            Fate::Has(_) | Fate::Lost => self.lost(start, digest),
+            Fate::Has(_) | Fate::Lost => self.lost(leg.start, digest),
         }
+    }
+
+    /// Waits after a failure, unless it is for good or the registry gets nowhere.
+    fn wait(&self, error: RegistryError, leg: &mut Leg) -> Result<(), RegistryError> {
+        if leg.gain.is_enough(self.offset) {
+            leg.failures = 0;
+        }
+        let mut retry = self.remote.session.retry(&self.remote.endpoint().host, true);
+        retry.failures = leg.failures;
+        retry.again(error, true)?;
+        leg.failures = retry.failures;
+        Ok(())
+    }
+
+    /// Asks a registry that wants other bytes than it was sent which ones. It has to know better than before.
+    fn moved(&mut self, leg: &mut Leg) -> Result<Fate, RegistryError> {
+        leg.failures += 1;
+        let before = self.offset;
+        Ok(match self.ask()? {
+            Fate::Has(offset) if offset != before && leg.failures < self.remote.session.patience.attempts => {
+                Fate::Has(offset)
+            }
+            _ => Fate::Lost,
+        })
     }
 
     /// Goes on where the registry forgot the upload: it may have ended it; if all bytes are at hand, it is begun anew.
     fn lost(&mut self, start: u64, digest: Option<&Digest>) -> Result<(), RegistryError> {
         if let Some(digest) = digest
-            && self.remote.blob_size(digest)?.is_some()
+            && self.remote.has_blob(digest)?
         {
             self.ended = true;
             return Ok(());
@@ -258,30 +273,19 @@ impl Upload {
 
     /// Sends bytes in a PATCH. After a failure the registry is asked first whether it wants them at all, since one that
     /// closes in the middle (for the size, say) is not heard.
-    fn patch(&mut self, bytes: &[u8], careful: bool) -> Result<(), RegistryError> {
+    fn patch(&mut self, bytes: &[u8], careful: bool) -> Result<(), Trouble> {
         let end = self.offset + bytes.len() as u64;
-        let mut headers = vec![
-            ("content-type", "application/octet-stream".to_owned()),
-            ("content-range", format!("{}-{}", self.offset, end - 1)),
-        ];
-        if careful {
-            headers.push(("expect", "100-continue".to_owned()));
-        }
+        let mut headers = headers(careful);
+        headers.push(("content-range", format!("{}-{}", self.offset, end - 1)));
         let answer = self.call(Method::PATCH, &self.location, &headers, bytes)?;
         match answer.status {
-            200..=204 => self.took(&answer, end),
+            200..=204 => Ok(self.took(&answer, end)?),
             404 | 405 | 415 | 501 if self.offset == 0 && !careful => {
-                Err(RegistryError::NoChunks { act: self.act.clone() })
+                Err(RegistryError::NoChunks { act: self.act.clone() }.into())
             }
-            404 | 410 => Err(self.lost_error()),
-            416 => match self.ask()? {
-                Fate::Has(offset) if offset != self.offset => {
-                    self.offset = offset;
-                    Ok(())
-                }
-                _ => Err(self.lost_error()),
-            },
-            _ => Err(self.remote.refusal(&self.act, answer)),
+            404 | 410 => Err(Trouble::Lost),
+            416 => Err(Trouble::Misplaced),
+            _ => Err(self.remote.refusal(&self.act, answer).into()),
         }
     }
 
@@ -297,11 +301,12 @@ impl Upload {
         if let Some(location) = location(&self.act, answer)? {
             self.location = location;
         }
-        if has == self.offset {
-            let (act, url) = (self.act.clone(), self.location.to_string());
-            return Err(RegistryError::Broken { act, url, why: "it took none of the bytes".to_owned() });
-        }
+        let (taken, sent) = (has - self.offset, end - self.offset);
         self.offset = has;
+        if taken < sent / 2 {
+            let why = format!("it took {taken} of {sent} bytes");
+            return Err(RegistryError::Broken { act: self.act.clone(), url: self.location.to_string(), why });
+        }
         Ok(())
     }
 
@@ -310,17 +315,18 @@ impl Upload {
     }
 
     /// Sends the last bytes, if any, and ends the upload.
-    fn put(&mut self, digest: &Digest, bytes: &[u8]) -> Result<(), RegistryError> {
-        let mut headers = vec![("content-type", "application/octet-stream".to_owned())];
+    fn put(&mut self, digest: &Digest, bytes: &[u8], careful: bool) -> Result<(), Trouble> {
+        let mut headers = headers(careful && !bytes.is_empty());
         if self.offset > 0 && !bytes.is_empty() {
             headers.push(("content-range", format!("{}-{}", self.offset, self.offset + bytes.len() as u64 - 1)));
         }
         let location = self.location.with("digest", &digest.to_string());
         let answer = self.call(Method::PUT, &location, &headers, bytes)?;
         match answer.status {
-            200..=204 => check_digest(&self.act, &answer, digest),
-            404 | 410 | 416 => Err(self.lost_error()),
-            _ => Err(self.remote.refusal(&self.act, answer)),
+            200..=204 => Ok(check_digest(&self.act, &answer, digest)?),
+            404 | 410 => Err(Trouble::Lost),
+            416 => Err(Trouble::Misplaced),
+            _ => Err(self.remote.refusal(&self.act, answer).into()),
         }
     }
 
@@ -376,48 +382,11 @@ impl Drop for Upload {
     }
 }
 
-/// Returns where an answer sends us, if it does. A host that forgets it is behind TLS is reminded; otherwise we never go from
-/// `https` to `http`.
-fn location(act: &str, answer: &Response) -> Result<Option<Address>, RegistryError> {
-    let Some(text) = answer.header("location") else { return Ok(None) };
-    let wrong = |why: &str| malformed(act, &answer.address, format!("its `Location` leads nowhere: {why}"));
-    let mut next = answer.address.join(text).map_err(wrong)?;
-    if answer.address.origin.tls && !next.origin.tls {
-        if next.origin.authority != answer.address.origin.authority {
-            return Err(wrong("it is not encrypted"));
-        }
-        next.origin.tls = true;
+/// Returns the headers of a request that sends bytes; a careful one waits to hear whether they are wanted.
+fn headers(careful: bool) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("content-type", "application/octet-stream".to_owned())];
+    if careful {
+        headers.push(("expect", "100-continue".to_owned()));
     }
-    Ok(Some(next))
-}
-
-/// Returns the shortest chunk that the registry takes (`OCI-Chunk-Min-Length`).
-fn least(act: &str, answer: &Response) -> Result<usize, RegistryError> {
-    let stated = answer.header("oci-chunk-min-length").and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(0);
-    if stated > MOST {
-        return Err(RegistryError::NoChunks { act: act.to_owned() });
-    }
-    Ok(stated.max(LEAST))
-}
-
-/// Returns the number of bytes that `0-99` (or `bytes=0-99`) says are there.
-fn parse_range(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (start, end) = text.strip_prefix("bytes=").unwrap_or(text).split_once('-')?;
-    if start != "0" {
-        return None;
-    }
-    // Registries without bytes say `0-0` or `0--1`.
-    if end == "-1" { Some(0) } else { end.parse::<u64>().ok()?.checked_add(1) }
-}
-
-/// Checks the digest that the registry states for what it stored.
-fn check_digest(act: &str, answer: &Response, wanted: &Digest) -> Result<(), RegistryError> {
-    let stored = answer.header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
-    match stored.filter(|stored| stored != wanted) {
-        None => Ok(()),
-        Some(got) => {
-            Err(RegistryError::Digest { act: act.to_owned(), url: answer.address.to_string(), wanted: *wanted, got })
-        }
-    }
+    headers
 }

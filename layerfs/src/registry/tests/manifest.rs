@@ -35,6 +35,8 @@ fn a_manifest_is_checked() {
         (&right, vec![json(OCI), ("docker-content-digest", &wrong)], manifest(), None),
         ("1", vec![("docker-content-digest", &wrong)], manifest(), Some("have digest")),
         (&wrong, vec![json(OCI), ("docker-content-digest", &wrong)], manifest(), Some("have digest")),
+        ("1", vec![], format!(r#"{{"schemaVersion":"{}"}}"#, "\\u001b[31m".repeat(1000)), Some("no manifest")),
+        ("1", vec![], r#"{"mediaType":"a\u001b[31m"}"#.to_owned(), Some("its media type is `a\\u{1b}[31m`")),
         ("1", vec![], long, Some("a manifest of more than 8388608 bytes")),
         ("1", vec![json("text/html")], "<html>".to_owned(), Some("no manifest")),
         ("1", vec![json("application/vnd.docker.distribution.manifest.v1+prettyjws")], schema_1, Some("schema 1")),
@@ -54,7 +56,10 @@ fn a_manifest_is_checked() {
         let (client, _) = client(&cancel);
         match (client.puller(endpoint(&registry.host, "x")).manifest(reference), wanted) {
             (Ok(got), None) => assert_eq!(got.descriptor, Descriptor::of(OCI, body.as_bytes())),
-            (Err(error), Some(wanted)) => assert!(error.to_string().contains(wanted), "{error}"),
+            (Err(error), Some(wanted)) => {
+                let text = error.to_string();
+                assert!(text.contains(wanted) && !text.contains('\u{1b}') && text.len() < 700, "{text}");
+            }
             (got, wanted) => panic!("{got:?}, not {wanted:?}"),
         }
         assert_eq!(registry.lines().len(), 1);
@@ -135,6 +140,25 @@ fn lists_of_tags_without_end_end() {
     let (client, _) = client(&cancel);
     assert_eq!(client.puller(endpoint(&registry.host, "x")).tags().expect("list"), ["same"]);
     assert_eq!(registry.lines().len(), 2);
+}
+
+#[test]
+fn long_lists_of_tags_are_cut() {
+    let long = |count: u32| {
+        let tags: Vec<String> = (0..count).map(|n| format!("\"{n}\"")).collect();
+        format!(r#"{{"tags":[{}]}}"#, tags.join(","))
+    };
+    let registry = Server::new(move |request| match request.target.as_str() {
+        "/v2/x/tags/list?n=1000" => reply(200, &[("link", "<?last=9>; rel=next")], long(600)),
+        "/v2/x/tags/list?last=9" => reply(200, &[("link", "<?last=9>; rel=next")], long(5000)),
+        _ => reply(200, &[], long(200_000)),
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let tags = client.puller(endpoint(&registry.host, "x")).tags().expect("list");
+    assert_eq!((tags.len(), registry.lines().len()), (1000, 2));
+    let error = client.puller(endpoint(&registry.host, "y")).tags().expect_err("too long");
+    assert!(error.to_string().ends_with("a list of tags of more than 1 MiB"), "{error}");
 }
 
 #[test]

@@ -3,14 +3,16 @@
 use super::super::error::RegistryError;
 use super::super::routing::Scheme;
 use super::super::secret::Secret;
-use super::super::settings::{Proxies, RegistrySettings};
-use super::super::testing::{Server, Then, client, client_of, client_with, endpoint, patience, reply};
+use super::super::settings::{Patience, Proxies, RegistrySettings};
+use super::super::testing::{Reply, Server, Then, client, client_of, client_with, endpoint, patience, reply};
 use super::super::trust::Trust;
 use super::super::{Registries, credentials::Credential};
 use crate::cancel::Cancel;
-use crate::descriptor::media_type;
+use crate::descriptor::{Descriptor, media_type};
 use crate::digest::Digest;
+use std::io::Read;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn manifest() -> String {
@@ -84,17 +86,28 @@ fn what_may_pass_is_tried_again() {
         assert!(error.to_string().ends_with(end), "{error}");
         assert_eq!(registry.lines().len(), tries, "{status} {headers:?}");
         assert_eq!(notes.said().len(), tries - 1, "{:?}", notes.said());
+        if headers == [("retry-after", "3600")] {
+            let help = error.help().unwrap_or_default();
+            assert!(help.starts_with("it asks to wait 3600 s: "), "{help}");
+        }
     }
 }
 
 #[test]
-fn one_who_has_others_to_ask_does_not_wait_for_429() {
-    let registry = Server::new(|_| reply(429, &[("retry-after", "1")], ""));
-    let cancel = Cancel::new().expect("an eventfd");
-    let (client, _) = client(&cancel);
-    let error = client.puller(endpoint(&registry.host, "x")).without_waiting().manifest("1").expect_err("429");
-    assert!(matches!(error, RegistryError::TooMany(_)), "{error}");
-    assert_eq!(registry.lines().len(), 1);
+fn one_who_has_others_to_ask_does_not_wait_long() {
+    for (status, headers, tries) in [
+        (429, &[("retry-after", "1")][..], 1),
+        (429, &[], 1),
+        (503, &[("retry-after", "1")], 1),
+        (503, &[], 2),
+        (200, &[("content-length", "9")], 2),
+    ] {
+        let registry = Server::new(move |_| reply(status, headers, "").then(Then::Close));
+        let cancel = Cancel::new().expect("an eventfd");
+        let (client, _) = client(&cancel);
+        let error = client.puller(endpoint(&registry.host, "x")).without_waiting().manifest("1").expect_err("trouble");
+        assert_eq!(registry.lines().len(), tries, "{status} {headers:?}: {error}");
+    }
 }
 
 #[test]
@@ -121,6 +134,80 @@ fn silence_and_drips_end() {
     let error = client.puller(endpoint(&silent.host, "x")).manifest("1").expect_err("silence");
     assert!(error.to_string().ends_with("broke: nothing moved for 0.4 s"), "{error}");
     assert_eq!(silent.lines().len(), 4);
+}
+
+/// Makes an answer with headers.
+type Answer = fn(Head<'_>) -> Reply;
+
+#[test]
+fn drips_end_wherever_they_fall() {
+    let cancel = Cancel::new().expect("an eventfd");
+    let patience = Patience { idle: Duration::from_millis(200), attempts: 1, ..patience() };
+    let settings = RegistrySettings { patience, ..RegistrySettings::default() };
+    let trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
+    let (client, _) = client_with(&cancel, Credential::Anonymous, settings, trust);
+    let blob = Descriptor::of("x", &[0; 60_000]);
+    let read = |host: &str| {
+        let mut reader = client.puller(endpoint(host, "x")).blob(&blob)?;
+        reader.read_to_end(&mut Vec::new()).map_err(|error| error.downcast::<RegistryError>().expect("ours"))
+    };
+    // In the head of the answer, in the words of a refusal, in a blob, in what redirects say.
+    let long = &[("content-length", "60000")];
+    let cases: [(Answer, &str); 4] = [
+        (|_| Reply(b"HTTP/1.1 200 X\r\nx: ".to_vec(), Then::Drip), "broke: the answer took too long"),
+        (|long| reply(404, long, "").then(Then::Drip), "answered 404 Not Found"),
+        (|long| reply(200, long, "").then(Then::Drip), "broke: less than 1 KiB came each second"),
+        (
+            |_| reply(307, &[("location", "ftp://x"), ("content-length", "60000")], "").then(Then::Drip),
+            "redirects to nowhere: its scheme is neither `http` nor `https`",
+        ),
+    ];
+    for (answer, end) in cases {
+        let registry = Server::new(move |_| answer(long));
+        let error = read(&registry.host).expect_err(end);
+        assert!(error.to_string().ends_with(end), "{error}");
+    }
+}
+
+/// Each server that a registry sends us to takes memory.
+#[test]
+fn a_registry_cannot_send_us_everywhere() {
+    let count = AtomicUsize::new(0);
+    let registry = Server::new(move |request| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        let port = request.header("host").rsplit(':').next().unwrap_or_default().to_owned();
+        reply(307, &[("location", &format!("http://127.0.1.{number}:{port}/"))], "")
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let mut place = endpoint(&registry.host, "x");
+    place.scheme = Scheme::Http;
+    let remote = client.puller(place).without_waiting();
+    // Each is asked twice, and leads to another server each time.
+    for number in 0..34 {
+        let error = remote.manifest("1").expect_err("nobody is there");
+        match number {
+            0..31 => assert!(matches!(error, RegistryError::Unreachable { .. }), "{number}: {error}"),
+            _ => assert!(error.to_string().ends_with("redirects to too many servers"), "{number}: {error}"),
+        }
+    }
+}
+
+/// 6-7: what a redirect says beside its `Location` is no reason for a new connection.
+#[test]
+fn redirects_leave_the_connection_as_it_was() {
+    let registry = Server::new(|request| match request.target.as_str() {
+        "/v2/x/manifests/1" => reply(307, &[("location", "/there")], "<a href=/there>there</a>"),
+        _ => reply(200, &[], manifest()),
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let mut place = endpoint(&registry.host, "x");
+    place.scheme = Scheme::Http;
+    for _ in 0..2 {
+        assert_eq!(client.puller(place.clone()).manifest("1").expect("read").bytes, manifest().as_bytes());
+    }
+    assert_eq!((registry.lines().len(), registry.connections()), (4, 1));
 }
 
 #[test]
@@ -156,6 +243,26 @@ fn plain_http_is_spoken_only_where_it_may_be() {
         if let Err(error) = result {
             assert_eq!(error.to_string(), format!("read `{0}/x:1`: `{0}` does not speak TLS", registry.host));
         }
+    }
+}
+
+/// A greeting that was broken on the way does not turn TLS off for good.
+#[test]
+fn one_that_refuses_http_is_greeted_in_tls_again() {
+    let first = AtomicUsize::new(0);
+    let registry = Server::new(move |_| match first.fetch_add(1, Ordering::SeqCst) {
+        0 => reply(400, &[], "this port speaks https"),
+        _ => reply(200, &[], manifest()),
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let remote = client.puller(endpoint(&registry.host, "x"));
+    for (result, hellos) in [("400 Bad Request: this port speaks https", 1), ("", 2), ("", 2)] {
+        match remote.manifest("1") {
+            Ok(_) => assert!(result.is_empty()),
+            Err(error) => assert!(!result.is_empty() && error.to_string().ends_with(result), "{error}"),
+        }
+        assert_eq!(registry.hellos(), hellos);
     }
 }
 
@@ -195,7 +302,7 @@ fn a_cancelled_build_ends_reads_waits_and_first_contacts() {
         // Once from the thread of the first contact, once (after another answer) from this one.
         let error = remote.manifest("1").expect_err("cancelled");
         assert!(matches!(error, RegistryError::Cancelled), "{error:?}");
-        let error = remote.blob_size(&Digest::of(b"")).expect_err("still cancelled");
+        let error = remote.has_blob(&Digest::of(b"")).expect_err("still cancelled");
         assert!(matches!(error, RegistryError::Cancelled), "{error:?}");
     }
 }
@@ -241,7 +348,10 @@ fn a_proxy_is_asked_to_connect_us() {
         let mut place = endpoint("r.invalid", "x");
         place.scheme = Scheme::Http;
         let (client, _) = client_with(&cancel, Credential::Anonymous, settings, trust);
-        client.puller(place).manifest("1")
+        let result = client.puller(place).manifest("1");
+        let told = format!("{client:?}");
+        assert!(!told.contains("hunter2") && !told.contains("dTpw"), "{told}");
+        result
     };
     assert_eq!(ask("u:p@", None).expect("through the proxy").bytes, manifest().as_bytes());
     let error = ask("u:hunter2@", None).expect_err("refused");

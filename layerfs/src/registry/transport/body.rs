@@ -53,6 +53,12 @@ impl<'a> Sending<'a> {
     pub fn new(inner: &'a mut dyn Read, size: u64, idle: Duration, told: &'a dyn Fn(u64)) -> Self {
         Self { inner, size, sent: 0, pace: Pace::new(idle), told, failure: None }
     }
+
+    /// Keeps the error, and returns what stands for it where it would be taken for one of the connection.
+    fn failed(&mut self, error: io::Error) -> io::Error {
+        self.failure = Some(error);
+        io::Error::other("the bytes to send cannot be read")
+    }
 }
 
 impl Read for Sending<'_> {
@@ -60,16 +66,16 @@ impl Read for Sending<'_> {
         if self.pace.is_stalled(self.sent) {
             return Err(stalled());
         }
-        match self.inner.read(buffer) {
+        let left = self.size - self.sent;
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        match self.inner.read(&mut buffer[..most]) {
+            Ok(0) if most > 0 => Err(self.failed(io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => {
                 self.sent += count as u64;
                 (self.told)(self.sent);
                 Ok(count)
             }
-            Err(error) => {
-                self.failure = Some(error);
-                Err(io::Error::other("the bytes to send cannot be read"))
-            }
+            Err(error) => Err(self.failed(error)),
         }
     }
 }
@@ -80,14 +86,37 @@ impl std::fmt::Debug for Sending<'_> {
     }
 }
 
+/// A body on its way here, which fails once it all but stands still.
+#[derive(Debug)]
+pub(super) struct Paced<R> {
+    inner: R,
+    pace: Pace,
+    came: u64,
+}
+
+impl<R: Read> Paced<R> {
+    /// Returns a reader of `inner`, of which time is taken from now on.
+    pub fn new(inner: R, idle: Duration) -> Self {
+        Self { inner, pace: Pace::new(idle), came: 0 }
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.came += count as u64;
+        if count > 0 && self.pace.is_stalled(self.came) { Err(stalled()) } else { Ok(count) }
+    }
+}
+
 /// Returns the error of a transfer that all but stands still.
-pub(in crate::registry) fn stalled() -> io::Error {
+fn stalled() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "less than 1 KiB came each second")
 }
 
 /// Tells slow from stalled: less than 1 KiB each second, over four of the longest waits between two bytes.
 #[derive(Debug)]
-pub(in crate::registry) struct Pace {
+struct Pace {
     window: Duration,
     since: Instant,
     then: u64,
@@ -117,6 +146,34 @@ impl Pace {
     }
 }
 
+/// Tells whether a transfer that breaks off again and again gets on all the same.
+#[derive(Debug)]
+pub(in crate::registry) struct Gain {
+    since: Instant,
+    /// The most that came so far.
+    then: u64,
+}
+
+impl Gain {
+    const LEAST: u64 = 16 << 10;
+
+    /// Returns a measure that begins now, with so many bytes.
+    pub fn new(count: u64) -> Self {
+        Self { since: Instant::now(), then: count }
+    }
+
+    /// Reports whether enough came since it was asked last; `count` is all that came so far.
+    pub fn is_enough(&mut self, count: u64) -> bool {
+        self.is_enough_at(Instant::now(), count)
+    }
+
+    fn is_enough_at(&mut self, now: Instant, count: u64) -> bool {
+        let (passed, gained) = (now.saturating_duration_since(self.since), count.saturating_sub(self.then));
+        (self.since, self.then) = (now, self.then.max(count));
+        gained >= Self::LEAST && gained as f64 >= passed.as_secs_f64() * Pace::LEAST as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +188,19 @@ mod tests {
         assert!(!pace.is_stalled_at(at(40), 40 * 1024));
         assert!(!pace.is_stalled_at(at(79), 40 * 1024));
         assert!(pace.is_stalled_at(at(80), 80 * 1024 - 1));
+    }
+
+    #[test]
+    fn a_transfer_gets_on_if_enough_comes_between_its_failures() {
+        let mut gain = Gain::new(1000);
+        let start = gain.since;
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(!gain.is_enough_at(at(1), 1000 + (16 << 10) - 1));
+        assert!(gain.is_enough_at(at(2), 1000 + (32 << 10)));
+        // What was there once is not counted again.
+        assert!(!gain.is_enough_at(at(3), 1000));
+        assert!(!gain.is_enough_at(at(4), 1000 + (32 << 10)));
+        // A minute for what should take half of one.
+        assert!(!gain.is_enough_at(at(64), 1000 + (62 << 10)));
     }
 }

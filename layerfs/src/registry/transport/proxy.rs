@@ -4,7 +4,7 @@ use super::super::address::{Origin, host_of, port_of};
 use super::super::error::RegistryError;
 use super::super::settings::Proxies;
 use std::net::IpAddr;
-use ureq::Proxy;
+use ureq::{Proxy, ProxyProtocol};
 
 /// Returns the proxy for `origin`; this machine is always asked directly.
 ///
@@ -16,9 +16,14 @@ pub(super) fn choose(proxies: &Proxies, origin: &Origin) -> Result<Option<Proxy>
     if origin.is_loopback() || is_excepted(proxies.no_proxy.as_deref().unwrap_or_default(), origin) {
         return Ok(None);
     }
-    let why = "its URL is not of the form `http://[user:password@]host[:port]`".to_owned();
+    let failed = |why: &str| RegistryError::Proxy { host: origin.authority.clone(), why: why.to_owned() };
     let proxy = Proxy::new(url.expose().trim());
-    proxy.map(Some).map_err(|_| RegistryError::Proxy { host: origin.authority.clone(), why })
+    let proxy = proxy.map_err(|_| failed("its URL is not of the form `http://[user:password@]host[:port]`"))?;
+    match proxy.protocol() {
+        ProxyProtocol::Http | ProxyProtocol::Https => Ok(Some(proxy)),
+        // What `ureq` cannot speak it would pass by in silence.
+        _ => Err(failed("only proxies are supported that speak HTTP (`http://` or `https://`)")),
+    }
 }
 
 /// Reports whether `NO_PROXY` names the server: `*`; a domain, which stands for those below it, too; an address or a
@@ -99,6 +104,11 @@ mod tests {
         assert_eq!(host(false, "r"), Some("a".to_owned()));
         assert_eq!(host(true, "r"), Some("b".to_owned()));
         assert_eq!(host(true, "localhost:5000"), None);
+        for scheme in ["socks4", "socks4a", "socks5", "socks5h"] {
+            let socks = Proxies { https: secret(&format!("{scheme}://u:hunter2@b:2")), ..Proxies::default() };
+            let error = choose(&socks, &Origin::new(true, "r")).expect_err(scheme);
+            assert!(error.to_string().contains("that speak HTTP") && !format!("{error:?}").contains("hunter2"));
+        }
         let bad = Proxies { https: secret("gopher://u:hunter2@b"), ..Proxies::default() };
         let error = choose(&bad, &Origin::new(true, "r")).expect_err("no proxy");
         assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");

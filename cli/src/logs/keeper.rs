@@ -1,0 +1,168 @@
+//! [`Keeper`]: writes the logs of a build that runs.
+
+use super::reader::{State, builds};
+use super::redact::{Redactor, Secrets};
+use super::{DIRECTORY, STEPS};
+use crate::ui::Watcher;
+use builder::progress::{Event, Outcome, StepId, Stream};
+use layerfs::io_error::{IoContext, IoError};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+/// Writes all that the commands of a build write.
+#[derive(Debug)]
+pub struct Keeper {
+    root: PathBuf,
+    secrets: Secrets,
+    kept: usize,
+    writing: Mutex<Writing>,
+}
+
+/// What is being written.
+#[derive(Debug, Default)]
+struct Writing {
+    place: Option<Place>,
+    steps: BTreeMap<StepId, Step>,
+    /// The first error; after it nothing is written.
+    failure: Option<IoError>,
+}
+
+#[derive(Debug)]
+struct Place {
+    directory: PathBuf,
+    list: File,
+}
+
+#[derive(Debug)]
+struct Step {
+    number: usize,
+    name: String,
+    log: Option<File>,
+    redactors: [Redactor; 2],
+}
+
+impl Keeper {
+    /// Returns one for the store at `root` that leaves `secrets` out, and keeps the logs of `kept` builds. The store is
+    /// first touched when a step begins.
+    pub fn new(root: &Path, secrets: Secrets, kept: usize) -> Self {
+        Self { root: root.to_owned(), secrets, kept, writing: Mutex::default() }
+    }
+
+    /// Ends the writing, and returns why logs are missing if they are.
+    pub fn finish(self) -> Option<IoError> {
+        self.writing.into_inner().unwrap_or_else(PoisonError::into_inner).failure
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watcher for Keeper {
+    fn see(&self, event: &Event) {
+        if self.kept == 0 {
+            return;
+        }
+        let mut writing = self.lock();
+        if writing.failure.is_some() {
+            return;
+        }
+        let result = match event {
+            Event::StepStarted { step, name } => writing.begin(self, *step, name, State::Started),
+            Event::StepCached { step, name } => writing.begin(self, *step, name, State::Cached),
+            Event::Output { step, stream, bytes } => writing.output(&self.secrets, *step, *stream, bytes),
+            Event::StepFinished { step, outcome, took } => {
+                let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                writing.end(&self.secrets, *step, State::of(outcome), took)
+            }
+            _ => Ok(()),
+        };
+        writing.failure = result.err();
+    }
+}
+
+impl Writing {
+    fn begin(&mut self, keeper: &Keeper, step: StepId, name: &str, state: State) -> Result<(), IoError> {
+        if self.place.is_none() {
+            self.place = Some(Place::make(&keeper.root, keeper.kept)?);
+        }
+        let number = self.steps.len() + 1;
+        let new = || Step { number, name: name.to_owned(), log: None, redactors: [Redactor::new(), Redactor::new()] };
+        self.steps.entry(step).or_insert_with(new);
+        self.tell(step, state, 0)
+    }
+
+    fn tell(&mut self, id: StepId, state: State, took: u64) -> Result<(), IoError> {
+        let (Some(place), Some(step)) = (&mut self.place, self.steps.get(&id)) else { return Ok(()) };
+        let line = json!({
+            "number": step.number, "step": id.to_string(), "name": step.name, "state": state.name(), "took": took,
+        });
+        writeln!(place.list, "{line}").at("write", place.directory.join(STEPS))
+    }
+
+    fn output(&mut self, secrets: &Secrets, step: StepId, stream: Stream, bytes: &[u8]) -> Result<(), IoError> {
+        let (Some(place), Some(step)) = (&self.place, self.steps.get_mut(&step)) else { return Ok(()) };
+        let kept = step.redactors[stream as usize].push(secrets, bytes);
+        step.write(&place.directory, &kept)
+    }
+
+    fn end(&mut self, secrets: &Secrets, id: StepId, state: State, took: u64) -> Result<(), IoError> {
+        if let (Some(place), Some(step)) = (&self.place, self.steps.get_mut(&id)) {
+            for stream in [0, 1] {
+                let rest = step.redactors[stream].finish(secrets);
+                step.write(&place.directory, &rest)?;
+            }
+            step.log = None;
+        }
+        self.tell(id, state, took)
+    }
+}
+
+impl Step {
+    fn write(&mut self, directory: &Path, bytes: &[u8]) -> Result<(), IoError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let path = || directory.join(format!("{}.log", self.number));
+        let log = match &mut self.log {
+            Some(log) => log,
+            None => {
+                let made = File::options().append(true).create(true).open(path()).at("make", path())?;
+                self.log.insert(made)
+            }
+        };
+        log.write_all(bytes).at("write", directory)
+    }
+}
+
+impl Place {
+    /// Makes the directory of a build, and takes those away that are too many.
+    fn make(root: &Path, kept: usize) -> Result<Self, IoError> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let directory = root.join(DIRECTORY).join(format!("{:013}-{}", now.as_millis(), std::process::id()));
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory).at("make", &directory)?;
+        let path = directory.join(STEPS);
+        let list = File::create(&path).at("make", &path)?;
+        list.lock().at("lock", &path)?;
+        for old in builds(root)?.into_iter().skip(kept) {
+            old.remove()?;
+        }
+        Ok(Self { directory, list })
+    }
+}
+
+impl State {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::Failed(_) => Self::Failed,
+            Outcome::Cancelled => Self::Cancelled,
+        }
+    }
+}
