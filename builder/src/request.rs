@@ -94,7 +94,7 @@ pub enum ContextSource {
     Directory(PathBuf),
     /// No files at all.
     Empty,
-    /// A place that is fetched by [`crate::with_contexts`] before the build.
+    /// A place that is fetched by [`crate::with_contexts()`] before the build.
     Elsewhere(ContextPlace),
     /// What was fetched.
     Fetched(Arc<FetchedContext>),
@@ -121,7 +121,7 @@ pub enum BuildContextSource {
     },
     /// Another image, as if the Dockerfile named it.
     Image(ImageRef),
-    /// A place that is fetched by [`crate::with_contexts`] before the build.
+    /// A place that is fetched by [`crate::with_contexts()`] before the build.
     Elsewhere(ContextPlace),
     /// What was fetched.
     Fetched(Arc<FetchedContext>),
