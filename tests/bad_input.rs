@@ -91,7 +91,6 @@ fn later_constructs_fail_by_name() {
         ("FROM busybox\nADD https://example.invalid/x /\n", 2, "URL"),
         ("FROM busybox\nADD https://example.invalid/x.git /\n", 2, "git"),
         ("FROM busybox\nRUN --security=insecure true\n", 2, "--security"),
-        ("FROM busybox\nRUN --device=vendor.example/d true\n", 2, "--device"),
         ("FROM --platform=linux/s390x busybox\nRUN true\n", 2, "s390x"),
     ] {
         refused(dockerfile, line, text);

@@ -10,7 +10,7 @@ use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{BuildResult, Bundle, ManifestBytes, Places, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, Bundle, ManifestBytes, Places, Planned, PruneOptions, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
 use layerfs::compare::{Difference, Side};
 use layerfs::digest::Digest;
@@ -25,7 +25,7 @@ use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
 use layerfs::source::Collection;
-use layerfs::store::{FsckReport, ImageSummary, Store};
+use layerfs::store::{Found, FsckReport, ImageSummary, Store};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -156,6 +156,14 @@ pub fn shell(
         Ok(exit) => Ok(of_command(exit)),
         Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
     }
+}
+
+/// Returns what a build would do.
+///
+/// # Errors
+/// [`Failure`].
+pub fn plan(request: &BuildRequest, root: &Path, sink: &dyn ProgressSink, cancel: &Cancel) -> Result<Planned, Failure> {
+    builder::plan_build(request, &open(root)?, sink, cancel).map_err(|error| of_build(&error))
 }
 
 /// Looks at what this machine allows.
@@ -356,12 +364,20 @@ pub fn check(root: &Path, repair: bool, cancel: &Cancel) -> Result<FsckReport, F
     Ok(builder::check(&open(root)?, repair, cancel)?)
 }
 
-/// Removes what no image needs; with `all` the build cache, too.
+/// Returns all that takes room in the store.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn prune(root: &Path, all: bool, cancel: &Cancel) -> Result<Pruned, Failure> {
-    let report = builder::prune(&open(root)?, all, cancel)?;
+pub fn usage(root: &Path, cancel: &Cancel) -> Result<Vec<Found>, Failure> {
+    Ok(builder::usage(&open(root)?, cancel)?)
+}
+
+/// Removes what no image needs, as `options` say.
+///
+/// # Errors
+/// [`Failure`].
+pub fn prune(root: &Path, options: &PruneOptions, cancel: &Cancel) -> Result<Pruned, Failure> {
+    let report = builder::prune(&open(root)?, options, cancel)?;
     let objects = report.blobs + report.layers + report.indexes + report.derived + report.leftovers;
     Ok(Pruned { objects, bytes: report.bytes })
 }

@@ -105,7 +105,7 @@ fn made(request: &BuildRequest, built: &BuildResult) -> Made {
 }
 
 /// Returns how registries are spoken to; with `--authfile` no other file of credentials counts.
-fn registries(args: &BuildArgs, scene: &Scene) -> Result<RegistrySettings, SettingsError> {
+pub(super) fn registries(args: &BuildArgs, scene: &Scene) -> Result<RegistrySettings, SettingsError> {
     let settings = scene.registry_settings()?;
     Ok(match &args.surroundings.authfile {
         Some(file) => RegistrySettings { auth_files: vec![file.clone()], auth_inline: None, ..settings },

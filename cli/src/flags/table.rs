@@ -262,7 +262,7 @@ pub const ROWS: &[Row] = &[
         "x",
         Refused("no policies are evaluated; check the Dockerfile before: `conftest test Dockerfile`"),
     ),
-    row("print", None, Switch, "x", Refused("`lbuild plan --format=json .` shows what would be built")),
+    row("print", None, Switch, "x", Refused("`lbuild plan --show=json .` shows what would be built")),
     row("progress", None, Text, "x", Own("`auto`, `plain`, `tty`, `quiet`, `rawjson`")),
     row(
         "provenance",

@@ -231,7 +231,12 @@ fn context_cure(path: &str) -> Option<String> {
 
 /// Returns the name of `known` that is at most two edits away from `word`.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    known.iter().map(|name| (distance(word, name), *name)).filter(|(edits, _)| *edits <= 2).min().map(|(_, name)| name)
+    known
+        .iter()
+        .map(|name| (distance(word, name), *name))
+        .filter(|(edits, name)| *edits <= 2 && *edits < name.len())
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// Counts the edits between two words (Levenshtein), row by row.
