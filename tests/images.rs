@@ -37,7 +37,7 @@ fn inspect_takes_go_templates() {
     ] {
         lab.lbuild(&["inspect", "-f", template, "one"]).ok().prints(&format!("{wanted}\n"));
     }
-    lab.lbuild(&["inspect", "--format", "{{.Size}}", "one", "two:2"]).ok();
+    lab.lbuild(&["inspect", "--type=image", "--format", "{{.Size}}", "one", "two:2"]).ok();
     lab.lbuild(&["inspect", "-f", "{{.Confg}}", "one"]).ends(125).says("`.Confg`").says("did you mean `.Config`?");
     lab.lbuild(&["inspect", "-f", "{{", "one"]).ends(125).says("does not parse").says("at character 1");
     lab.lbuild(&["inspect", "-f", "{{.Id}}", "one", "missing"]).ends(125).prints("");

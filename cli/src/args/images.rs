@@ -39,6 +39,9 @@ pub struct InspectArgs {
     /// `json`, or a Go template (`{{.Config.Cmd}}`)
     #[arg(short, long, value_name = "FORMAT", default_value = "json")]
     pub format: String,
+    /// Accepted as Docker's: there is nothing but images
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["image"])]
+    pub kind: Option<String>,
     /// The images: names, image IDs or beginnings of them
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,

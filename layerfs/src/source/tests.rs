@@ -297,3 +297,33 @@ fn a_docker_archive_cut_short_anywhere_is_an_error_or_the_same_image() {
         }
     }
 }
+
+/// FEATURES 3.5-8.
+#[test]
+fn a_collection_has_each_image_once_with_the_names_that_others_write() {
+    let layout = Layout::new();
+    let (one, two) = (layout.image("amd64"), layout.image("arm64"));
+    let signature = Descriptor { media_type: "application/vnd.example.signature".into(), ..one.clone() };
+    layout.index(vec![
+        annotated(annotated(one.clone(), FULL_NAME, "docker.io/library/a:1"), REF_NAME, "1"),
+        annotated(one.clone(), REF_NAME, "example.com/b:2"),
+        annotated(one.clone(), REF_NAME, "example.com/b:2"),
+        annotated(two, REF_NAME, "latest"),
+        signature,
+    ]);
+    let temporary = tempfile::tempdir().expect("a directory");
+    let images = |layout: &Layout| {
+        let collection = Collection::open(layout.directory.path(), temporary.path()).expect("opened");
+        collection.images().map(|images| {
+            let names = |image: &CollectedImage| image.names.iter().map(ToString::to_string).collect::<Vec<_>>();
+            images.iter().map(names).collect::<Vec<_>>()
+        })
+    };
+    let wanted = [vec!["docker.io/library/a:1".to_owned(), "example.com/b:2".to_owned()], vec![]];
+    assert_eq!(images(&layout).expect("images"), wanted);
+    layout.index(vec![annotated(one, FULL_NAME, "../Evil")]);
+    let error = images(&layout).expect_err("no name").to_string();
+    assert!(error.contains("is called `../Evil`"), "{error}");
+    layout.index(Vec::new());
+    assert!(images(&layout).expect_err("nothing").to_string().contains("there is no image in it"));
+}

@@ -152,6 +152,43 @@ fn images_are_listed_found_and_removed_3_5_7() {
     assert!(store.remove("one").is_err());
 }
 
+/// FEATURES 3.5-8.
+#[test]
+fn an_image_that_lacks_blobs_is_named_as_one() {
+    let (_directory, store) = store();
+    let manifest = put_image(&store, "one", b"1");
+    let (one, two): (ImageRef, ImageRef) = ("one".parse().expect("a name"), "two".parse().expect("a name"));
+    let layer = store.image(&manifest.digest).expect("an image").manifest.layers[0].digest;
+    store.refs().remove(&one).expect("removed");
+    let origins = BTreeMap::from([(layer, vec![one.clone()])]);
+    store.sparse().put(&SparseImage { name: one, manifest: manifest.clone(), origins: origins.clone() }).expect("put");
+    store.blobs().remove(&layer).expect("removed");
+    put_image(&store, "two", b"2");
+    store.tag("one", std::slice::from_ref(&two)).expect("named");
+    let wanted = SparseImage { name: two.clone(), manifest, origins };
+    assert_eq!(store.sparse().get(&two).expect("read"), Some(wanted));
+    assert_eq!(store.refs().get(&two).expect("read"), None, "one name, one image");
+}
+
+/// FEATURES 3.5-8: a name with which an image was loaded in two forms.
+#[test]
+fn an_id_means_its_image_in_every_form() {
+    let (_directory, store) = store();
+    let one = put_image(&store, "one", b"1");
+    let mut manifest = store.image(&one.digest).expect("an image").manifest;
+    manifest.annotations.insert("another".into(), "form".into());
+    let bytes = manifest.print();
+    store.blobs().put(&bytes).expect("put");
+    let other = Descriptor::of(media_type::OCI_MANIFEST, &bytes);
+    store.refs().keep(&other).expect("kept");
+    store.refs().keep(&one).expect("named already");
+    assert_eq!(store.images().expect("listed").len(), 2);
+    let id = manifest.config.digest.hex();
+    assert!([&one, &other].contains(&&store.find(&id).expect("found")));
+    assert_eq!(store.remove(&id).expect("removed"), ["one".parse().expect("a name")]);
+    assert_eq!(store.images().expect("listed"), []);
+}
+
 #[test]
 fn gc_keeps_what_is_named_recorded_or_leased() {
     let (_directory, store) = store();
