@@ -14,6 +14,7 @@ mod containers;
 mod differential;
 mod direction;
 mod flags;
+mod invocations;
 mod lab;
 mod on_fail;
 mod outputs;
