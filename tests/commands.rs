@@ -66,6 +66,35 @@ fn names_are_taken_away_one_by_one() {
     lab.fsck();
 }
 
+/// FEATURES 3.5-8.
+#[test]
+fn an_image_is_given_further_names() {
+    let lab = built(&["one"]);
+    lab.lbuild(&["tag", "one", "two:2", "example.com/three"]).ok().prints("");
+    let id = lab.inspect("one")["Id"].as_str().expect("an id").to_owned();
+    lab.lbuild(&["image", "tag", &id[7..19], "four"]).ok();
+    for name in ["two:2", "example.com/three", "four"] {
+        assert_eq!(lab.inspect(name)["Id"], id.as_str(), "{name}");
+    }
+    lab.lbuild(&["tag", "one", "good", "Not/A/Name"]).ends(125).says("invalid tag `Not/A/Name`");
+    lab.lbuild(&["tag", "one", &format!("x@{id}")]).ends(125).says("refusing to create a tag with a digest reference");
+    lab.lbuild(&["tag", "missing", "x"]).ends(125).says("the store has no image `missing`");
+    lab.lbuild(&["inspect", "good"]).ends(125);
+}
+
+/// FEATURES 3.5-7: what Docker's users type.
+#[test]
+fn dockers_groups_of_commands_are_understood() {
+    let lab = Lab::with(PLAIN);
+    lab.file("f", "x");
+    lab.lbuild(&["buildx", "build", "-t", "one", "."]).ok();
+    let all = lab.lbuild(&["images"]).ok().stdout.clone();
+    lab.lbuild(&["image", "ls"]).ok().prints(&all);
+    lab.lbuild(&["image", "prune", "-f"]).ok();
+    lab.lbuild(&["image", "rm", "one"]).ok();
+    lab.lbuild(&["image", "inspect", "one"]).ends(125);
+}
+
 #[test]
 fn prune_takes_what_nothing_needs() {
     let lab = built(&["one"]);

@@ -346,7 +346,12 @@ impl Drop for Server {
 }
 
 /// Runs a command with `input` on its standard input.
-pub fn fed(mut command: Command, input: &str) -> Run {
+pub fn fed(command: Command, input: &str) -> Run {
+    fed_bytes(command, input.as_bytes())
+}
+
+/// Runs a command with `input` on its standard input.
+pub fn fed_bytes(mut command: Command, input: &[u8]) -> Run {
     let line = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::piped())
@@ -355,7 +360,7 @@ pub fn fed(mut command: Command, input: &str) -> Run {
         .spawn()
         .expect("the command starts");
     // One that ends before it reads says why.
-    if let Err(error) = child.stdin.take().expect("a pipe").write_all(input.as_bytes()) {
+    if let Err(error) = child.stdin.take().expect("a pipe").write_all(input) {
         assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     }
     Run::from_output(child.wait_with_output().expect("the command ends"), line)

@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod archives;
 mod bad_input;
 mod build_cache;
 mod care;
@@ -14,10 +15,16 @@ mod containers;
 mod differential;
 mod direction;
 mod flags;
+mod images;
 mod invocations;
 mod lab;
+mod language_checks;
+mod language_copy;
+mod language_onbuild;
+mod language_run;
 mod on_fail;
 mod outputs;
+mod outputs_files;
 mod parallel;
 mod progress;
 mod reference;

@@ -7,6 +7,8 @@
 mod tests;
 mod time;
 
+pub(crate) use time::rfc3339;
+
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::plan::{Plan, PlanBase, PlannedStage};
 use layerfs::digest::DiffId;

@@ -1,5 +1,6 @@
 //! [`Bases`]: the images that a build starts from or copies from: manifests and configs only.
 
+use crate::graph::NeededImage;
 use crate::source::Span;
 use layerfs::image::Image;
 use layerfs::platform::Platform;
@@ -7,7 +8,7 @@ use layerfs::source::ImageSource;
 use std::sync::Arc;
 
 /// One image that the Dockerfile names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Base {
     /// The name as the Dockerfile has it, after expansion.
     pub name: String,
@@ -19,10 +20,19 @@ pub struct Base {
     pub source: Arc<dyn ImageSource>,
     /// The platform it was asked for.
     pub platform: Platform,
+    /// The named context that stands in its place, if there is one.
+    pub named_context: Option<String>,
+}
+
+impl Base {
+    /// Reports whether this is the image that `needed` asks for.
+    pub fn is(&self, needed: &NeededImage) -> bool {
+        (&self.name, &self.named_context, &self.platform) == (&needed.name, &needed.named_context, &needed.platform)
+    }
 }
 
 /// All images of a build.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Bases {
     /// In the order in which the Dockerfile first names them.
     pub images: Vec<Base>,

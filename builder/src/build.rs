@@ -4,36 +4,40 @@ use crate::assemble::{self, AssembledLayer};
 use crate::attend::{Attendant, FailedStep};
 use crate::bases::{Base, Bases};
 use crate::cache::{CacheBackend, LocalCache};
+use crate::diagnostic::Diagnostic;
+use crate::dockerfile::checks::Checks;
 use crate::dockerfile::{self, Dockerfile, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::fit::{refuse_foreign, unknown_stages};
 use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
+use crate::onbuild::{Settled, settle};
+use crate::output::Exported;
 use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
 use crate::progress::{Event, ProgressSink};
 use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
+use crate::rework::Finished;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
-use layerfs::descriptor::Descriptor;
 use layerfs::digest::Digest;
-use layerfs::export::{ExportLayer, FinishedImage};
+use layerfs::export::{ExportLayer, FinishedImage, Rework};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
 use layerfs::store::Store;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Once;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Mutex, Once, PoisonError};
 
 /// What a build came to.
 #[derive(Debug, Clone)]
 pub struct BuildResult {
     /// The image ID: digest of its config.
     pub id: Digest,
-    /// The manifest of each output, in the order of the request.
-    pub manifests: Vec<Descriptor>,
+    /// What it became in each output, in the order of the request.
+    pub outputs: Vec<Exported>,
     /// The sizes in bytes of its layers as they are kept, the lowest first.
     pub layer_sizes: Vec<u64>,
 }
@@ -62,16 +66,19 @@ pub fn build_attended(
     cancel: &Cancel,
     attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, BuildError> {
-    let dockerfile = parse(request, sink)?;
-    let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
+    let (dockerfile, warnings) = parse(request)?;
+    let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
+    told.tell(warnings);
+    // What is wrong with the graph is told before any registry is asked.
+    StageGraph::new(&dockerfile, &graph_options(request))?;
     let cache = LocalCache::new(store);
-    let told = Once::new();
+    let once = Once::new();
     let mut again = false;
     loop {
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
-            let (cache, dockerfile, graph) = (&cache, &dockerfile, &graph);
-            Asked { request, store, sink, client, cache, dockerfile, graph, told: &told, cancel, attendant }
+            let (cache, dockerfile) = (&cache, &dockerfile);
+            Asked { request, store, sink, client, cache, dockerfile, told: &told, once: &once, cancel, attendant }
                 .build(again, &ends)
         });
         match outcome {
@@ -111,14 +118,12 @@ pub fn plan(
     sink: &dyn ProgressSink,
     cancel: &Cancel,
 ) -> Result<Planned, BuildError> {
-    let dockerfile = parse(request, sink)?;
-    let graph = StageGraph::new(&dockerfile, &graph_options(request))?;
+    let (dockerfile, warnings) = parse(request)?;
+    let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
+    told.tell(warnings);
     with_registries(&request.registries, sink, cancel, |client| {
-        let bases = resolve(&graph.images, request, store, client)?;
-        let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
-        for warning in graph.warnings.iter().cloned().chain(warnings) {
-            sink.event(Event::Warning(warning));
-        }
+        let (plan, bases, warnings) = planned(&dockerfile, request, store, client)?;
+        told.tell(warnings);
         let image = |base: &Base| PlannedImage { name: base.name.clone(), location: base.source.location() };
         Ok(Planned { plan, images: bases.images.iter().map(image).collect() })
     })
@@ -132,8 +137,8 @@ struct Asked<'a> {
     client: &'a Client,
     cache: &'a dyn CacheBackend,
     dockerfile: &'a Dockerfile,
-    graph: &'a StageGraph,
-    told: &'a Once,
+    told: &'a Told<'a>,
+    once: &'a Once,
     /// The caller's, which no failure of a step sets off.
     cancel: &'a Cancel,
     attendant: Option<&'a dyn Attendant>,
@@ -142,15 +147,11 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
     fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
-        let Self { request, store, sink, client, cache, told, attendant, .. } = *self;
-        let bases = resolve(&self.graph.images, request, store, client)?;
-        let (plan, warnings) = Plan::new(self.dockerfile, self.graph, &bases, &plan_options(request))?;
-        refuse_foreign(&plan, self.graph, &request.emulated)?;
+        let Self { request, store, sink, client, cache, told, once, attendant, .. } = *self;
+        let (plan, bases, warnings) = planned(self.dockerfile, request, store, client)?;
         if !again {
-            let warnings = warnings.into_iter().chain(unknown_stages(self.dockerfile, request));
-            for warning in self.graph.warnings.iter().cloned().chain(warnings) {
-                sink.event(Event::Warning(warning));
-            }
+            told.tell(warnings);
+            told.judge()?;
             sink.event(Event::PlanReady { steps: plan.step_names(), edges: plan.edges() });
         }
         let began = now();
@@ -165,7 +166,7 @@ impl Asked<'_> {
             bases,
             contexts,
             cache,
-            told,
+            told: once,
             attendant,
             caller: self.cancel,
         }
@@ -177,6 +178,63 @@ impl Asked<'_> {
         }
         outcome
     }
+}
+
+/// Returns the plan of a Dockerfile with the triggers of its bases in place, the bases, each asked for once, and what
+/// the user should look at.
+pub(crate) fn planned(
+    dockerfile: &Dockerfile,
+    request: &BuildRequest,
+    store: &Store,
+    client: &Client,
+) -> Result<(Plan, Bases, Vec<Diagnostic>), BuildError> {
+    let mut known = Bases::default();
+    let settled = settle(dockerfile, &graph_options(request), |images| {
+        known = resolve(images, &known, request, store, client)?;
+        Ok::<_, BuildError>(known.clone())
+    });
+    let Settled { dockerfile, graph, bases } = settled?;
+    let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &plan_options(request))?;
+    refuse_foreign(&plan, &graph, &request.emulated)?;
+    let unknown = unknown_stages(&dockerfile, request);
+    let warnings = graph.warnings.into_iter().chain(warnings).chain(unknown).collect();
+    Ok((plan, bases, warnings))
+}
+
+/// What is told of what the user should look at: what the checks keep.
+struct Told<'a> {
+    checks: Checks,
+    sink: &'a dyn ProgressSink,
+    /// Names of the rules that were told of.
+    rules: Mutex<BTreeSet<&'static str>>,
+}
+
+impl<'a> Told<'a> {
+    fn new(checks: Checks, sink: &'a dyn ProgressSink) -> Self {
+        Self { checks, sink, rules: Mutex::default() }
+    }
+
+    fn tell(&self, warnings: Vec<Diagnostic>) {
+        for warning in warnings.into_iter().filter(|warning| self.checks.keep(warning)) {
+            self.rules.lock().unwrap_or_else(PoisonError::into_inner).extend(warning.rule);
+            self.sink.event(Event::Warning(warning));
+        }
+    }
+
+    /// Fails if a rule was told of and `# check=error=true` says so.
+    fn judge(&self) -> Result<(), BuildError> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if rules.is_empty() || !self.checks.fail() {
+            return Ok(());
+        }
+        Err(BuildError::Checks { rules: rules.iter().copied().collect() })
+    }
+}
+
+/// Returns the build argument that stands before `# check=`.
+pub(crate) fn check_argument(request: &BuildRequest) -> Option<&str> {
+    let named = |(name, _): &&(String, Option<String>)| name == "BUILDKIT_DOCKERFILE_CHECK";
+    request.build_args.iter().rev().find(named)?.1.as_deref()
 }
 
 /// Strikes every record that holds the layer that is gone; the caller then starts again, which ends, since no record
@@ -212,21 +270,20 @@ fn remember(contexts: &Contexts, began: Timestamp, sink: &dyn ProgressSink) {
     }
 }
 
-fn parse(request: &BuildRequest, sink: &dyn ProgressSink) -> Result<Dockerfile, BuildError> {
+/// Returns the Dockerfile, and what the user should look at.
+pub(crate) fn parse(request: &BuildRequest) -> Result<(Dockerfile, Vec<Diagnostic>), BuildError> {
     let outcome = dockerfile::parse(request.dockerfile.clone());
-    for warning in outcome.warnings {
-        sink.event(Event::Warning(warning));
-    }
     match outcome.dockerfile {
         Some(dockerfile) if outcome.errors.is_empty() => {
-            lint::lint(&dockerfile).into_iter().for_each(|warning| sink.event(Event::Warning(warning)));
-            Ok(dockerfile)
+            let mut warnings = outcome.warnings;
+            warnings.extend(lint::lint(&dockerfile));
+            Ok((dockerfile, warnings))
         }
         _ => Err(BuildError::Parse(outcome.errors)),
     }
 }
 
-fn graph_options(request: &BuildRequest) -> GraphOptions {
+pub(crate) fn graph_options(request: &BuildRequest) -> GraphOptions {
     GraphOptions {
         target: request.target.clone(),
         build_args: request.build_args.iter().cloned().collect(),
@@ -244,6 +301,7 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
         host_name: None,
         extra_hosts: request.extra_hosts.clone(),
         source_date_epoch: request.source_date_epoch.and_then(|epoch| i64::try_from(epoch).ok()),
+        allow_insecure: request.allow_insecure,
     }
 }
 
@@ -278,6 +336,7 @@ impl Attempt<'_> {
             keep_failed: self.attendant.is_some(),
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
+            ssh: &self.request.ssh,
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,
@@ -298,10 +357,14 @@ impl Attempt<'_> {
         let outcome = self.beside_fetching(&shelf, cancel, || session.run());
         let state = outcome.inspect_err(|error| self.attend(error, &session, &worker, &map))?;
         let image = self.finish(&shelf, &state)?;
+        let base = state.stack.iter().filter(|layer| matches!(layer, Layer::Base { .. })).count();
+        let rework = Rework { store: self.store, lease: &lease, cancel };
+        let finished = Finished { image, base, epoch: self.request.source_date_epoch, rework };
+        let finished = if self.request.squash { finished.squashed().map_err(StepError::from)? } else { finished };
         let places = Places { store: self.store, client: self.client, sink: self.sink };
-        let manifests = places.write(&self.request.outputs, &image)?;
-        let layer_sizes = image.layers.iter().map(|layer| layer.blob.size).collect();
-        Ok(BuildResult { id: image.id(), manifests, layer_sizes })
+        let outputs = places.write(&self.request.outputs, &finished, cancel)?;
+        let layer_sizes = finished.image.layers.iter().map(|layer| layer.blob.size).collect();
+        Ok(BuildResult { id: finished.image.id(), outputs, layer_sizes })
     }
 
     /// Shows a command that failed to the attendant, while what it left is still there.
@@ -324,7 +387,7 @@ impl Attempt<'_> {
     }
 
     fn needs_bytes(&self) -> bool {
-        self.request.outputs.iter().any(Output::needs_bytes)
+        self.request.squash || self.request.outputs.iter().any(Output::needs_bytes)
     }
 
     /// Returns the images whose layers are to be kept once they have been fetched.

@@ -1,4 +1,4 @@
-//! A failed step as a directory: what [`write`] leaves, and [`open_bundle`] enters elsewhere.
+//! A failed step as a directory: what [`write()`] leaves, and [`open_bundle`] enters elsewhere.
 //!
 //! ```text
 //! oci-layout, index.json, blobs/   an image: the layers below the step, and what the command changed before it failed
@@ -167,6 +167,8 @@ fn mounts(step: &FailedStep<'_>, directory: &Path, left_out: &mut Vec<String>) -
                 left_out.push(format!("what the cache mount `{id}` at `{target}` holds"));
                 Kind::Tmpfs { size: None }
             }
+            // A failed run keeps none: its doors are closed.
+            MountSource::Socket { .. } => continue,
             MountSource::Secret { .. } => {
                 left_out.push(format!("the secret at `{target}`"));
                 continue;
@@ -251,7 +253,8 @@ impl Bundle {
         let image = source.resolve(&platform)?;
         let stack = Layer::of_image(&image);
         let name = self.directory.display().to_string();
-        let bases = Bases { images: vec![Base { name, span: Span::default(), image, source, platform }] };
+        let bases =
+            Bases { images: vec![Base { name, span: Span::default(), image, source, platform, named_context: None }] };
         let shelf = Shelf::new(store, store.directories(&map.digest)?, &worker, &bases, &lease);
         let mut spec = self.spec(shelf.directories(&stack)?, self.mounts(&shelf, &worker, cancel)?);
         spec.terminal = terminal.is_some();
@@ -275,6 +278,7 @@ impl Bundle {
             working_directory: TreePath::from(of.working_directory.as_str()),
             user: of.user,
             network: of.network,
+            insecure: false,
             host_name: of.host_name,
             extra_hosts: of.extra_hosts,
             limits: of.limits,

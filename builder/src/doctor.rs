@@ -129,6 +129,7 @@ fn nothing() -> RunSpec {
         working_directory: TreePath::root(),
         user: String::new(),
         network: Network::None,
+        insecure: false,
         host_name: "doctor".to_owned(),
         extra_hosts: Vec::new(),
         limits: RunLimits::default(),

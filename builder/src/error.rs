@@ -55,6 +55,22 @@ pub enum StepError {
         /// Its id.
         id: String,
     },
+    /// An SSH agent that the step needs was not given.
+    #[error("ssh agent `{id}` is required and was not given")]
+    AgentMissing {
+        /// Its id.
+        id: String,
+        /// One that was given and may have been meant.
+        similar: Option<String>,
+    },
+    /// An SSH agent cannot be had.
+    #[error("ssh agent `{id}`: {why}")]
+    Agent {
+        /// Its id.
+        id: String,
+        /// Why.
+        why: String,
+    },
     /// COPY, ADD or WORKDIR failed.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -177,6 +193,13 @@ impl Diagnose for StepError {
             }
             StepError::SecretMissing { id, .. } => Diagnostic::error(self.to_string())
                 .help(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`")),
+            StepError::AgentMissing { similar: Some(similar), .. } => {
+                Diagnostic::error(self.to_string()).help(format!("did you mean `{similar}`, which was given?"))
+            }
+            StepError::AgentMissing { id, .. } => Diagnostic::error(self.to_string())
+                .help(format!("give it with `--ssh {id}` for your agent, or `--ssh {id}=KEY`")),
+            StepError::Agent { .. } => Diagnostic::error(self.to_string())
+                .help("give the socket of a running agent, or keys without passphrase (needs openssh-client)"),
             StepError::Command { one_id: Some(help), .. } => {
                 Diagnostic::error(self.to_string()).help(format!("if it needs ids other than 0: {help}"))
             }
@@ -242,6 +265,12 @@ pub enum BuildError {
     /// An instruction means nothing.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Build checks found something, and `check=error=true` makes that an error.
+    #[error("lint violation found for rules: {}", rules.join(", "))]
+    Checks {
+        /// Names of the rules.
+        rules: Vec<&'static str>,
+    },
     /// A build context is wrong.
     #[error(transparent)]
     Context(ContextError),
@@ -294,6 +323,10 @@ impl BuildError {
             BuildError::Graph(error) => vec![error.diagnose()],
             BuildError::Base(error) => vec![error.diagnose()],
             BuildError::Plan(error) => vec![error.diagnose()],
+            BuildError::Checks { .. } => vec![
+                Diagnostic::error(self.to_string())
+                    .help("the warnings say what to change; `# check=skip=RULE` leaves one out"),
+            ],
             BuildError::Context(error) => vec![Diagnostic::error(error.to_string())],
             BuildError::Assemble(error) => vec![error.diagnose()],
             BuildError::Step { span, error, .. } => vec![error.diagnose().at(*span, "")],

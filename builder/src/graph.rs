@@ -142,7 +142,6 @@ impl StageGraph {
         }
         let target = find_target(dockerfile, options)?;
         let reached = order::reached(&resolution.stages, target);
-        refuse_unsupported(dockerfile, &resolution, &reached)?;
         let mut builder = Pruned::new(reached);
         let stages = builder.stages(&resolution);
         Ok(Self {
@@ -172,20 +171,6 @@ fn find_target(dockerfile: &Dockerfile, options: &GraphOptions) -> Result<usize,
             suggestion: suggest::nearest(target, names).map(str::to_owned),
         }),
     }
-}
-
-/// Refuses what is not supported yet in the stages that are needed.
-fn refuse_unsupported(dockerfile: &Dockerfile, resolution: &Resolution, reached: &[usize]) -> Result<(), GraphError> {
-    for &number in reached {
-        let (stage, from) = (&resolution.stages[number], &dockerfile.stages[number].from.value);
-        if let Place::Stage(base) = stage.base
-            && let Some(trigger) = resolution.stages[base].trigger
-        {
-            let base = resolve::title(dockerfile, base);
-            return Err(GraphError::OnbuildStage { base, span: from.image.span, trigger });
-        }
-    }
-    Ok(())
 }
 
 /// Numbers the reached stages anew and collects their images.

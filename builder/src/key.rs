@@ -78,6 +78,11 @@ impl KeyBuilder {
         items.enumerate().fold(builder, |builder, (number, item)| builder.part(&format!("{name} {number}"), item))
     }
 
+    /// Adds a list that most keys do not have: an empty one leaves no trace.
+    pub fn list_if_any<T: AsRef<[u8]>>(self, name: &str, items: impl ExactSizeIterator<Item = T>) -> Self {
+        if items.len() == 0 { self } else { self.list(name, items) }
+    }
+
     /// Adds a part that may be absent: its presence goes into the key too.
     pub fn option(self, name: &str, value: Option<impl AsRef<[u8]>>) -> Self {
         match value {

@@ -20,6 +20,8 @@ pub mod graph;
 
 pub mod bases;
 
+mod onbuild;
+
 pub mod plan;
 
 pub mod key;
@@ -55,8 +57,10 @@ pub mod doctor;
 
 mod manifest;
 mod output;
+mod rework;
 
 mod build;
+pub mod call;
 mod maintain;
 mod pull;
 mod run_image;
@@ -66,6 +70,7 @@ pub use build::{BuildResult, Planned, PlannedImage, build, build_attended, plan 
 pub use bundle::{Bundle, open_bundle};
 pub use maintain::check;
 pub use manifest::ManifestBytes;
+pub use output::Exported;
 pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;

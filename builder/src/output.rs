@@ -1,56 +1,149 @@
 //! Outputs: from what was asked for to exporters, one after another.
 
 use crate::error::StepError;
+use crate::listener::warning;
 use crate::progress::{Event, Outcome, StepId};
 use crate::push::Places;
-use crate::request::{Destination, Output};
+use crate::request::{Destination, Look, Output};
+use crate::rework::Finished;
+use layerfs::cancel::Cancel;
 use layerfs::descriptor::Descriptor;
+use layerfs::digest::Digest;
+use layerfs::error::StoreError;
 use layerfs::export::{
-    DockerArchive, Exporter, FinishedImage, OciArchive, OciDirectory, SparseExporter, StoreExporter,
+    DockerArchive, Dress, EngineExporter, Exporter, FinishedImage, LocalTree, OciArchive, OciDirectory, SparseExporter,
+    StoreExporter, TreeTar,
 };
+use layerfs::meta::Timestamp;
 use std::time::Instant;
 
+/// What an image became in one output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// Its ID: an output with times of its own has an image of its own.
+    pub id: Digest,
+    /// Its config.
+    pub config: Descriptor,
+    /// Its manifest there; outputs of files have none.
+    pub manifest: Option<Descriptor>,
+}
+
 impl Places<'_> {
-    /// Brings a finished image to every output and returns its manifest there.
+    /// Brings a finished image to every output and returns what it became there.
     ///
     /// # Errors
     /// The first output's that failed.
-    pub(crate) fn write(self, outputs: &[Output], image: &FinishedImage) -> Result<Vec<Descriptor>, StepError> {
-        outputs.iter().enumerate().map(|(number, output)| self.write_one(number, output, image)).collect()
+    pub(crate) fn write(
+        self,
+        outputs: &[Output],
+        finished: &Finished<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Exported>, StepError> {
+        let one = |(number, output)| self.write_one(number, output, finished, cancel);
+        outputs.iter().enumerate().map(one).collect()
     }
 
-    fn write_one(self, number: usize, output: &Output, image: &FinishedImage) -> Result<Descriptor, StepError> {
+    fn write_one(
+        self,
+        number: usize,
+        output: &Output,
+        finished: &Finished<'_>,
+        cancel: &Cancel,
+    ) -> Result<Exported, StepError> {
         let (step, began) = (StepId::internal(number), Instant::now());
         self.sink.event(Event::StepStarted { step, name: name(output) });
-        let result = exporter(output).export(image, self.store);
-        let outcome = result.as_ref().err().map_or(Outcome::Done, |error| Outcome::Failed(error.to_string()));
+        let result = self.export_one(output, finished, cancel);
+        let outcome = match &result {
+            Err(_) if cancel.is_cancelled() => Outcome::Cancelled,
+            Err(error) => Outcome::Failed(error.to_string()),
+            Ok(_) => Outcome::Done,
+        };
         self.sink.event(Event::StepFinished { step, took: began.elapsed(), outcome });
-        let kept = result?;
-        match output.clone() {
+        let (image, mut exported) = result?;
+        if let Output::Registry { names, by_digest, compression, .. } = output.clone() {
             // The image is kept here by now, so that a push that fails can go on.
-            Output::Registry { names, by_digest, compression } => {
-                let again = if by_digest { Vec::new() } else { names.clone() };
-                self.export(number, image, names, by_digest, compression)
-                    .map_err(|error| StepError::Push { names: again, error: Box::new(error) })
-            }
-            _ => Ok(kept),
+            let again = if by_digest { Vec::new() } else { names.clone() };
+            let pushed = self.export(number, &image, names, by_digest, compression);
+            exported.manifest = Some(pushed.map_err(|error| StepError::Push { names: again, error: Box::new(error) })?);
         }
+        Ok(exported)
     }
+
+    fn export_one(
+        self,
+        output: &Output,
+        finished: &Finished<'_>,
+        cancel: &Cancel,
+    ) -> Result<(FinishedImage, Exported), StoreError> {
+        let look = output.look();
+        let image = dressed(finished.with_times(look, self.sink)?, look);
+        let manifest = match output {
+            Output::Tar { destination, .. } => {
+                let destination = destination.clone();
+                TreeTar { destination, latest: finished.latest(look) }.export(&image, self.store, cancel)?;
+                None
+            }
+            Output::Local { path, delete, .. } => {
+                let (path, latest) = (path.clone(), finished.latest(look));
+                let left_out = LocalTree { path, delete: *delete, latest }.export(&image, self.store, cancel)?;
+                self.tell_left_out(&left_out);
+                None
+            }
+            _ => Some(exporter(output).export(&image, self.store)?),
+        };
+        let config = Descriptor::of(config_type(look), &image.config_bytes);
+        let exported = Exported { id: image.id(), config, manifest };
+        Ok((image, exported))
+    }
+
+    /// Says what a directory could not take, the first few by name.
+    fn tell_left_out(self, left_out: &[String]) {
+        const SHOWN: usize = 3;
+        if left_out.is_empty() {
+            return;
+        }
+        let mut shown = left_out[..left_out.len().min(SHOWN)].join(", ");
+        if left_out.len() > SHOWN {
+            shown.push_str(&format!(" and {} more", left_out.len() - SHOWN));
+        }
+        self.sink
+            .event(Event::Warning(warning(format!("the directory does not have everything of the image: {shown}"))));
+    }
+}
+
+fn config_type(look: &Look) -> &'static str {
+    use layerfs::descriptor::media_type;
+    if look.docker_types { media_type::DOCKER_CONFIG } else { media_type::OCI_CONFIG }
+}
+
+/// Returns the image as it is to look in an output.
+fn dressed(mut image: FinishedImage, look: &Look) -> FinishedImage {
+    image.annotations.extend(look.annotations.clone());
+    image.dress =
+        Dress { docker_types: look.docker_types, descriptor_annotations: look.descriptor_annotations.clone() };
+    image
+}
+
+/// Returns the time after which no file's is, if it is to be changed.
+pub(crate) fn clamp(epoch: Option<u64>) -> Option<Timestamp> {
+    epoch.and_then(|epoch| i64::try_from(epoch).ok()).map(Timestamp::from_seconds)
 }
 
 fn exporter(output: &Output) -> Box<dyn Exporter> {
     match output.clone() {
-        Output::Store { names } => Box::new(StoreExporter { names }),
-        Output::Oci { destination: Destination::Path(path), archive: false, names, compression } => {
+        Output::Store { names, .. } => Box::new(StoreExporter { names }),
+        Output::Oci { destination: Destination::Path(path), archive: false, names, compression, .. } => {
             Box::new(OciDirectory { path, names, compression })
         }
         Output::Oci { destination, names, compression, .. } => Box::new(OciArchive { destination, names, compression }),
-        Output::Docker { destination, names, compression } => {
+        Output::Docker { destination, names, compression, .. } => {
             Box::new(DockerArchive { destination, names, compression })
         }
+        Output::Engine { engine, names, .. } => Box::new(EngineExporter { engine, names }),
         // A tag that nobody asked for would be left behind here.
         Output::Registry { by_digest: true, .. } => Box::new(SparseExporter { names: Vec::new() }),
         Output::Registry { names, .. } => Box::new(SparseExporter { names }),
+        Output::Tar { .. } | Output::Local { .. } => unreachable!("files are written without a manifest"),
     }
 }
 
@@ -60,5 +153,8 @@ fn name(output: &Output) -> String {
         Output::Store { .. } | Output::Registry { .. } => "exporting to image".to_owned(),
         Output::Oci { .. } => "exporting to oci image format".to_owned(),
         Output::Docker { .. } => "exporting to docker image format".to_owned(),
+        Output::Engine { engine, .. } => format!("loading into {engine}"),
+        Output::Tar { .. } => "sending tarball".to_owned(),
+        Output::Local { .. } => "copying files".to_owned(),
     }
 }

@@ -126,7 +126,7 @@ impl Landing<'_> {
         self.lease.hold(&documents.map(Held::Blob))?;
         self.put(&image)?;
         let (platform, shown) = (image.platform(), name.familiar());
-        let base = Base { name: shown, span: Span::default(), image, source, platform };
+        let base = Base { name: shown, span: Span::default(), image, source, platform, named_context: None };
         self.fetch(base)?;
         let blobs: BTreeSet<Digest> = layers.iter().map(|layer| layer.digest).chain(documents).collect();
         Ok(self.store.blobs().sync(&Vec::from_iter(blobs))?)

@@ -7,10 +7,11 @@ use crate::graph::ContextKind;
 use crate::plan::op::{ExtraHost, Network};
 use crate::sandbox::limits::RunLimits;
 use crate::source::Source;
-pub use layerfs::export::{Destination, LayerCompression};
+pub use layerfs::export::{Destination, Engine, LayerCompression};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::settings::RegistrySettings;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -32,6 +33,10 @@ pub struct BuildRequest {
     pub build_contexts: Vec<(String, BuildContextSource)>,
     /// `--secret` in order, ids different.
     pub secrets: Vec<SecretSpec>,
+    /// `--ssh` in order, ids different.
+    pub ssh: Vec<SshSpec>,
+    /// `--allow security.insecure`: commands may ask to run without the sandbox's limits.
+    pub allow_insecure: bool,
     /// `--label` in order; they go over those of the Dockerfile.
     pub labels: Vec<(String, String)>,
     /// Run every step again.
@@ -58,6 +63,8 @@ pub struct BuildRequest {
     pub proxies: Vec<(String, String)>,
     /// Where the image goes; an empty list builds into the cache only.
     pub outputs: Vec<Output>,
+    /// `--squash`: the layers of this build become one; those of the base stay.
+    pub squash: bool,
     /// `--pull`: whether registries are asked for images that are here.
     pub pull: PullPolicy,
     /// How registries are spoken to.
@@ -120,6 +127,29 @@ impl BuildContextSource {
     }
 }
 
+/// An SSH agent that steps may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshSpec {
+    /// The id that `--mount=type=ssh,id=…` names; `default` where none is named.
+    pub id: String,
+    /// Where its keys are.
+    pub source: SshSource,
+}
+
+/// Where the keys of an SSH agent are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SshSource {
+    /// In an agent that listens on a socket.
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Let everything through, not only listing keys and signing.
+        raw: bool,
+    },
+    /// In files, for an agent of the build's own.
+    Keys(Vec<PathBuf>),
+}
+
 /// A secret that steps may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretSpec {
@@ -160,6 +190,8 @@ pub enum Output {
     Store {
         /// The names.
         names: Vec<ImageRef>,
+        /// How the image looks there.
+        look: Look,
     },
     /// An OCI layout: an archive, or a directory.
     Oci {
@@ -171,6 +203,8 @@ pub enum Output {
         names: Vec<ImageRef>,
         /// How layers are compressed.
         compression: LayerCompression,
+        /// How the image looks there.
+        look: Look,
     },
     /// An archive for `docker load`.
     Docker {
@@ -180,6 +214,33 @@ pub enum Output {
         names: Vec<ImageRef>,
         /// How layers are compressed.
         compression: LayerCompression,
+        /// How the image looks there.
+        look: Look,
+    },
+    /// An engine on this machine: Docker or Podman.
+    Engine {
+        /// Which.
+        engine: Engine,
+        /// The names to give.
+        names: Vec<ImageRef>,
+        /// How the image looks there.
+        look: Look,
+    },
+    /// The files of the image as a tar, without its config.
+    Tar {
+        /// Where to.
+        destination: Destination,
+        /// How the files look there.
+        look: Look,
+    },
+    /// The files of the image in a directory.
+    Local {
+        /// The directory, which may hold other files.
+        path: PathBuf,
+        /// Delete what the image does not have.
+        delete: bool,
+        /// How the files look there.
+        look: Look,
     },
     /// Registries. The image is kept in the store, too, so that a push that failed can go on.
     Registry {
@@ -189,25 +250,62 @@ pub enum Output {
         by_digest: bool,
         /// How layers are compressed.
         compression: LayerCompression,
+        /// How the image looks there.
+        look: Look,
     },
+}
+
+/// How an image looks in one of its outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Docker's media types in the manifest, not OCI's.
+    pub docker_types: bool,
+    /// Annotations of the manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// Annotations of the manifest's descriptor in the index of a layout.
+    pub descriptor_annotations: BTreeMap<String, String>,
+    /// `rewrite-timestamp`: no file of this build has a time after SOURCE_DATE_EPOCH.
+    pub rewrite_timestamp: bool,
+    /// `source-date-epoch`: the request's for this output, in seconds since 1970.
+    pub source_date_epoch: Option<u64>,
 }
 
 impl Output {
     /// Returns the names that the image has there.
     pub fn names(&self) -> &[ImageRef] {
         match self {
-            Self::Store { names }
+            Self::Store { names, .. }
             | Self::Oci { names, .. }
             | Self::Docker { names, .. }
+            | Self::Engine { names, .. }
             | Self::Registry { names, .. } => names,
+            Self::Tar { .. } | Self::Local { .. } => &[],
         }
     }
 
     /// Reports whether it needs the bytes of every layer here.
     pub fn needs_bytes(&self) -> bool {
         match self {
-            Self::Store { .. } | Self::Oci { .. } | Self::Docker { .. } => true,
+            Self::Store { .. }
+            | Self::Oci { .. }
+            | Self::Docker { .. }
+            | Self::Engine { .. }
+            | Self::Tar { .. }
+            | Self::Local { .. } => true,
             Self::Registry { .. } => false,
+        }
+    }
+
+    /// Returns how the image looks there.
+    pub fn look(&self) -> &Look {
+        match self {
+            Self::Store { look, .. }
+            | Self::Oci { look, .. }
+            | Self::Docker { look, .. }
+            | Self::Engine { look, .. }
+            | Self::Tar { look, .. }
+            | Self::Local { look, .. }
+            | Self::Registry { look, .. } => look,
         }
     }
 }

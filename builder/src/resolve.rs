@@ -75,12 +75,13 @@ impl Diagnose for BaseError {
     }
 }
 
-/// Finds the images that a build needs, side by side. Reads manifests and configs only.
+/// Finds the images that a build needs, side by side, but for those of `known`. Reads manifests and configs only.
 ///
 /// # Errors
 /// [`BaseError`], with the place that names the image; the first in the order of the Dockerfile.
 pub fn resolve(
     needed: &[NeededImage],
+    known: &Bases,
     request: &BuildRequest,
     store: &Store,
     client: &Client,
@@ -88,13 +89,21 @@ pub fn resolve(
     let finder = Finder { store, client, policy: request.pull };
     let images: Result<_, _> = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            needed.iter().map(|image| scope.spawn(move || resolve_one(image, request, finder))).collect();
+            needed.iter().map(|image| scope.spawn(move || resolve_one(image, known, request, finder))).collect();
         threads.into_iter().map(|thread| thread.join().expect("resolving does not panic")).collect()
     });
     Ok(Bases { images: images? })
 }
 
-fn resolve_one(needed: &NeededImage, request: &BuildRequest, finder: Finder<'_>) -> Result<Base, BaseError> {
+fn resolve_one(
+    needed: &NeededImage,
+    known: &Bases,
+    request: &BuildRequest,
+    finder: Finder<'_>,
+) -> Result<Base, BaseError> {
+    if let Some(known) = known.images.iter().find(|base| base.is(needed)) {
+        return Ok(Base { span: needed.span, ..known.clone() });
+    }
     let failed = |location: String, error| {
         let NeededImage { name, similar, span, .. } = needed.clone();
         match error {
@@ -107,8 +116,8 @@ fn resolve_one(needed: &NeededImage, request: &BuildRequest, finder: Finder<'_>)
     };
     let source = source_of(needed, request, finder)?.map_err(|error| failed("the store".to_owned(), error))?;
     let image = source.resolve(&needed.platform).map_err(|error| failed(source.location(), error))?;
-    let NeededImage { name, span, platform, .. } = needed.clone();
-    Ok(Base { name, span, image, source, platform })
+    let NeededImage { name, span, platform, named_context, .. } = needed.clone();
+    Ok(Base { name, span, image, source, platform, named_context })
 }
 
 type Found = Result<Arc<dyn ImageSource>, StoreError>;

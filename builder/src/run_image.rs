@@ -40,7 +40,8 @@ pub fn run_image(
     let layers = Layer::of_image(&image);
     let source: Arc<dyn ImageSource> = Arc::new(StoreSource::new(store.clone(), manifest.clone()));
     let platform = image.platform();
-    let base = Base { name: manifest.digest.to_string(), span: Span::default(), image, source, platform };
+    let base =
+        Base { name: manifest.digest.to_string(), span: Span::default(), image, source, platform, named_context: None };
     let shelf = Shelf::new(store, store.directories(&map.digest)?, &worker, &Bases { images: vec![base] }, &lease);
     let spec = RunSpec {
         stack: shelf.directories(&layers)?,
@@ -49,6 +50,7 @@ pub fn run_image(
         working_directory: TreePath::from(request.working_directory.as_str()),
         user: request.user.clone(),
         network: request.network,
+        insecure: false,
         host_name: HOST_NAME.to_owned(),
         extra_hosts: Vec::new(),
         limits: RunLimits::default(),

@@ -1,7 +1,12 @@
 //! [`Args`]: what was typed. What it means is found out in [`crate::settings`].
 
 mod care;
+mod destinations;
+mod images;
 mod surroundings;
+
+pub use destinations::{Destinations, ManifestFormat};
+pub use images::{HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
 
 use crate::flags;
 pub use care::{
@@ -48,6 +53,8 @@ pub enum Command {
     /// Look at manifests of registries, or join images of several platforms under one name
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Show what the parser sees in a Dockerfile, as JSON; status 1 if something is wrong with it
+    Parse(ParseArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image as JSON
@@ -77,16 +84,25 @@ pub enum Command {
     Du(DuArgs),
     /// Remove what no image needs
     Prune(PruneArgs),
+    /// Give an image further names
+    Tag(TagArgs),
+    /// Show how an image came about
+    History(HistoryArgs),
+    /// Write images to an archive or layout
+    Save(SaveArgs),
+    /// Bring the images of an archive or layout into the store
+    Load(LoadArgs),
 }
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 19] = [
+    pub const NAMES: [&str; 24] = [
         "build",
         "pull",
         "run",
         "push",
         "manifest",
+        "parse",
         "images",
         "inspect",
         "rmi",
@@ -101,6 +117,10 @@ impl Command {
         "fsck",
         "du",
         "prune",
+        "tag",
+        "history",
+        "save",
+        "load",
     ];
 }
 
@@ -126,6 +146,13 @@ pub struct BuildArgs {
     /// Secret for `RUN --mount=type=secret`: `id=ID[,src=FILE|,env=VARIABLE]`; may be repeated
     #[arg(long, value_name = "id=ID[,src=FILE|,env=VAR]")]
     pub secret: Vec<String>,
+    /// SSH agent for `RUN --mount=type=ssh`: its id, alone for the caller's agent, else with a socket or keys; may be
+    /// repeated
+    #[arg(long, value_name = "ID[=SOCKET|=KEY[,KEY]]")]
+    pub ssh: Vec<String>,
+    /// What the Dockerfile may ask for: `security.insecure` for `RUN --security=insecure`; may be repeated
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
     /// Label for the image; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
@@ -137,9 +164,11 @@ pub struct BuildArgs {
     /// `newer` takes the store's where no registry answers, `never` asks none [default: missing]
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub pull: Option<PullArg>,
-    /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false] or
-    /// type=docker,dest=FILE; attributes name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
-    /// compression-level=N, force-compression=true; may be repeated
+    /// Where the image goes: type=image[,push=true], type=registry, type=oci,dest=FILE[,tar=false],
+    /// type=docker[,dest=FILE]; its files alone: type=tar,dest=FILE or type=local,dest=DIR[,mode=delete], in short `FILE`;
+    /// type=cacheonly. Attributes: name=NAME, push-by-digest=true, compression=uncompressed|gzip|zstd,
+    /// compression-level=N, force-compression=true, oci-mediatypes=false, annotation.KEY=VALUE, rewrite-timestamp=true,
+    /// source-date-epoch=SECONDS; may be repeated
     #[arg(short, long, value_name = "type=TYPE[,dest=FILE]")]
     pub output: Vec<String>,
     /// Push the image under its names, as `--output=type=registry` does
@@ -156,6 +185,17 @@ pub struct BuildArgs {
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Where the image goes, besides
+    #[command(flatten)]
+    pub destinations: Destinations,
+    /// Say what the build checks find, and build nothing: `--call=check`
+    #[arg(long, conflicts_with = "call", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide_default_value = true,
+          hide_possible_values = true)]
+    pub check: bool,
+    /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
+    #[arg(long, value_name = "METHOD[,format=json]")]
+    pub call: Option<String>,
     /// Do at most so many steps at once [default: no limit on commands]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
@@ -168,6 +208,14 @@ pub struct BuildArgs {
     /// The directory that COPY and ADD read from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
+}
+
+/// `lbuild parse`.
+#[derive(Debug, ClapArgs)]
+pub struct ParseArgs {
+    /// The Dockerfile; `-` reads standard input
+    #[arg(value_name = "FILE", default_value = "Dockerfile")]
+    pub file: PathBuf,
 }
 
 /// `lbuild pull`.
@@ -263,33 +311,6 @@ pub struct ManifestCreateArgs {
     pub images: Vec<String>,
 }
 
-/// `lbuild images`.
-#[derive(Debug, ClapArgs)]
-pub struct ImagesArgs {
-    /// Show image IDs only
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// How the list is shown
-    #[arg(long, value_enum, default_value_t = FormatArg::Table, conflicts_with = "quiet")]
-    pub format: FormatArg,
-}
-
-/// `lbuild inspect`.
-#[derive(Debug, ClapArgs)]
-pub struct InspectArgs {
-    /// The images: names, image IDs or beginnings of them
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<String>,
-}
-
-/// `lbuild rmi`.
-#[derive(Debug, ClapArgs)]
-pub struct RmiArgs {
-    /// The images: a name takes that name away, an image ID all names of the image
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<String>,
-}
-
 /// `lbuild login`.
 #[derive(Debug, ClapArgs)]
 pub struct LoginArgs {
@@ -370,14 +391,29 @@ pub enum ProgressArg {
     Rawjson,
 }
 
-/// Values of `--format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// A table
-    Table,
-    /// One JSON array
-    Json,
-}
+/// Commands that stand behind a word of Docker's, and what they are called here.
+const GROUPED: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "image",
+        &[
+            ("build", "build"),
+            ("history", "history"),
+            ("inspect", "inspect"),
+            ("list", "images"),
+            ("load", "load"),
+            ("ls", "images"),
+            ("prune", "prune"),
+            ("pull", "pull"),
+            ("push", "push"),
+            ("remove", "rmi"),
+            ("rm", "rmi"),
+            ("save", "save"),
+            ("tag", "tag"),
+        ],
+    ),
+    ("buildx", &[("b", "build"), ("build", "build"), ("prune", "prune")]),
+    ("builder", &[("build", "build"), ("prune", "prune")]),
+];
 
 /// Returns what was typed.
 ///
@@ -399,17 +435,29 @@ pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Er
     Ok(args)
 }
 
-/// Returns the command line with `build` put in where no command was typed.
+/// Returns the command line with Docker's two words for a command turned into one, and with `build` put in where no command
+/// was typed.
 fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = 1;
     while let Some(width) = arguments.get(at).and_then(|argument| global_width(&argument.to_string_lossy())) {
         at += width;
     }
+    if let [first, second, ..] = arguments.get(at..).unwrap_or_default()
+        && let Some(command) = grouped(&first.to_string_lossy(), &second.to_string_lossy())
+    {
+        arguments.splice(at..at + 2, [command.into()]);
+    }
     if arguments.get(at).is_some_and(|argument| starts_a_build(&argument.to_string_lossy())) {
         arguments.insert(at, "build".into());
     }
     arguments
+}
+
+/// Returns the command that Docker calls `group word`.
+fn grouped(group: &str, word: &str) -> Option<&'static str> {
+    let (_, words) = GROUPED.iter().find(|(name, _)| *name == group)?;
+    words.iter().find(|(name, _)| *name == word).map(|(_, command)| *command)
 }
 
 /// Returns how many arguments a flag takes that may stand before the command, if `argument` is one.
@@ -454,6 +502,24 @@ mod tests {
             (&["--help"], &["--help"]),
             (&["-V"], &["-V"]),
             (&[], &[]),
+        ] {
+            assert_eq!(completed(typed), wanted, "{typed:?}");
+        }
+    }
+
+    /// FEATURES 3.5-7, 3.5-8.
+    #[test]
+    fn two_words_of_docker_are_one_command() {
+        for (typed, wanted) in [
+            (&["image", "ls", "-q"][..], &["images", "-q"][..]),
+            (&["image", "rm", "x"], &["rmi", "x"]),
+            (&["image", "tag", "x", "y"], &["tag", "x", "y"]),
+            (&["image", "prune", "-f"], &["prune", "-f"]),
+            (&["buildx", "build", "-t", "x", "."], &["build", "-t", "x", "."]),
+            (&["--root", "r", "image", "inspect", "x"], &["--root", "r", "inspect", "x"]),
+            (&["-t", "image", "ls"], &["build", "-t", "image", "ls"]),
+            (&["image"], &["build", "image"]),
+            (&["image", "frobnicate"], &["build", "image", "frobnicate"]),
         ] {
             assert_eq!(completed(typed), wanted, "{typed:?}");
         }

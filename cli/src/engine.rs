@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use crate::report::Failure;
 use builder::attend::Attendant;
+use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
 use builder::doctor::Finding;
 use builder::error::{BuildError, StepError};
@@ -13,14 +14,16 @@ use builder::{BuildResult, Bundle, ManifestBytes, Places, Planned, PruneOptions,
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
-use layerfs::export::LayerCompression;
+use layerfs::export::{LayerCompression, SaveTo};
 use layerfs::image::Image;
+use layerfs::load::Loaded;
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::Registries;
 use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
+use layerfs::source::Collection;
 use layerfs::store::{Found, FsckReport, ImageSummary, Store};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -57,7 +60,7 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Builds; what a failed command leaves is shown to `attendant`.
+/// Builds; returns what it came to. What a failed command leaves is shown to `attendant`.
 ///
 /// # Errors
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
@@ -72,8 +75,37 @@ pub fn build(
     result.map_err(|error| of_build(&error))
 }
 
+/// Checks a build.
+///
+/// # Errors
+/// A store that cannot be opened; what is wrong with the build is in what comes back.
+pub fn build_checks(
+    request: &BuildRequest,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Checked, Failure> {
+    Ok(builder::call::check(request, &open(root)?, sink, cancel))
+}
+
+/// Returns what the target of a build takes.
+///
+/// # Errors
+/// [`Failure`], without the Dockerfile.
+pub fn outline(request: &BuildRequest) -> Result<Outline, Failure> {
+    builder::call::outline(request).map_err(|error| of_build(&error))
+}
+
+/// Returns the stages that can be targets.
+///
+/// # Errors
+/// [`Failure`], without the Dockerfile.
+pub fn targets(request: &BuildRequest) -> Result<Vec<Target>, Failure> {
+    builder::call::targets(request).map_err(|error| of_build(&error))
+}
+
 /// Returns the failure of a build: the first diagnostic, and how a command ended.
-fn of_build(error: &BuildError) -> Failure {
+pub fn of_build(error: &BuildError) -> Failure {
     let diagnostics = error.diagnostics();
     let diagnostic = diagnostics.into_iter().next().unwrap_or_else(|| Diagnostic::error(error.to_string()));
     let exit = error.exit().map_or(Exit::Lbuild, of_command);
@@ -237,6 +269,14 @@ pub fn find(root: &Path, name: &str) -> Result<StoredImage, Failure> {
     Ok(StoredImage { image, names, size, is_sparse })
 }
 
+/// Gives the image that `image` means the names `names`.
+///
+/// # Errors
+/// [`Failure`].
+pub fn tag(root: &Path, image: &str, names: &[ImageRef]) -> Result<(), Failure> {
+    Ok(open(root)?.tag(image, names)?)
+}
+
 /// Returns the image with this name, ID, or beginning of an ID, if there is one.
 ///
 /// # Errors
@@ -246,6 +286,28 @@ pub fn find_if_there(root: &Path, name: &str) -> Result<Option<StoredImage>, Fai
         Err(StoreError::NoImage { .. }) => Ok(None),
         _ => find(root, name).map(Some),
     }
+}
+
+/// Writes images, each with names of its own, to one place.
+///
+/// # Errors
+/// [`Failure`].
+pub fn save(root: &Path, images: &[(Image, Vec<ImageRef>)], to: &SaveTo) -> Result<(), Failure> {
+    Ok(layerfs::export::save(images, to, &open(root)?)?)
+}
+
+/// Brings the images of a file or directory into the store; those of standard input where none is given.
+///
+/// # Errors
+/// [`Failure`].
+pub fn load(root: &Path, from: Option<&Path>, platform: &Platform, cancel: &Cancel) -> Result<Vec<Loaded>, Failure> {
+    let store = open(root)?;
+    let temporary = store.temporary();
+    let bundle = match from {
+        Some(path) => Collection::open(path, &temporary)?,
+        None => Collection::read(cancel.watch(std::io::stdin()), Path::new("standard input"), &temporary)?,
+    };
+    Ok(layerfs::load::load(&bundle.images()?, platform, &store, cancel)?)
 }
 
 /// Takes a name away, or all names of an image that is given by its ID.

@@ -5,11 +5,13 @@ mod commands;
 mod engine;
 mod exit;
 mod flags;
+mod listing;
 mod logs;
 mod prompt;
 mod report;
 mod settings;
 mod signals;
+mod template;
 mod terminal;
 mod ui;
 

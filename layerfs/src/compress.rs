@@ -3,10 +3,12 @@
 mod compressor;
 mod decode;
 mod encode;
+mod foreign;
 mod members;
 
 pub use decode::decompress;
 pub use encode::{CompressError, CompressOptions, Compressed, compress_layer};
+pub use foreign::{decompress_any, is_compressed};
 
 use crate::descriptor::media_type;
 

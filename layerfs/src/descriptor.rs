@@ -54,6 +54,20 @@ pub fn to_oci(kind: &str) -> &str {
     }
 }
 
+/// Returns Docker's media type of what has media type `kind`, in OCI's or Docker's words; others stay as they are.
+pub fn to_docker(kind: &str) -> &str {
+    match kind {
+        media_type::OCI_MANIFEST => media_type::DOCKER_MANIFEST,
+        media_type::OCI_INDEX => media_type::DOCKER_INDEX,
+        media_type::OCI_CONFIG => media_type::DOCKER_CONFIG,
+        media_type::OCI_LAYER => media_type::DOCKER_LAYER,
+        media_type::OCI_LAYER_GZIP => media_type::DOCKER_LAYER_GZIP,
+        media_type::OCI_LAYER_ZSTD => media_type::DOCKER_LAYER_ZSTD,
+        media_type::OCI_FOREIGN_LAYER_GZIP => media_type::DOCKER_FOREIGN_LAYER_GZIP,
+        other => other,
+    }
+}
+
 /// Reports whether `kind` is an image manifest.
 pub fn is_manifest(kind: &str) -> bool {
     matches!(kind, media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST)

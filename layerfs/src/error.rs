@@ -106,6 +106,14 @@ pub enum StoreError {
         /// Platforms that are there.
         there: Vec<String>,
     },
+    /// Docker or Podman did not take an image.
+    #[error("{engine} did not take the image: {why}")]
+    Engine {
+        /// Who.
+        engine: String,
+        /// Its words.
+        why: String,
+    },
     /// The directory holds something else.
     #[error("`{}` is not a store of lbuild: {why}", path.display())]
     NotAStore {

@@ -7,7 +7,10 @@
 //! | [`OciArchive`]    | a tar of an OCI image layout                              | as [`LayerCompression`] says   |
 //! | [`OciDirectory`]  | an OCI image layout, new or with one image more           | as [`LayerCompression`] says   |
 //! | [`DockerArchive`] | a tar for `docker load` that is an OCI image layout, too  | as [`LayerCompression`] says   |
+//! | [`EngineExporter`]  | an image of Docker or Podman on this machine              | as they are in the store       |
 //! | [`RegistryExporter`] | blobs and manifests in repositories of registries      | as [`LayerCompression`] says   |
+//!
+//! [`TreeTar`] and [`LocalTree`] write the files of an image, without its config. [`save()`] writes several images of a store into one archive or layout.
 //!
 //! What comes out depends on the image, the names and the compression alone: two exports have the same bytes. Manifests
 //! are OCI's throughout, whatever media types the layers of a base image came with (FEATURES 11-12). Every exporter holds
@@ -15,28 +18,38 @@
 
 mod destination;
 mod docker_archive;
+mod engine;
 mod forms;
 mod layout;
+mod local;
 mod oci_archive;
 mod oci_directory;
 mod registry;
+mod rework;
+mod save;
 mod sparse;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tree_tar;
 
 pub use destination::Destination;
 pub use docker_archive::DockerArchive;
+pub use engine::{Engine, EngineExporter};
 pub use forms::LayerCompression;
+pub use local::LocalTree;
 pub use oci_archive::OciArchive;
 pub use oci_directory::OciDirectory;
 pub use registry::{PushEvent, PushObserver, RegistryExporter, pushed_manifest};
+pub use rework::Rework;
+pub use save::{SaveTo, save};
 pub use sparse::SparseExporter;
 pub use store::StoreExporter;
+pub use tree_tar::TreeTar;
 
 use crate::blobs::BlobStore;
 use crate::compress::Compression;
-use crate::descriptor::{Descriptor, media_type, to_oci};
+use crate::descriptor::{Descriptor, media_type, to_docker, to_oci};
 use crate::digest::{DiffId, Digest};
 use crate::error::StoreError;
 use crate::image::{Image, ImageConfig, Manifest};
@@ -81,14 +94,32 @@ pub struct FinishedImage {
     pub layers: Vec<ExportLayer>,
     /// Annotations of the manifest. A base image's do not belong here (FEATURES 11-12).
     pub annotations: BTreeMap<String, String>,
+    /// How the manifest, and what leads to it, are dressed for this output.
+    pub dress: Dress,
     /// The manifest that the image came with. A push whose layers are those that it states sends these bytes.
     pub manifest_bytes: Option<Vec<u8>>,
+}
+
+/// How a manifest, and what leads to it, are dressed for an output.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dress {
+    /// Docker's media types in the manifest, not OCI's.
+    pub docker_types: bool,
+    /// Annotations of the manifest's descriptor in `index.json`.
+    pub descriptor_annotations: BTreeMap<String, String>,
 }
 
 impl FinishedImage {
     /// Returns the image of a config, which is printed here, and layers.
     pub fn new(config: ImageConfig, layers: Vec<ExportLayer>, annotations: BTreeMap<String, String>) -> Self {
-        Self { config_bytes: config.print(), config, layers, annotations, manifest_bytes: None }
+        Self {
+            config_bytes: config.print(),
+            config,
+            layers,
+            annotations,
+            dress: Dress::default(),
+            manifest_bytes: None,
+        }
     }
 
     /// Returns an image as it is in a store or a registry; `source` has what the store lacks.
@@ -102,6 +133,7 @@ impl FinishedImage {
         Self {
             layers: layers.map(layer).collect(),
             annotations: image.manifest.annotations.clone(),
+            dress: Dress::default(),
             config: image.config,
             config_bytes: image.config_bytes,
             manifest_bytes: Some(image.manifest_bytes),
@@ -123,10 +155,18 @@ impl FinishedImage {
         }
     }
 
-    /// Returns the OCI manifest's bytes for layers in the form that `layers` describe.
-    fn manifest(&self, layers: Vec<Descriptor>) -> Vec<u8> {
+    /// Returns the manifest for layers in the form that `layers` describe, and its bytes.
+    fn manifest(&self, layers: Vec<Descriptor>) -> (Descriptor, Vec<u8>) {
         let config = Descriptor::of(media_type::OCI_CONFIG, &self.config_bytes);
-        Manifest::new(config, layers, self.annotations.clone()).print()
+        let mut manifest = Manifest::new(config, layers, self.annotations.clone());
+        if self.dress.docker_types {
+            for descriptor in manifest.layers.iter_mut().chain([&mut manifest.config]) {
+                descriptor.media_type = to_docker(&descriptor.media_type).to_owned();
+            }
+            manifest.media_type = media_type::DOCKER_MANIFEST.to_owned();
+        }
+        let bytes = manifest.print();
+        (Descriptor::of(&manifest.media_type, &bytes), bytes)
     }
 }
 
@@ -143,7 +183,7 @@ impl ExportLayer {
     }
 
     /// Opens the blob for one read from start to end, verified as it is read: in the store, or else where it comes from.
-    fn open(&self, store: &Store) -> Result<Box<dyn Read + Send>, StoreError> {
+    pub(crate) fn open(&self, store: &Store) -> Result<Box<dyn Read + Send>, StoreError> {
         match (store.blobs().reader(&self.blob.digest), &self.source) {
             (Err(StoreError::NoBlob(_)), Some(origin)) => origin.0.open(&self.blob),
             (found, _) => found,
@@ -154,7 +194,12 @@ impl ExportLayer {
 /// Begins a lease that holds the image's layers and `more` blobs.
 fn hold(image: &FinishedImage, more: &[Digest], store: &Store) -> Result<Lease, StoreError> {
     let lease = store.lease()?;
-    let layers = image.layers.iter().map(|layer| layer.blob.digest);
-    lease.hold(&layers.chain(more.iter().copied()).map(Held::Blob).collect::<Vec<_>>())?;
+    hold_in(&lease, image, more)?;
     Ok(lease)
+}
+
+/// Lets `lease` hold the image's layers and `more` blobs, too.
+fn hold_in(lease: &Lease, image: &FinishedImage, more: &[Digest]) -> Result<(), StoreError> {
+    let layers = image.layers.iter().map(|layer| layer.blob.digest);
+    Ok(lease.hold(&layers.chain(more.iter().copied()).map(Held::Blob).collect::<Vec<_>>())?)
 }

@@ -4,7 +4,7 @@
 //!
 //! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`.
 
-mod base64;
+pub mod base64;
 
 pub mod cancel;
 pub mod flight;
@@ -58,6 +58,8 @@ pub mod source;
 
 pub mod download;
 pub mod export;
+pub mod flat;
+pub mod load;
 
 #[cfg(test)]
 mod testing;

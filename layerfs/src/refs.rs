@@ -67,6 +67,18 @@ impl RefTable {
         })
     }
 
+    /// Keeps `manifest` although it has no name, until [`Self::remove_all`]. Its blobs must be on disk.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn keep(&self, manifest: &Descriptor) -> Result<(), StoreError> {
+        self.change(|entries| {
+            if !entries.iter().any(|entry| entry.digest == manifest.digest) {
+                entries.push(manifest.clone());
+            }
+        })
+    }
+
     /// Takes a name away; returns the manifest that had it.
     ///
     /// # Errors

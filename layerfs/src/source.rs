@@ -1,9 +1,12 @@
-//! [`ImageSource`]: where images come from: the store, a layout, a Docker archive.
+//! [`ImageSource`]: where images come from: the store, a layout, an archive, a registry; [`Collection`]: all images of one
+//! file or directory.
 
 mod archive;
 mod choose;
+mod collection;
 mod docker;
 mod layout;
+mod oci_archive;
 mod origin;
 mod registry;
 mod sparse;
@@ -11,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use collection::{CollectedImage, Collection};
 pub use docker::DockerArchiveSource;
 pub use layout::LayoutSource;
 pub use origin::Origin;

@@ -36,7 +36,7 @@ use crate::holders::Holders;
 use crate::image::{Image, Manifest};
 use crate::indexes::IndexStore;
 use crate::io_error::{IoContext, IoError};
-use crate::lease::{Lease, LeaseTable};
+use crate::lease::{Held, Lease, LeaseTable};
 use crate::platform::Platform;
 use crate::reference::ImageRef;
 use crate::refs::RefTable;
@@ -63,6 +63,8 @@ const LAYOUT_FILE: &str = "oci-layout";
 pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const DIRECTORIES: [&str; 10] =
     ["blobs", "blobs/sha256", "layers", "index", "cache", "derived", "sparse", "mounts", "tmp", "leases"];
+/// Where whoever builds keeps the logs of builds, if it does.
+const LOGS: &str = "logs";
 /// Files that only locks are taken on; `steps.lock` is of who runs steps.
 const LOCKS: [&str; 5] = ["index.lock", "gc.lock", "leases.lock", "steps.lock", "fetch.lock"];
 
@@ -167,7 +169,7 @@ impl Store {
     /// Refuses a directory that holds anything that a store being made does not.
     fn refuse_foreign(&self) -> Result<(), StoreError> {
         let own = |name: &str| {
-            DIRECTORIES.contains(&name) || LOCKS.contains(&name) || matches!(name, "index.json" | LAYOUT_FILE)
+            DIRECTORIES.contains(&name) || LOCKS.contains(&name) || matches!(name, "index.json" | LAYOUT_FILE | LOGS)
         };
         let names = sealed::names(&self.root)?;
         // All of an image layout and nothing of a store: another tool's.
@@ -279,12 +281,14 @@ impl Store {
         read_image(&self.blobs, manifest)
     }
 
-    /// Lists the images that have a name, the newest first. What is no image of one platform is left out.
+    /// Lists the images, the newest first, those that were loaded without a name, too. What is no image of one platform is
+    /// left out.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
-        let mut names: BTreeMap<Digest, Vec<ImageRef>> = BTreeMap::new();
+        let roots = self.refs.roots()?.into_iter().filter(|root| is_manifest(&root.media_type));
+        let mut names: BTreeMap<Digest, Vec<ImageRef>> = roots.map(|root| (root.digest, Vec::new())).collect();
         for (name, manifest) in self.refs.list()? {
             if is_manifest(&manifest.media_type) {
                 names.entry(manifest.digest).or_default().push(name);
@@ -325,40 +329,78 @@ impl Store {
         })
     }
 
-    /// Returns the manifest that `text` means, also of an image that lacks blobs: a name, an image ID, a manifest's digest, or the beginning of either's
-    /// digits (at least four).
+    /// Returns the manifest that `text` means, also of an image that lacks blobs: a name, an image ID, a manifest's digest,
+    /// or the beginning of either's digits (at least four).
     ///
     /// # Errors
     /// [`StoreError::NoImage`]; [`StoreError::SeveralImages`] if the digits are the beginning of several.
     pub fn find(&self, text: &str) -> Result<Descriptor, StoreError> {
+        Ok(self.find_all(text)?.remove(0))
+    }
+
+    /// Returns the manifests of the image that `text` means, at least one: the same config may have come with its layers
+    /// in several forms.
+    fn find_all(&self, text: &str) -> Result<Vec<Descriptor>, StoreError> {
         if let Ok(name) = text.parse::<ImageRef>() {
             if let Some(manifest) = self.refs.get(&name)? {
-                return Ok(manifest);
+                return Ok(vec![manifest]);
             }
             if let Some(image) = self.sparse.get(&name)?.filter(|image| self.is_readable(&image.manifest)) {
-                return Ok(image.manifest);
+                return Ok(vec![image.manifest]);
             }
         }
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
         let hit = |digest: &Digest| digits.len() >= 4 && digest.hex().starts_with(digits);
-        let mut found: Vec<Descriptor> = Vec::new();
+        let mut found: BTreeMap<Digest, Vec<Descriptor>> = BTreeMap::new();
         let sparse = self.sparse.list()?.into_iter().map(|image| image.manifest);
         let mut seen = BTreeSet::new();
         for root in self.refs.roots()?.into_iter().chain(sparse).filter(|root| seen.insert(root.digest)) {
             // A damaged image has no ID to go by; its name and its manifest's digest still find it, to remove it.
-            let id = || self.image(&root.digest).is_ok_and(|image| hit(&image.id()));
-            if hit(&root.digest) || (is_manifest(&root.media_type) && id()) {
-                found.push(root);
+            let image = || is_manifest(&root.media_type).then(|| self.image(&root.digest).ok()).flatten();
+            let id = image().map(|image| image.id());
+            if hit(&root.digest) || id.is_some_and(|id| hit(&id)) {
+                found.entry(id.unwrap_or(root.digest)).or_default().push(root);
             }
         }
         match found.len() {
             0 => Err(self.no_image(text)?),
-            1 => Ok(found.remove(0)),
+            1 => Ok(found.into_values().flatten().collect()),
             _ => {
-                let there = found.iter().map(|root| root.digest.to_string()).collect();
+                let there = found.into_values().flatten().map(|root| root.digest.to_string()).collect();
                 Err(StoreError::SeveralImages { place: format!("`{text}`"), there })
             }
         }
+    }
+
+    /// Gives the image that `text` means ([`Self::find`]) the names `names`, all at once.
+    ///
+    /// # Errors
+    /// As [`Self::find`]; [`StoreError::NoBlob`] if the image is damaged.
+    pub fn tag(&self, text: &str, names: &[ImageRef]) -> Result<(), StoreError> {
+        // Another process may take the last name away meanwhile, and a third one what no name needs.
+        let lease = self.lease()?;
+        let manifest = self.find(text)?;
+        let image = self.image(&manifest.digest)?;
+        let layers = image.manifest.layers.iter().map(|layer| layer.digest);
+        let blobs: BTreeSet<Digest> = layers.chain([image.id(), manifest.digest]).collect();
+        lease.hold(&blobs.iter().copied().map(Held::Blob).collect::<Vec<_>>())?;
+        if let Some(sparse) = self.sparse.list()?.into_iter().find(|image| image.manifest.digest == manifest.digest)
+            && self.refs.list()?.iter().all(|(_, other)| other.digest != manifest.digest)
+        {
+            return self.tag_sparse(&sparse, names);
+        }
+        self.blobs.sync(&Vec::from_iter(blobs))?;
+        self.refs.set(names, &manifest)?;
+        names.iter().try_for_each(|name| self.sparse.remove(name).map(drop))
+    }
+
+    /// Gives an image further names that lacks blobs: it lacks them under these names, too.
+    fn tag_sparse(&self, image: &SparseImage, names: &[ImageRef]) -> Result<(), StoreError> {
+        for name in names {
+            self.sparse.put(&SparseImage { name: name.clone(), ..image.clone() })?;
+            self.refs.remove(name)?;
+        }
+        Ok(())
     }
 
     /// Takes the name `text` away, or, where it is an ID, all names of that image. Nothing is deleted until gc.
@@ -373,9 +415,12 @@ impl Store {
         {
             return Ok(vec![name]);
         }
-        let manifest = self.find(text)?.digest;
-        let mut names = self.refs.remove_all(&manifest)?;
-        for image in self.sparse.list()?.into_iter().filter(|image| image.manifest.digest == manifest) {
+        let manifests: BTreeSet<Digest> = self.find_all(text)?.iter().map(|manifest| manifest.digest).collect();
+        let mut names = Vec::new();
+        for manifest in &manifests {
+            names.extend(self.refs.remove_all(manifest)?);
+        }
+        for image in self.sparse.list()?.into_iter().filter(|image| manifests.contains(&image.manifest.digest)) {
             self.sparse.remove(&image.name)?;
             names.push(image.name);
         }

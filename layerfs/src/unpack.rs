@@ -15,6 +15,7 @@ mod disk;
 mod error;
 mod layer;
 mod limits;
+mod places;
 mod sink;
 mod stream;
 mod table;
@@ -22,6 +23,7 @@ mod table;
 pub use complete::complete;
 pub use error::LayerError;
 pub use limits::UnpackLimits;
+pub use places::{FilePlace, Places};
 pub use stream::LayerStream;
 
 use crate::index::LayerIndex;
@@ -82,20 +84,31 @@ pub fn index_tar(tar: &mut dyn Read) -> Result<Unpacked, LayerError> {
     read(tar, &mut sink::Nowhere, UnpackLimits::default())
 }
 
+/// Reads a plain tar as [`index_tar`] does, and notes where in it the content of each file is.
+///
+/// # Errors
+/// As [`index_tar`].
+pub fn locate_tar(tar: &mut dyn Read) -> Result<(Unpacked, Places), LayerError> {
+    let mut places = Places::default();
+    let unpacked = read(tar, &mut places, UnpackLimits::default())?;
+    Ok((unpacked, places))
+}
+
 fn read(tar: &mut dyn Read, sink: &mut impl sink::Sink, limits: UnpackLimits) -> Result<Unpacked, LayerError> {
     let mut reader = TarReader::new(tar);
     let mut layer = layer::LayerReader::new(sink, limits);
     while let Some(entry) = reader.next()? {
         let segments = entry.segments.as_deref();
+        let at = Some(reader.position());
         let stated = match (entry.metadata(), &entry.kind) {
             (Some(metadata), _) => Stated::Inode(metadata),
             (None, EntryKind::Hardlink { target }) => Stated::Hardlink(target.clone()),
             (None, EntryKind::Inode(_)) => continue,
         };
         if segments.is_some() {
-            layer.entry(&entry.path, stated, Content { bytes: &mut reader.packed(), segments })?;
+            layer.entry(&entry.path, stated, Content { bytes: &mut reader.packed(), segments, at })?;
         } else {
-            layer.entry(&entry.path, stated, Content { bytes: &mut reader, segments })?;
+            layer.entry(&entry.path, stated, Content { bytes: &mut reader, segments, at })?;
         }
     }
     layer.finish()

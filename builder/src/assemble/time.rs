@@ -5,7 +5,7 @@ use layerfs::meta::Timestamp;
 const SECONDS_A_DAY: i64 = 86_400;
 
 /// Returns a time as `2026-01-31T12:00:00.5Z`; years past 9999 have more digits, years before 0 a sign.
-pub(super) fn rfc3339(time: Timestamp) -> String {
+pub(crate) fn rfc3339(time: Timestamp) -> String {
     let (days, second) = (time.seconds.div_euclid(SECONDS_A_DAY), time.seconds.rem_euclid(SECONDS_A_DAY));
     let (year, month, day) = date(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);

@@ -88,6 +88,38 @@ impl IgnoreRules {
         Ok(Self { name: name.to_owned(), rules })
     }
 
+    /// Compiles patterns that stand in no file, as `--exclude` has them; they are numbered from 1. Unlike a line of a
+    /// file, one that starts with `/` matches nothing, since paths are relative (moby/patternmatcher, `New`).
+    ///
+    /// # Errors
+    /// [`IgnoreError`] at the first that is no pattern.
+    pub fn of_patterns<T: AsRef<str>>(patterns: impl IntoIterator<Item = T>) -> Result<Self, IgnoreError> {
+        let name = "--exclude".to_owned();
+        let mut rules = Vec::new();
+        for (at, pattern) in patterns.into_iter().enumerate() {
+            let (line, pattern) = (at + 1, pattern.as_ref().trim());
+            let rule = Rule::of_pattern(line, pattern);
+            rules.extend(rule.map_err(|why| IgnoreError {
+                name: name.clone(),
+                line,
+                pattern: pattern.to_owned(),
+                why,
+            })?);
+        }
+        Ok(Self { name, rules })
+    }
+
+    /// Compiles the rules that hide everything but what `pattern` matches, and what is below that.
+    ///
+    /// # Errors
+    /// [`GlobError`] if it is no pattern.
+    pub fn all_but(pattern: &[u8]) -> Result<Self, GlobError> {
+        let shown = String::from_utf8_lossy(pattern).into_owned();
+        let all = Rule { line: 1, shown: "**".to_owned(), exception: false, matcher: Matcher::compile(b"**")? };
+        let only = Rule { line: 2, shown, exception: true, matcher: Matcher::compile(&clean(pattern))? };
+        Ok(Self { name: String::new(), rules: vec![all, only] })
+    }
+
     /// Returns the name of the file.
     pub fn name(&self) -> &str {
         &self.name
@@ -96,6 +128,11 @@ impl IgnoreRules {
     /// Reports whether there is no rule at all.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Reports whether a line begins with `!`.
+    pub fn has_exceptions(&self) -> bool {
+        self.rules.iter().any(|rule| rule.exception)
     }
 
     /// Returns the pattern of line `line` as written.
@@ -154,6 +191,23 @@ impl Rule {
         }
         let matcher = Matcher::compile(&clean(pattern))?;
         Ok(Some(Self { line, shown: String::from_utf8_lossy(trimmed).into_owned(), exception, matcher }))
+    }
+}
+
+impl Rule {
+    /// Compiles a pattern that stands in no file; nothing for an empty one.
+    fn of_pattern(line: usize, text: &str) -> Result<Option<Self>, IgnoreFault> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let exception = text.starts_with('!');
+        let pattern = &text[usize::from(exception)..];
+        if pattern.is_empty() {
+            return Err(IgnoreFault::LoneException);
+        }
+        let rooted: &[u8] = if pattern.starts_with('/') { b"/" } else { b"" };
+        let matcher = Matcher::compile(&[rooted, &clean(pattern.as_bytes())].concat())?;
+        Ok(Some(Self { line, shown: text.to_owned(), exception, matcher }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::mode::ModeError;
 use super::owner::OwnerError;
+use crate::context::ignore::IgnoreError;
 use crate::context::tree::{Exclusion, TreeError};
 use crate::diagnostic::{Diagnose, Diagnostic};
 use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
@@ -28,6 +29,9 @@ pub enum CopyError {
         /// What hides it.
         exclusion: Exclusion,
     },
+    /// A pattern of `--exclude` is malformed.
+    #[error(transparent)]
+    Exclude(IgnoreError),
     /// A directory of the source meets something else.
     #[error("cannot copy to non-directory: `{path}`")]
     NotADirectory {

@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod digest;
 pub mod error;
+mod filter;
 pub mod mode;
 pub mod owner;
 pub mod plan;

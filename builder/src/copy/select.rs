@@ -1,6 +1,7 @@
 //! [`Selection`]: what the sources of a COPY name, read from a tree without its bytes.
 
 use super::error::CopyError;
+use super::filter::Filter;
 use crate::context::glob::Glob;
 use crate::context::tree::{Entry, LinkKey, SourceTree, Stamp};
 use layerfs::digest::Digest;
@@ -43,8 +44,26 @@ pub struct SelectedEntry {
     pub digest: Option<Digest>,
 }
 
+/// Which files of a tree a COPY takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'a> {
+    /// Paths and patterns, in order.
+    pub sources: &'a [String],
+    /// `--exclude`.
+    pub exclude: &'a [String],
+    /// `--parents`.
+    pub parents: bool,
+}
+
+impl<'a> Choice<'a> {
+    /// Returns the choice of all that `sources` name.
+    pub fn of(sources: &'a [String]) -> Self {
+        Self { sources, exclude: &[], parents: false }
+    }
+}
+
 impl SelectedEntry {
-    fn new(path: TreePath, entry: Entry) -> Self {
+    pub(super) fn new(path: TreePath, entry: Entry) -> Self {
         let Entry { metadata, link, stamp } = entry;
         Self { path, metadata, link: link.map(Box::new), stamp, digest: None }
     }
@@ -59,18 +78,44 @@ impl Selection {
     }
 }
 
-/// Returns what `sources` name in `tree`. A pattern that matches nothing, or is malformed, names nothing.
+/// Returns what `choice` names in `tree`. A pattern that matches nothing, or is malformed, names nothing.
 ///
 /// # Errors
 /// [`CopyError::NotFound`] and [`CopyError::Excluded`] for a source without wildcards; the tree's.
-pub fn select(sources: &[String], tree: &dyn SourceTree) -> Result<Selection, CopyError> {
+pub fn select(choice: &Choice<'_>, tree: &dyn SourceTree) -> Result<Selection, CopyError> {
+    let filter = Filter::excluding(choice.exclude).map_err(CopyError::Exclude)?;
     let mut items = Vec::new();
-    for source in sources {
+    for source in choice.sources {
+        if choice.parents {
+            items.extend(with_parents(source, &filter, tree)?);
+            continue;
+        }
         for path in matches_of(source, tree)? {
-            items.push(item(source, &path, tree)?);
+            items.push(item(source, &path, &filter, tree)?);
         }
     }
     Ok(Selection { items })
+}
+
+/// Reads one source of `--parents` (1.6-15): what it names below the pivot, `/./` in the source, else below the root,
+/// with the directories between. A path without wildcards must be there, and no link in it is followed.
+fn with_parents(source: &str, filter: &Filter, tree: &dyn SourceTree) -> Result<Option<Item>, CopyError> {
+    let (pivot, pattern) = source.split_once("/./").unwrap_or(("", source));
+    let (pivot, pattern) = (TreePath::normalize(pivot.as_bytes()), TreePath::normalize(pattern.as_bytes()));
+    if pattern.is_root() {
+        return item(source, &pivot, filter, tree).map(Some);
+    }
+    let whole = || pivot.join(pattern.as_bytes());
+    let (Some(only), root) = (filter.only(pattern.as_bytes()), tree.resolve(&pivot)?) else { return Ok(None) };
+    let Some(top) = tree.lookup(&root)?.filter(|entry| entry.metadata.is_directory()) else {
+        return Err(not_found(source, &whole(), &whole(), tree));
+    };
+    let mut entries = only.walk(&root, tree)?;
+    if entries.is_empty() && !is_pattern(pattern.as_bytes()) && tree.lookup(&root.join(pattern.as_bytes()))?.is_none() {
+        return Err(not_found(source, &whole(), &whole(), tree));
+    }
+    entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(Some(Item { root, name: Box::default(), directory: Some(top.metadata), entries }))
 }
 
 /// Reports whether a source is a pattern.
@@ -141,29 +186,16 @@ fn expand(
 }
 
 /// Reads one source; a link at its end is followed, links below it are not.
-fn item(source: &str, path: &TreePath, tree: &dyn SourceTree) -> Result<Item, CopyError> {
+fn item(source: &str, path: &TreePath, filter: &Filter, tree: &dyn SourceTree) -> Result<Item, CopyError> {
     let root = tree.resolve(path)?;
     let name = path.name().into();
     let Some(entry) = tree.lookup(&root)? else { return Err(not_found(source, path, &root, tree)) };
     if !entry.metadata.is_directory() {
         return Ok(Item { entries: vec![SelectedEntry::new(root.clone(), entry)], root, name, directory: None });
     }
-    let mut entries = walk(&root, tree)?;
+    let mut entries = filter.walk(&root, tree)?;
     entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(Item { root, name, directory: Some(entry.metadata), entries })
-}
-
-/// Returns all that a directory holds, in no order; directories are read by all cores.
-fn walk(directory: &TreePath, tree: &dyn SourceTree) -> Result<Vec<SelectedEntry>, CopyError> {
-    let mut entries: Vec<SelectedEntry> = (tree.children(directory)?.into_iter())
-        .map(|(name, entry)| SelectedEntry::new(directory.child(&name), entry))
-        .collect();
-    let directories: Vec<&TreePath> =
-        entries.iter().filter(|entry| entry.metadata.is_directory()).map(|entry| &entry.path).collect();
-    let below: Vec<Vec<SelectedEntry>> =
-        directories.into_par_iter().map(|path| walk(path, tree)).collect::<Result<_, _>>()?;
-    entries.extend(below.into_iter().flatten());
-    Ok(entries)
 }
 
 /// Returns the error for a source that is not there: hidden by a rule, or missing.

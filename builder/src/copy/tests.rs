@@ -5,7 +5,7 @@ use super::error::CopyError;
 use super::mode::ModeRule;
 use super::owner::Owner;
 use super::plan::{CopyPlan, Target, plan};
-use super::select::{Selection, select};
+use super::select::{Choice, Selection, select};
 use super::workdir::plan_workdir;
 use super::write::write_layer;
 use crate::context::memo::Memo;
@@ -55,7 +55,8 @@ fn stack(lines: &[&str]) -> Stack {
 }
 
 fn chosen(sources: &[&str], tree: &MemoryTree) -> Result<Selection, CopyError> {
-    select(&sources.iter().map(|source| (*source).to_owned()).collect::<Vec<_>>(), tree)
+    let sources: Vec<String> = sources.iter().map(|source| (*source).to_owned()).collect();
+    select(&Choice::of(&sources), tree)
 }
 
 fn copy(sources: &[&str], tree: &MemoryTree, to: &str, below: &Stack) -> Result<CopyPlan, CopyError> {
@@ -259,7 +260,7 @@ fn files_of_a_stage_are_opened_together_and_in_order() {
     let together = StackTree::new(&stack, &files);
 
     let digest = |tree: &dyn SourceTree| {
-        let mut selection = select(&["d".to_owned()], tree).unwrap();
+        let mut selection = select(&Choice::of(&["d".to_owned()]), tree).unwrap();
         let digest = content_digest(&mut selection, None, tree, &Memo::default()).unwrap();
         (
             digest,
@@ -350,5 +351,67 @@ fn rows_1_6_19_and_11_9_an_archive_is_laid_over_the_destination() {
             ["/abs/ 750 1 20", "/abs/in/ 755 0 10", "/abs/in/x 4644 3 10", "/abs/in/y=>/abs/in/x"]
         );
         assert!(write_layer(plan, &source, Vec::new()).is_ok());
+    }
+}
+
+fn filtered(sources: &[&str], exclude: &[&str], parents: bool) -> Result<Vec<String>, String> {
+    let source =
+        tree(&["a/", "a/b/", "a/b/c/", "a/b/c/f.txt", "a/b/g.md", "a/x.txt", "d/", "d/x.txt", "l>a", "top.txt"]);
+    let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let (sources, exclude) = (own(sources), own(exclude));
+    let choice = Choice { sources: &sources, exclude: &exclude, parents };
+    let selection = select(&choice, &source).map_err(|error| error.to_string())?;
+    let destination = TreePath::from("/n");
+    let (owner, mode, epoch) = (None, None, None);
+    let now = Timestamp::from_seconds(99);
+    let target = Target { destination: &destination, is_directory: true, owner, mode, epoch, now };
+    let plan = plan(selection, &[], BTreeMap::new(), &target, &stack(&[])).map_err(|error| error.to_string())?;
+    Ok(plan.changes.iter().map(|planned| planned.change.path.to_string()).collect())
+}
+
+/// Expected values follow from BuildKit's code: patterns are matched below each source that is a directory, and never
+/// against the source itself.
+#[test]
+fn row_1_6_16_exclude() {
+    let cases: &[(&[&str], &[&str], &[&str])] = &[
+        (&["a"], &["*.txt"], &["/n", "/n/b", "/n/b/c", "/n/b/c/f.txt", "/n/b/g.md"]),
+        (&["a"], &["**/*.txt"], &["/n", "/n/b", "/n/b/c", "/n/b/g.md"]),
+        (&["a"], &["b"], &["/n", "/n/x.txt"]),
+        (&["a"], &["b", "!b/c"], &["/n", "/n/b", "/n/b/c", "/n/b/c/f.txt", "/n/x.txt"]),
+        (&["a"], &["**/*.txt", "!**/x.*"], &["/n", "/n/b", "/n/b/c", "/n/b/g.md", "/n/x.txt"]),
+        (&["a"], &["*"], &["/n"]),
+        (&["a"], &["/x.txt"], &["/n", "/n/b", "/n/b/c", "/n/b/c/f.txt", "/n/b/g.md", "/n/x.txt"]),
+        (&["top.txt"], &["*.txt"], &["/n", "/n/top.txt"]),
+        (&["*.txt", "d"], &["*.txt"], &["/n", "/n/top.txt"]),
+    ];
+    for (sources, exclude, wanted) in cases {
+        let found = filtered(sources, exclude, false);
+        assert_eq!(found, Ok(wanted.iter().map(|path| (*path).to_owned()).collect()), "{sources:?} {exclude:?}");
+    }
+    assert_eq!(filtered(&["a"], &["["], false).unwrap_err().split(':').next(), Some("--exclude"));
+}
+
+/// Expected values follow from the reference's examples of `COPY --parents` and from BuildKit's code.
+#[test]
+fn row_1_6_15_parents() {
+    let cases: &[(&[&str], &[&str], &[&str])] = &[
+        (&["a/x.txt", "d/x.txt"], &[], &["/n", "/n/a", "/n/a/x.txt", "/n/d", "/n/d/x.txt"]),
+        (&["a/./b/c"], &[], &["/n", "/n/b", "/n/b/c", "/n/b/c/f.txt"]),
+        (&["./a/b/g.md"], &[], &["/n", "/n/a", "/n/a/b", "/n/a/b/g.md"]),
+        (&["a/**/*.txt"], &[], &["/n", "/n/a", "/n/a/b", "/n/a/b/c", "/n/a/b/c/f.txt", "/n/a/x.txt"]),
+        (&["a/./**/*.txt"], &["b"], &["/n", "/n/x.txt"]),
+        (&["a/b"], &["**/c"], &["/n", "/n/a", "/n/a/b", "/n/a/b/g.md"]),
+        (&["*/x.txt"], &["d"], &["/n", "/n/a", "/n/a/x.txt"]),
+        (&["none/*"], &[], &["/n"]),
+        (&["l"], &[], &["/n", "/n/l"]),
+        (&["l/./b/g.md"], &[], &["/n", "/n/b", "/n/b/g.md"]),
+        (&["d/./"], &[], &["/n", "/n/x.txt"]),
+    ];
+    for (sources, exclude, wanted) in cases {
+        let found = filtered(sources, exclude, true);
+        assert_eq!(found, Ok(wanted.iter().map(|path| (*path).to_owned()).collect()), "{sources:?} {exclude:?}");
+    }
+    for source in ["a/none", "none/./a", "l/x.txt"] {
+        assert_eq!(filtered(&[source], &[], true), Err(format!("copy `{source}`: not found")), "{source}");
     }
 }

@@ -71,7 +71,7 @@ fn escape(
     }
 }
 
-/// Checks the options of `# check=`; they are not acted on yet.
+/// Checks the options of `# check=`; [`super::checks`] says what they do.
 fn check(value: Line<'_>, errors: &mut Vec<ParseError>) {
     let mut invalid =
         |found: &str| errors.push(ParseError::InvalidCheck { found: found.to_owned(), span: value.span() });

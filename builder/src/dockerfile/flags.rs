@@ -66,8 +66,7 @@ impl Flags {
     }
 
     fn checked(&self, keyword: Keyword, raw: &RawFlag) -> Result<(&'static str, Word), ParseError> {
-        let body = raw.text.strip_prefix("--").unwrap_or(&raw.text);
-        let (name, value) = body.split_once('=').map_or((body, None), |(name, value)| (name, Some(value)));
+        let (name, value, _) = split_flag(raw);
         let Some(&(known, takes)) = keyword.flags().iter().find(|(known, _)| *known == name) else {
             let suggestion = nearest(name, keyword.flags().iter().map(|(known, _)| *known));
             return Err(ParseError::UnknownFlag { keyword, flag: name.to_owned(), suggestion, span: raw.span });
@@ -78,6 +77,13 @@ impl Flags {
         let value = if takes == Takes::Boolean { boolean(known, value, raw)? } else { text(known, value, raw)? };
         Ok((known, Spanned::new(value, raw.value_span)))
     }
+}
+
+/// Returns name, value and place of a flag.
+pub(super) fn split_flag(raw: &RawFlag) -> (&str, Option<&str>, Span) {
+    let body = raw.text.strip_prefix("--").unwrap_or(&raw.text);
+    let (name, value) = body.split_once('=').map_or((body, None), |(name, value)| (name, Some(value)));
+    (name, value, raw.span)
 }
 
 fn boolean(flag: &'static str, value: Option<&str>, raw: &RawFlag) -> Result<String, ParseError> {

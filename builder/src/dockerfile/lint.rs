@@ -17,7 +17,7 @@ struct Rule {
     find: fn(&Dockerfile) -> Vec<(Span, String)>,
 }
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule { name: "StageNameCasing", help: "write stage names in lower case", find: stage_name_casing },
     Rule { name: "FromAsCasing", help: "write both in the same case", find: from_as_casing },
     Rule {
@@ -39,6 +39,11 @@ const RULES: [Rule; 9] = [
     },
     Rule { name: "MultipleInstructionsDisallowed", help: "keep the last one", find: multiple_instructions_disallowed },
     Rule { name: "LegacyKeyValueFormat", help: "write `key=value`", find: legacy_key_value_format },
+    Rule {
+        name: "InvalidDefinitionDescription",
+        help: "begin the comment with the name, or put an empty comment below it",
+        find: invalid_definition_description,
+    },
 ];
 
 /// Returns the warnings of every rule, in the order of their places.
@@ -183,4 +188,40 @@ fn legacy_key_value_format(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
     });
     let message = |name| format!("`{name} key=value` should be used instead of legacy `{name} key value` format");
     found.map(|(span, name)| (span, message(name))).collect()
+}
+
+/// Finds comments right above a named stage or an ARG that do not begin with its name (1.8-20).
+fn invalid_definition_description(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
+    let stages = dockerfile.stages.iter().filter_map(|stage| {
+        let name = stage.from.value.name.as_ref()?;
+        Some((stage.from.span, name.value.as_str()))
+    });
+    let arguments = instructions(dockerfile).filter_map(|parsed| match &parsed.instruction {
+        Instruction::Arg(arguments) if arguments.len() == 1 => Some((parsed.span, arguments[0].name.value.as_str())),
+        _ => None,
+    });
+    let globals = dockerfile.global_args.iter().map(|argument| (argument.span, argument.value.name.value.as_str()));
+    let definitions = stages.map(|(span, name)| ("stage", span, name));
+    let definitions = definitions.chain(arguments.chain(globals).map(|(span, name)| ("ARG", span, name)));
+    definitions.filter_map(|(what, span, name)| undescribed(dockerfile, what, span, name)).collect()
+}
+
+fn undescribed(dockerfile: &Dockerfile, what: &str, span: Span, name: &str) -> Option<(Span, String)> {
+    let below = dockerfile.comments.partition_point(|(whole, _)| whole.start <= span.start);
+    let (whole, comments) = dockerfile.comments.get(below.checked_sub(1)?)?;
+    if span.start >= whole.end {
+        return None;
+    }
+    let mut texts = comments.iter().filter(|comment| !is_directive(comment)).peekable();
+    texts.peek()?;
+    let described = texts.any(|comment| comment.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+    let message = format!("comment for {what} should follow the format: `# {name} <description>`");
+    (!described).then_some((span, message))
+}
+
+fn is_directive(comment: &str) -> bool {
+    ["syntax", "escape", "check"].iter().any(|name| {
+        let rest = comment.strip_prefix(name).map(str::trim_start);
+        rest.is_some_and(|rest| rest.starts_with('='))
+    })
 }

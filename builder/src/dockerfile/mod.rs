@@ -9,6 +9,7 @@
 //! plan knows their values; [`lint()`] looks at what was parsed.
 
 mod arguments;
+pub mod checks;
 mod directives;
 mod duration;
 pub mod error;
@@ -19,8 +20,10 @@ mod joined;
 pub mod keyword;
 mod lines;
 pub mod lint;
+pub mod listing;
 mod mount;
 mod parser;
+mod relocate;
 mod statement;
 pub(crate) mod suggest;
 #[cfg(test)]
@@ -49,6 +52,8 @@ pub struct Dockerfile {
     pub stages: Vec<Stage>,
     /// Where the name of each instruction stands, in order, FROM and the ARGs before it included.
     pub keywords: Vec<Span>,
+    /// The comments right above instructions, without their marks, each with all of its instruction.
+    pub comments: Vec<(Span, Vec<String>)>,
 }
 
 /// Parser directives (`# syntax=`, `# escape=`, `# check=`).

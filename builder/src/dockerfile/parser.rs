@@ -77,6 +77,7 @@ struct Builder {
     global_args: Vec<Spanned<Arg>>,
     stages: Vec<Stage>,
     keywords: Vec<Span>,
+    comments: Vec<(Span, Vec<String>)>,
     /// A FROM was seen, well formed or not.
     in_stage: bool,
     /// That an instruction stands before FROM was said.
@@ -87,6 +88,9 @@ impl Builder {
     fn add(&mut self, statement: &Statement, escape: char, findings: &mut Findings) {
         let parts = Parts::of(statement.joined.all());
         self.keywords.push(parts.name.span());
+        if !statement.comments.is_empty() {
+            self.comments.push((statement.span, statement.comments.clone()));
+        }
         self.in_stage |= parts.likely_keyword() == Some(Keyword::From);
         if let Some(span) = statement.empty_continuation {
             findings.warnings.push(Diagnostic::warning(NO_EMPTY_CONTINUATION, "empty continuation line", span));
@@ -126,9 +130,9 @@ impl Builder {
             findings.errors.push(self.nothing(&source));
         }
         findings.warnings.sort_by_key(|warning| warning.labels.first().map(|label| label.span));
-        let Self { global_args, stages, keywords, .. } = self;
+        let Self { global_args, stages, keywords, comments, .. } = self;
         let good = findings.errors.is_empty();
-        let dockerfile = good.then_some(Dockerfile { source, directives, global_args, stages, keywords });
+        let dockerfile = good.then_some(Dockerfile { source, directives, global_args, stages, keywords, comments });
         ParseOutcome { dockerfile, errors: sorted(findings.errors), warnings: findings.warnings }
     }
 

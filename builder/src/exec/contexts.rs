@@ -72,6 +72,11 @@ impl Contexts {
         }
     }
 
+    /// Reports whether the build context's ignore file has a line that brings something back.
+    pub fn has_exceptions(&self) -> bool {
+        self.main.as_ref().is_some_and(|opened| opened.context.rules().has_exceptions())
+    }
+
     /// Returns what is remembered of the files of a source.
     pub fn memo(&self, from: &From) -> &Memo {
         self.get(from).map_or(&self.nothing, |opened| &opened.memo)

@@ -6,7 +6,7 @@ use crate::copy::error::CopyError;
 use crate::copy::mode::ModeRule;
 use crate::copy::owner::{Owner, asks_accounts, resolve_owner};
 use crate::copy::plan::{CopyPlan, Target, plan};
-use crate::copy::select::Selection;
+use crate::copy::select::{Choice, Selection};
 use crate::copy::workdir::plan_workdir;
 use crate::copy::write::write_layer;
 use crate::error::StepError;
@@ -40,7 +40,7 @@ impl StepRun<'_> {
         let selected = session.selected(self.stage, self.at, op)?;
         let selection = match selected.take() {
             Some(selection) => selection,
-            None => session.select(&op.from, &op.sources, op.chown.as_deref())?.0,
+            None => session.select(&op.from, &op.choice(), op.chown.as_deref())?.0,
         };
         let below = match op.link && !op.chown.as_deref().is_some_and(asks_accounts) {
             // Nothing of the stack counts, so nothing of it needs to be here.
@@ -136,7 +136,7 @@ impl Session<'_> {
     /// Copies what a mount shows of a context into a layer directory of its own, which lasts from build to build while
     /// the files are the same: never the user's directory is mounted.
     fn copied_tree(&self, from: &From, source: &TreePath) -> Result<LayerKey, StepError> {
-        let (selection, digest) = self.select(from, &[mount_pattern(source)], None)?;
+        let (selection, digest) = self.select(from, &Choice::of(&[mount_pattern(source)]), None)?;
         let name = crate::key::KeyBuilder::new("lbuild context mount v1")
             .part("source", source.as_bytes())
             .part("content", digest.to_string())

@@ -2,7 +2,7 @@
 
 use crate::context::tree::{LayerFiles, SourceTree, StackTree};
 use crate::copy::digest::content_digest;
-use crate::copy::select::{Selection, select};
+use crate::copy::select::{Choice, Selection, select};
 use crate::error::StepError;
 use crate::exec::session::Session;
 use crate::exec::stage::StepKey;
@@ -49,27 +49,27 @@ impl Session<'_> {
     /// Returns the digest of what a COPY reads; worked out once in a build.
     fn copy_digest(&self, stage: usize, at: usize, copy: &CopyOp) -> Result<Digest, StepError> {
         match &copy.from {
-            From::Image(number) => Ok(self.image_digest(*number, &copy.sources)),
+            From::Image(number) => Ok(self.image_digest(*number, &copy.choice())),
             From::Stage(source) => {
-                self.stage_digest(*source, &copy.sources, || Ok(self.selected(stage, at, copy)?.digest))
+                self.stage_digest(*source, &copy.choice(), || Ok(self.selected(stage, at, copy)?.digest))
             }
             From::Context | From::NamedContext(_) | From::Scratch => Ok(self.selected(stage, at, copy)?.digest),
         }
     }
 
     /// Returns the digest of a choice of an image's files: its layers and the choice say all, nothing is read.
-    pub(super) fn image_digest(&self, number: usize, sources: &[String]) -> Digest {
+    pub(super) fn image_digest(&self, number: usize, choice: &Choice<'_>) -> Digest {
         let diff_ids = &self.build.bases.images[number].image.config.rootfs.diff_ids;
         let builder = KeyBuilder::new("lbuild image content v1");
         let builder = builder.list("layer", diff_ids.iter().map(ToString::to_string));
-        builder.list("source", sources.iter()).finish().0.0
+        chosen(builder, choice).finish().0.0
     }
 
     /// Returns the digest of a choice of a stage's files, remembered for the execution that the stage ended with.
     pub(super) fn stage_digest(
         &self,
         stage: usize,
-        sources: &[String],
+        choice: &Choice<'_>,
         read: impl FnOnce() -> Result<Digest, StepError>,
     ) -> Result<Digest, StepError> {
         let state = self.cells[stage].peek().expect("keys are asked for once the stages they read have ended");
@@ -77,7 +77,7 @@ impl Session<'_> {
             Some(execution) => KeyBuilder::new("lbuild stage content v1").part("execution", execution.to_string()),
             None => KeyBuilder::new("lbuild base content v1").part("base", state.key.to_string()),
         };
-        let name = builder.list("source", sources.iter()).finish().0.0;
+        let name = chosen(builder, choice).finish().0.0;
         if let Some(known) = self.build.cache.memo_get(&name)?.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
             return Ok(Digest::from_bytes(known));
         }
@@ -118,20 +118,20 @@ impl Session<'_> {
     /// [`StepError::Copy`]; what the worker fails with for files of a stage.
     pub(super) fn selected(&self, stage: usize, at: usize, copy: &CopyOp) -> Result<Arc<Selected>, StepError> {
         self.selections.get_or_try((stage, at), || {
-            let (selection, digest) = self.select(&copy.from, &copy.sources, copy.chown.as_deref())?;
+            let (selection, digest) = self.select(&copy.from, &copy.choice(), copy.chown.as_deref())?;
             Ok(Arc::new(Selected { digest, selection: Mutex::new(Some(selection)) }))
         })
     }
 
-    /// Returns what `sources` name in `from`, every file's digest noted, and the digest of it all.
+    /// Returns what `choice` names in `from`, every file's digest noted, and the digest of it all.
     pub(super) fn select(
         &self,
         from: &From,
-        sources: &[String],
+        choice: &Choice<'_>,
         owner: Option<&str>,
     ) -> Result<(Selection, Digest), StepError> {
         self.with_tree(from, |tree| {
-            let mut selection = select(sources, tree)?;
+            let mut selection = select(choice, tree)?;
             let digest = content_digest(&mut selection, owner, tree, self.build.contexts.memo(from))?;
             Ok((selection, digest))
         })
@@ -159,12 +159,19 @@ impl Session<'_> {
     /// Returns the digest of what a bind mount shows.
     fn mount_digest(&self, from: &From, source: &TreePath) -> Result<Digest, StepError> {
         let sources = [mount_pattern(source)];
+        let choice = Choice::of(&sources);
         match from {
-            From::Image(number) => Ok(self.image_digest(*number, &sources)),
-            From::Stage(stage) => self.stage_digest(*stage, &sources, || Ok(self.select(from, &sources, None)?.1)),
-            From::Context | From::NamedContext(_) | From::Scratch => Ok(self.select(from, &sources, None)?.1),
+            From::Image(number) => Ok(self.image_digest(*number, &choice)),
+            From::Stage(stage) => self.stage_digest(*stage, &choice, || Ok(self.select(from, &choice, None)?.1)),
+            From::Context | From::NamedContext(_) | From::Scratch => Ok(self.select(from, &choice, None)?.1),
         }
     }
+}
+
+/// Adds a choice to what names its digest.
+fn chosen(builder: KeyBuilder, choice: &Choice<'_>) -> KeyBuilder {
+    let builder = builder.list("source", choice.sources.iter()).list_if_any("exclude", choice.exclude.iter());
+    builder.list_if_any("parents", choice.parents.then_some("true").iter())
 }
 
 /// Returns a mount's source as a COPY's source that names just this path.

@@ -7,6 +7,7 @@
 //!    shelf: a layer as blob, directory, index, diff ID: whichever is asked for, made once
 //! ```
 
+mod agent;
 mod contexts;
 mod copy;
 mod failed;

@@ -3,6 +3,7 @@
 use crate::dockerfile::suggest::nearest;
 use crate::error::StepError;
 use crate::exec::FailedRun;
+use crate::exec::agent::Door;
 use crate::exec::copy::TreeOf;
 use crate::exec::step::StepRun;
 use crate::plan::op::{From, MountKind, MountOp, RunOp};
@@ -15,13 +16,13 @@ use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 impl StepRun<'_> {
     /// Runs a command; its layer is then kept under `key`.
     pub(super) fn run(&self, op: &RunOp, key: LayerKey) -> Result<(), StepError> {
         self.session.tell_before_commands();
-        let mut secrets = Secrets::default();
+        let mut secrets = Handed::default();
         let mut environment = op.environment.clone();
         environment.extend(op.proxies.iter().cloned());
         let mut mounts = Vec::new();
@@ -37,6 +38,7 @@ impl StepRun<'_> {
             working_directory: op.working_directory.clone(),
             user: op.user.clone(),
             network: op.network,
+            insecure: op.insecure,
             host_name: op.host_name.clone(),
             extra_hosts: op.extra_hosts.clone(),
             limits: self.session.build.settings.limits.clone(),
@@ -48,19 +50,20 @@ impl StepRun<'_> {
         };
         let kept = keep_failed.then(|| spec.clone());
         let result = self.hand_over(spec, &secrets);
-        if let (Some(spec), Err(StepError::Command { .. })) = (kept, &result) {
-            let (id, stack, secrets) = (self.id, self.state.stack.clone(), secrets.files);
+        if let (Some(mut spec), Err(StepError::Command { .. })) = (kept, &result) {
+            let (id, stack) = (self.id, self.state.stack.clone());
+            let secrets = secrets.without_doors(&mut spec.mounts);
             self.session.note_failed(FailedRun { id, key, spec, public, stack, secrets });
         }
         result
     }
 
-    fn hand_over(&self, spec: RunSpec, secrets: &Secrets) -> Result<(), StepError> {
+    fn hand_over(&self, spec: RunSpec, secrets: &Handed) -> Result<(), StepError> {
         let step = self.id;
         let command = spec.arguments.join(" ");
         let mut output =
             |stream, bytes: &[u8]| self.session.build.sink.event(Event::Output { step, stream, bytes: bytes.to_vec() });
-        let descriptors: Vec<_> = secrets.files.iter().map(AsFd::as_fd).collect();
+        let descriptors: Vec<_> = secrets.0.iter().map(|handed| handed.as_fd()).collect();
         let exit = self.session.build.worker.get()?.run(spec, &descriptors, &mut output, self.session.build.cancel)?;
         if self.session.build.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
@@ -71,11 +74,11 @@ impl StepRun<'_> {
         }
     }
 
-    /// Returns what the sandbox is told of a mount; nothing for a secret that is optional and was not given.
+    /// Returns what the sandbox is told of a mount; nothing for a secret or an agent that is optional and was not given.
     fn mount(
         &self,
         mount: &MountOp,
-        secrets: &mut Secrets,
+        secrets: &mut Handed,
         environment: &mut Vec<(String, String)>,
     ) -> Result<Option<MountSpec>, StepError> {
         let kind = match &mount.kind {
@@ -107,6 +110,16 @@ impl StepRun<'_> {
                     return Ok(None);
                 }
                 MountSource::Secret { descriptor: secrets.add(&value)?, mode: *mode, uid: *uid, gid: *gid }
+            }
+            MountKind::Ssh { id, required, mode, uid, gid } => {
+                let agents = &self.session.agents;
+                let Some(door) = agents.door(id)? else {
+                    let similar = nearest(id, agents.ids()).map(str::to_owned);
+                    let missing = StepError::AgentMissing { id: id.clone(), similar };
+                    return if *required { Err(missing) } else { Ok(None) };
+                };
+                secrets.0.push(HandedOver::Door(door));
+                MountSource::Socket { descriptor: secrets.0.len() - 1, mode: *mode, uid: *uid, gid: *gid }
             }
         };
         Ok(Some(MountSpec { target: mount.target.clone(), kind }))
@@ -147,20 +160,48 @@ impl StepRun<'_> {
     }
 }
 
-/// The secrets of one command, in memory files to hand over.
+/// What is handed over to one command: secrets in memory files, doors to SSH agents.
 #[derive(Default)]
-struct Secrets {
-    files: Vec<File>,
+struct Handed(Vec<HandedOver>);
+
+enum HandedOver {
+    Secret(File),
+    Door(Door),
 }
 
-impl Secrets {
+impl AsFd for HandedOver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Secret(file) => file.as_fd(),
+            Self::Door(door) => door.as_fd(),
+        }
+    }
+}
+
+impl Handed {
     /// Adds a secret and returns its number.
     fn add(&mut self, value: &[u8]) -> Result<usize, StepError> {
         let fd = rustix::fs::memfd_create("secret", rustix::fs::MemfdFlags::CLOEXEC).at("create", "memfd")?;
         let mut file = File::from(fd);
         file.write_all(value).at("write", "memfd")?;
         file.rewind().at("rewind", "memfd")?;
-        self.files.push(file);
-        Ok(self.files.len() - 1)
+        self.0.push(HandedOver::Secret(file));
+        Ok(self.0.len() - 1)
+    }
+
+    /// Returns the secrets alone, and makes `mounts` agree: the doors to agents are closed once the command has ended.
+    fn without_doors(self, mounts: &mut Vec<MountSpec>) -> Vec<File> {
+        let is_secret = |handed: &&HandedOver| matches!(handed, HandedOver::Secret(_));
+        mounts.retain(|mount| !matches!(mount.kind, MountSource::Socket { .. }));
+        for mount in mounts {
+            if let MountSource::Secret { descriptor, .. } = &mut mount.kind {
+                *descriptor = self.0[..*descriptor].iter().filter(is_secret).count();
+            }
+        }
+        let secrets = self.0.into_iter().filter_map(|handed| match handed {
+            HandedOver::Secret(file) => Some(file),
+            HandedOver::Door(_) => None,
+        });
+        secrets.collect()
     }
 }

@@ -4,6 +4,7 @@ use crate::bases::Bases;
 use crate::cache::{CacheBackend, Record};
 use crate::diagnostic::Diagnostic;
 use crate::error::{BuildError, StepError};
+use crate::exec::agent::Agents;
 use crate::exec::contexts::Contexts;
 use crate::exec::failed::FailedRun;
 use crate::exec::lazy_worker::LazyWorker;
@@ -14,7 +15,7 @@ use crate::exec::state::{StageCell, State};
 use crate::key::CacheKey;
 use crate::plan::Plan;
 use crate::progress::{Event, ProgressSink, StepId};
-use crate::request::SecretSpec;
+use crate::request::{SecretSpec, SshSpec};
 use crate::sandbox::limits::RunLimits;
 use layerfs::cancel::Cancel;
 use layerfs::flight::Flight;
@@ -37,6 +38,8 @@ pub struct Settings<'a> {
     pub jobs: Option<usize>,
     /// Secrets by id.
     pub secrets: &'a [SecretSpec],
+    /// SSH agents by id.
+    pub ssh: &'a [SshSpec],
     /// Name of the id tier, part of every RUN's key.
     pub tier: &'a str,
     /// The clock: when a step runs.
@@ -82,6 +85,7 @@ pub struct Session<'a> {
     pub(super) cells: Vec<StageCell>,
     image_stages: HashSet<usize>,
     slots: Slots,
+    pub(super) agents: Agents<'a>,
 }
 
 impl<'a> Session<'a> {
@@ -95,6 +99,7 @@ impl<'a> Session<'a> {
             cells: build.plan.stages.iter().map(|_| StageCell::default()).collect(),
             image_stages: image_stages(build.plan),
             slots: Slots::new(build.settings.jobs),
+            agents: Agents::new(build.settings.ssh, build.store.temporary()),
             build,
         }
     }

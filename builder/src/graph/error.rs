@@ -99,15 +99,17 @@ pub enum GraphError {
         /// Each dependency of the circle: its place, and what stands there.
         places: Vec<(Span, String)>,
     },
-    /// A stage starts from one that has ONBUILD triggers.
-    #[error("ONBUILD triggers of the base stage `{base}` are not supported yet")]
-    OnbuildStage {
-        /// The base stage.
-        base: String,
+    /// A trigger of a base image is no instruction.
+    #[error("ONBUILD trigger `{trigger}` of the base image `{image}`: {why}")]
+    Trigger {
+        /// The base image.
+        image: String,
+        /// The trigger, as its config has it.
+        trigger: String,
+        /// What is wrong with it.
+        why: String,
         /// The FROM.
         span: Span,
-        /// The first trigger.
-        trigger: Span,
     },
 }
 
@@ -136,14 +138,12 @@ impl GraphError {
             | Self::BlankPlatform { span, .. }
             | Self::InvalidPlatform { span, .. }
             | Self::VariableInFrom { span, .. }
-            | Self::StageIndex { span, .. } => one(span),
+            | Self::StageIndex { span, .. }
+            | Self::Trigger { span, .. } => one(span),
             Self::LaterStage { span, defined, .. } => {
                 vec![(*span, String::new()), (*defined, "the stage is defined here".to_owned())]
             }
             Self::Cycle { places, .. } => places.clone(),
-            Self::OnbuildStage { span, trigger, .. } => {
-                vec![(*span, String::new()), (*trigger, "the first trigger".to_owned())]
-            }
         }
     }
 
@@ -160,7 +160,7 @@ impl GraphError {
                     .to_owned(),
             ),
             Self::LaterStage { from, .. } => Some(format!("move the stage `{from}` up")),
-            Self::OnbuildStage { .. } => Some("write the triggers' instructions into this stage".to_owned()),
+            Self::Trigger { .. } => Some("the image is at fault: build it again, or start from another".to_owned()),
             _ => None,
         }
     }

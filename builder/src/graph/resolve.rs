@@ -54,8 +54,6 @@ pub(super) struct ResolvedStage {
     pub sources: Vec<ResolvedSource>,
     /// The stages it needs.
     pub edges: Vec<Edge>,
-    /// Its first ONBUILD.
-    pub trigger: Option<Span>,
 }
 
 /// All stages with their names resolved.
@@ -131,8 +129,7 @@ impl<'a> Resolver<'a> {
             }
             None => self.base(number, &image.text, from.image.span, &platform),
         };
-        let mut resolved =
-            ResolvedStage { base, platform, replaced, sources: Vec::new(), edges: Vec::new(), trigger: None };
+        let mut resolved = ResolvedStage { base, platform, replaced, sources: Vec::new(), edges: Vec::new() };
         if let Place::Stage(to) = resolved.base {
             resolved.edges.push(Edge { to, span: from.image.span });
         }
@@ -207,7 +204,6 @@ impl<'a> Resolver<'a> {
                         self.mount_source(number, &mount.value, mount.span, into)?;
                     }
                 }
-                Instruction::Onbuild(_) => into.trigger = into.trigger.or(Some(parsed.span)),
                 _ => {}
             }
         }

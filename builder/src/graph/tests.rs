@@ -102,7 +102,7 @@ fn sources_mean_what_1_4_8_says() {
 
 #[test]
 fn bad_names_are_refused_with_their_place_1_4_8() {
-    let table: [(&str, &str, &[&str]); 7] = [
+    let table: [(&str, &str, &[&str]); 6] = [
         ("FROM a\nCOPY --from=3 x x", "invalid stage index 3: the Dockerfile has 1 stages, counted from 0", &["3"]),
         ("FROM a\nCOPY --from=$x x x", "variables are not expanded in `COPY --from`: `$x`", &["$x"]),
         ("FROM a AS b\nCOPY --from=b x x", "circular dependency on stage `b`", &["b"]),
@@ -113,11 +113,6 @@ fn bad_names_are_refused_with_their_place_1_4_8() {
         ),
         ("FROM $x", "base name `$x` is blank after expansion", &["$x"]),
         ("FROM ${x", "expand `${x`: syntax error: missing '}'", &["${x"]),
-        (
-            "FROM a AS b\nONBUILD RUN x\nFROM b",
-            "ONBUILD triggers of the base stage `b` are not supported yet",
-            &["b", "ONBUILD RUN x"],
-        ),
     ];
     for (text, message, places) in table {
         let (found, _, found_places) = error(&case(text));

@@ -44,6 +44,7 @@ pub fn run_key(parent: CacheKey, op: &RunOp, inputs: &RunInputs<'_>) -> (CacheKe
         working_directory,
         user,
         network,
+        insecure,
         host_name,
         extra_hosts,
         mounts,
@@ -63,7 +64,7 @@ pub fn run_key(parent: CacheKey, op: &RunOp, inputs: &RunInputs<'_>) -> (CacheKe
         .part("user", user)
         .part("network", network_text(*network))
         .part("host name", host_name)
-        .part("security", "sandbox")
+        .part("security", if *insecure { "insecure" } else { "sandbox" })
         .part("extra hosts count", extra_hosts.len().to_string());
     let builder = extra_hosts
         .iter()
@@ -86,6 +87,8 @@ pub fn copy_key(
     let CopyOp {
         from: _,
         sources,
+        exclude,
+        parents,
         heredocs,
         destination,
         destination_is_directory,
@@ -98,6 +101,8 @@ pub fn copy_key(
         .part("op", "copy")
         .part("parent", parent.to_string())
         .list("source", sources.iter())
+        .list_if_any("exclude", exclude.iter())
+        .list_if_any("parents", parents.then_some("true").iter())
         .part("destination", destination.as_bytes())
         .part("destination is a directory", destination_is_directory.to_string())
         .option("chown", chown.as_ref())
@@ -163,6 +168,11 @@ fn mount_parts(builder: KeyBuilder, mount: &MountOp) -> KeyBuilder {
                 .option("mount environment", environment.as_ref())
                 .part("mount file", file.to_string())
                 .part("mount required", required.to_string());
+            owner(builder, *mode, *uid, *gid)
+        }
+        MountKind::Ssh { id, required, mode, uid, gid } => {
+            let builder =
+                builder.part("mount type", "ssh").part("mount agent", id).part("mount required", required.to_string());
             owner(builder, *mode, *uid, *gid)
         }
     }

@@ -54,6 +54,7 @@ fn run_op() -> RunOp {
         proxies: vec![("HTTP_PROXY".to_owned(), "http://p".to_owned())],
         working_directory: TreePath::from("/w"),
         user: "me".to_owned(),
+        insecure: false,
         network: Network::Host,
         host_name: "h".to_owned(),
         extra_hosts: Vec::new(),
@@ -66,6 +67,8 @@ fn copy_op() -> CopyOp {
     CopyOp {
         from: From::Context,
         sources: vec!["a".to_owned(), "b".to_owned()],
+        exclude: Vec::new(),
+        parents: false,
         heredocs: vec![Script { name: "EOF".to_owned(), body: "text".to_owned() }],
         destination: TreePath::from("/d"),
         destination_is_directory: true,
@@ -221,10 +224,14 @@ fn every_input_of_a_run_changes_its_key_5_3() {
 
 #[test]
 fn every_field_of_a_copy_changes_its_key_5_4() {
-    let changes: [Change<CopyOp>; 11] = [
+    let changes: [Change<CopyOp>; 15] = [
         |op| op.sources[0].push('x'),
         |op| drop(op.sources.pop()),
         |op| op.sources = vec!["ab".to_owned()],
+        |op| op.exclude.push("x".to_owned()),
+        |op| op.exclude.extend(["x".to_owned(), "y".to_owned()]),
+        |op| op.exclude.push("xy".to_owned()),
+        |op| op.parents = true,
         |op| op.heredocs[0].name.push('x'),
         |op| op.heredocs[0].body.push('x'),
         |op| op.destination = TreePath::root(),

@@ -5,6 +5,7 @@ use super::chmod;
 use super::op::{CopyOp, From, Op, Script};
 use super::run::script;
 use super::stage::{StagePlanner, failed, source};
+use crate::context::ignore::IgnoreRules;
 use crate::dockerfile::instruction::{Add, Copy, Heredoc, Sources, Word};
 use crate::dockerfile::{Expander, Parsed};
 use crate::source::{Span, Spanned};
@@ -21,28 +22,21 @@ struct Expanded {
 impl StagePlanner<'_> {
     /// COPY.
     pub(super) fn copy(&mut self, copy: &Copy, parsed: &Parsed) -> Result<(), PlanError> {
-        if copy.parents {
-            return Err(PlanError::Unsupported { what: "`COPY --parents`", span: parsed.span });
-        }
-        if let Some(pattern) = copy.exclude.first() {
-            return Err(PlanError::Unsupported { what: "`COPY --exclude`", span: pattern.span });
-        }
         let from = self.copy_from(copy.from.as_ref())?;
         let shown = self.shown(parsed);
         let expanded = self.copied(&copy.sources, copy.chown.as_ref(), copy.chmod.as_ref())?;
         if copy.from.is_none() {
             expanded.sources.iter().try_for_each(refuse_remote)?;
         }
-        let op = self.copy_op(&expanded, from, copy.link, false);
-        self.push_copy("COPY", &expanded, op, parsed.span, &shown);
+        let exclude = excluded(&copy.exclude)?;
+        let op = CopyOp { exclude, parents: copy.parents, link: copy.link, ..self.copy_op(&expanded, from) };
+        let line = if copy.parents { "COPY --parents" } else { "COPY" };
+        self.push_copy(line, &expanded, op, parsed.span, &shown);
         Ok(())
     }
 
     /// ADD of local files.
     pub(super) fn add(&mut self, add: &Add, parsed: &Parsed) -> Result<(), PlanError> {
-        if let Some(pattern) = add.exclude.first() {
-            return Err(PlanError::Unsupported { what: "`ADD --exclude`", span: pattern.span });
-        }
         let shown = self.shown(parsed);
         let expanded = self.copied(&add.sources, add.chown.as_ref(), add.chmod.as_ref())?;
         for source in &expanded.sources {
@@ -53,7 +47,9 @@ impl StagePlanner<'_> {
         if let Some(checksum) = &add.checksum {
             return Err(PlanError::LocalChecksum { span: checksum.span });
         }
-        let op = self.copy_op(&expanded, From::Context, add.link, add.unpack.unwrap_or(true));
+        let (exclude, unpack_archives) = (excluded(&add.exclude)?, add.unpack.unwrap_or(true));
+        let op = self.copy_op(&expanded, From::Context);
+        let op = CopyOp { exclude, link: add.link, unpack_archives, ..op };
         self.push_copy("ADD", &expanded, op, parsed.span, &shown);
         Ok(())
     }
@@ -106,11 +102,13 @@ impl StagePlanner<'_> {
         script(heredoc, expanded.text)
     }
 
-    fn copy_op(&self, expanded: &Expanded, from: From, link: bool, unpack_archives: bool) -> CopyOp {
+    fn copy_op(&self, expanded: &Expanded, from: From) -> CopyOp {
         let typed = &expanded.destination;
         CopyOp {
             from,
             sources: expanded.sources.iter().map(|source| source.value.clone()).collect(),
+            exclude: Vec::new(),
+            parents: false,
             heredocs: expanded.heredocs.clone(),
             destination: self.working_directory().join(typed.as_bytes()),
             destination_is_directory: matches!(typed.as_str(), "" | ".")
@@ -118,8 +116,8 @@ impl StagePlanner<'_> {
                 || typed.ends_with("/."),
             chown: expanded.chown.clone(),
             chmod: expanded.chmod.clone(),
-            link,
-            unpack_archives,
+            link: false,
+            unpack_archives: false,
         }
     }
 
@@ -140,6 +138,18 @@ fn history_line(instruction: &str, expanded: &Expanded) -> String {
     words.push(expanded.destination.clone());
     words.push("# buildkit".to_owned());
     words.join(" ")
+}
+
+/// Returns the patterns of `--exclude`, which are never expanded (1.2-1); a malformed one is refused.
+fn excluded(patterns: &[Spanned<String>]) -> Result<Vec<String>, PlanError> {
+    for pattern in patterns {
+        IgnoreRules::of_patterns([&pattern.value]).map_err(|error| PlanError::InvalidExclude {
+            pattern: pattern.value.clone(),
+            why: error.why.to_string(),
+            span: pattern.span,
+        })?;
+    }
+    Ok(patterns.iter().map(|pattern| pattern.value.clone()).collect())
 }
 
 /// What a source that is no local path is.

@@ -36,22 +36,34 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
+    /// `--security=insecure` without leave.
+    #[error("`RUN --security=insecure` needs the entitlement `security.insecure`")]
+    InsecureNotAllowed {
+        /// Where it stands.
+        span: Span,
+    },
+    /// `--device` of what is no device.
+    #[error("invalid device `{text}`")]
+    InvalidDevice {
+        /// The text.
+        text: String,
+        /// Where it stands.
+        span: Span,
+    },
+    /// A device that is required and not there.
+    #[error("required CDI device `{name}` is not registered")]
+    NoDevice {
+        /// The device.
+        name: String,
+        /// Where it stands.
+        span: Span,
+    },
     /// Something that lbuild cannot do yet.
     #[error("{what} is not supported yet")]
     Unsupported {
         /// What.
         what: &'static str,
         /// Where it stands.
-        span: Span,
-    },
-    /// A base image with ONBUILD triggers.
-    #[error("ONBUILD triggers of the base image `{image}` are not supported yet: `{trigger}`")]
-    OnbuildImage {
-        /// The image.
-        image: String,
-        /// Its first trigger.
-        trigger: String,
-        /// The FROM.
         span: Span,
     },
     /// The caller resolved fewer images than the graph needs.
@@ -156,6 +168,16 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
+    /// `--exclude` of what is no pattern.
+    #[error("invalid --exclude `{pattern}`: {why}")]
+    InvalidExclude {
+        /// The pattern as typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+        /// Where it stands.
+        span: Span,
+    },
     /// COPY of an URL.
     #[error("source `{source_text}` of COPY cannot be a URL")]
     CopyUrl {
@@ -203,8 +225,10 @@ impl PlanError {
             Self::Expansion { span, .. }
             | Self::TooLong { span, .. }
             | Self::NulByte { span }
+            | Self::InsecureNotAllowed { span }
+            | Self::InvalidDevice { span, .. }
+            | Self::NoDevice { span, .. }
             | Self::Unsupported { span, .. }
-            | Self::OnbuildImage { span, .. }
             | Self::UnresolvedImage { span, .. }
             | Self::UnresolvedSource { span, .. }
             | Self::BlankName { span, .. }
@@ -218,6 +242,7 @@ impl PlanError {
             | Self::InvalidSecurity { span, .. }
             | Self::Mount { span, .. }
             | Self::InvalidMode { span, .. }
+            | Self::InvalidExclude { span, .. }
             | Self::CopyUrl { span, .. }
             | Self::CopyGit { span, .. }
             | Self::LocalChecksum { span }
@@ -231,11 +256,15 @@ impl PlanError {
         let fixed = |text: &str| Some(text.to_owned());
         match self {
             Self::Mount { error, .. } => error.cure(),
-            Self::OnbuildImage { .. } => fixed("write the triggers' instructions into this Dockerfile"),
             Self::InvalidPort { .. } => fixed("write `port[-port][/tcp|udp|sctp]` with ports from 0 to 65535"),
             Self::InvalidSignal { .. } => fixed("write a name such as `SIGTERM` or a number from 1 to 64"),
             Self::InvalidNetwork { .. } => fixed("use `default`, `none` or `host`"),
             Self::InvalidSecurity { .. } => fixed("use `sandbox` or `insecure`"),
+            Self::InsecureNotAllowed { .. } => fixed("pass `--allow security.insecure`"),
+            Self::InvalidDevice { .. } => fixed("write `vendor.com/class=name[,required]`"),
+            Self::NoDevice { .. } => {
+                fixed("lbuild knows no CDI devices; without `required` the step runs without the device")
+            }
             Self::InvalidMode { .. } => {
                 fixed("write an octal mode up to 07777, or a symbolic one such as `u=rwX,go=rX`")
             }

@@ -69,6 +69,8 @@ pub struct PlanOptions {
     pub extra_hosts: Vec<ExtraHost>,
     /// SOURCE_DATE_EPOCH in seconds; the build argument stands before it.
     pub source_date_epoch: Option<i64>,
+    /// `--allow security.insecure`.
+    pub allow_insecure: bool,
 }
 
 impl Default for PlanOptions {
@@ -80,6 +82,7 @@ impl Default for PlanOptions {
             host_name: None,
             extra_hosts: Vec::new(),
             source_date_epoch: None,
+            allow_insecure: false,
         }
     }
 }

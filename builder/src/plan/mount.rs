@@ -110,6 +110,8 @@ pub(super) struct Surroundings<'a> {
     pub stage: &'a GraphStage,
     /// Name space of cache mounts; empty for none.
     pub cache_namespace: String,
+    /// How many mounts of type `ssh` stand before this one.
+    pub sockets: usize,
 }
 
 /// The fields of a mount, their values expanded.
@@ -137,12 +139,13 @@ impl Fields {
         Ok(())
     }
 
-    /// Returns the mount. The kind is not `ssh`, which the caller refused.
+    /// Returns the mount.
     pub(super) fn mount(&self, around: &Surroundings<'_>) -> Result<MountOp, MountError> {
         let kind = match self.kind.as_str() {
             "cache" => self.cache(around)?,
             "tmpfs" => MountKind::Tmpfs { size: self.size()? },
             "secret" => return self.secret(around),
+            "ssh" => return self.ssh(around),
             _ => self.bind(around)?,
         };
         Ok(MountOp { target: target(self.text("target").unwrap_or_default(), around)?, kind })
@@ -195,6 +198,24 @@ impl Fields {
             id,
         };
         Ok(MountOp { target: target(typed.unwrap_or(&default), around)?, kind })
+    }
+
+    /// A socket; where no target is given, BuildKit's place for it (1.7-10).
+    fn ssh(&self, around: &Surroundings<'_>) -> Result<MountOp, MountError> {
+        let id = match (self.text("id"), self.text("source")) {
+            (Some(_), Some(_)) => return Err(MountError::SourceAndId),
+            (Some(id), None) | (None, Some(id)) => id.to_owned(),
+            (None, None) => "default".to_owned(),
+        };
+        let kind = MountKind::Ssh {
+            id,
+            required: self.flag("required")?.unwrap_or(false),
+            mode: self.mode(0o600)?,
+            uid: self.number("uid")?,
+            gid: self.number("gid")?,
+        };
+        let default = format!("/run/buildkit/ssh_agent.{}", around.sockets);
+        Ok(MountOp { target: target(self.text("target").unwrap_or(&default), around)?, kind })
     }
 
     fn from(&self, around: &Surroundings<'_>) -> Result<Option<From>, MountError> {

@@ -1,5 +1,6 @@
 //! [`Op`]: what a step does to files, with every variable gone.
 
+use crate::copy::select::Choice;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -31,6 +32,8 @@ pub struct RunOp {
     pub user: String,
     /// Network.
     pub network: Network,
+    /// `--security=insecure`: none of the sandbox's limits but those of its user namespace.
+    pub insecure: bool,
     /// Host name.
     pub host_name: String,
     /// More lines of /etc/hosts; the key holds their names, not their addresses.
@@ -129,6 +132,19 @@ pub enum MountKind {
         /// Group of the file.
         gid: u32,
     },
+    /// A socket that leads to an SSH agent of the caller.
+    Ssh {
+        /// Its id.
+        id: String,
+        /// Whether the build fails without it.
+        required: bool,
+        /// Mode of the socket.
+        mode: u32,
+        /// Owner of the socket.
+        uid: u32,
+        /// Group of the socket.
+        gid: u32,
+    },
 }
 
 /// How steps share a cache mount.
@@ -164,6 +180,10 @@ pub struct CopyOp {
     pub from: From,
     /// Sources as typed after expansion: paths or patterns below the root of `from`.
     pub sources: Vec<String>,
+    /// `--exclude`: patterns of what is left out of copied directories, relative to each (1.6-16).
+    pub exclude: Vec<String>,
+    /// `--parents`: the directories that sources name are made in the destination, too (1.6-15).
+    pub parents: bool,
     /// Files that the Dockerfile itself holds, copied after `sources`.
     pub heredocs: Vec<Script>,
     /// Where to, absolute after WORKDIR; `ends_with_slash` says whether it must be a directory.
@@ -178,6 +198,13 @@ pub struct CopyOp {
     pub link: bool,
     /// ADD: local archives are unpacked.
     pub unpack_archives: bool,
+}
+
+impl CopyOp {
+    /// Returns which files it takes.
+    pub fn choice(&self) -> Choice<'_> {
+        Choice { sources: &self.sources, exclude: &self.exclude, parents: self.parents }
+    }
 }
 
 /// WORKDIR.

@@ -43,7 +43,7 @@ pub(super) fn sources(op: &Op) -> Box<dyn Iterator<Item = &From> + '_> {
         Op::Run(run) => Box::new(run.mounts.iter().filter_map(|mount| match &mount.kind {
             MountKind::Bind { from, .. } => Some(from),
             MountKind::Cache { seed, .. } => seed.as_ref().map(|(from, _)| from),
-            MountKind::Tmpfs { .. } | MountKind::Secret { .. } => None,
+            MountKind::Tmpfs { .. } | MountKind::Secret { .. } | MountKind::Ssh { .. } => None,
         })),
         Op::Workdir(_) => Box::new(std::iter::empty()),
     }

@@ -2,7 +2,7 @@
 
 use super::PlanError;
 use super::mount::{Fields, Surroundings};
-use super::op::{MountOp, Network, Op, RunOp, Script, WorkdirOp};
+use super::op::{MountKind, MountOp, Network, Op, RunOp, Script, WorkdirOp};
 use super::stage::{StagePlanner, check_value};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Parsed;
@@ -20,18 +20,20 @@ const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"
 impl StagePlanner<'_> {
     /// RUN.
     pub(super) fn run(&mut self, run: &Run, parsed: &Parsed) -> Result<(), PlanError> {
-        refuse_unsupported(run)?;
+        let insecure = self.insecure(run.security.as_ref())?;
+        self.devices(&run.devices)?;
         let (arguments, script) = self.run_command(run, parsed.span)?;
         let mounts = self.mounts(&run.mounts)?;
         let prefix = self.state.scope.history_prefix().map(|prefix| format!("{prefix} ")).unwrap_or_default();
         let line = format!("RUN {prefix}{} # buildkit", arguments.join(" "));
         let op = RunOp {
             arguments,
-            environment: self.state.scope.environment().to_vec(),
+            environment: self.environment_of(&mounts),
             proxies: self.proxies(),
             working_directory: self.working_directory(),
             user: self.state.image.config.user.clone(),
             network: self.network(run.network.as_ref())?,
+            insecure,
             host_name: self.host_name(),
             extra_hosts: self.input.options.extra_hosts.clone(),
             mounts,
@@ -71,7 +73,8 @@ impl StagePlanner<'_> {
     fn mounts(&mut self, mounts: &[Spanned<Mount>]) -> Result<Vec<MountOp>, PlanError> {
         let mut ops: Vec<MountOp> = Vec::with_capacity(mounts.len());
         for mount in mounts {
-            let op = self.mount(&mount.value, mount.span)?;
+            let sockets = ops.iter().filter(|op| matches!(op.kind, MountKind::Ssh { .. })).count();
+            let op = self.mount(&mount.value, mount.span, sockets)?;
             if op.kind.has_target() {
                 ops.retain(|other| !other.kind.has_target() || other.target != op.target);
             }
@@ -80,7 +83,7 @@ impl StagePlanner<'_> {
         Ok(ops)
     }
 
-    fn mount(&mut self, mount: &Mount, span: Span) -> Result<MountOp, PlanError> {
+    fn mount(&mut self, mount: &Mount, span: Span, sockets: usize) -> Result<MountOp, PlanError> {
         let kind = match &mount.kind {
             Some(kind) => self.expand_text(kind, span)?.to_lowercase(),
             None => "bind".to_owned(),
@@ -96,16 +99,51 @@ impl StagePlanner<'_> {
         let fields = Fields { kind, values };
         let wrong = |error| PlanError::Mount { error, span };
         fields.check().map_err(wrong)?;
-        if fields.kind == "ssh" {
-            return Err(PlanError::Unsupported { what: "`RUN --mount=type=ssh`", span });
-        }
         let cache_namespace = self.input.graph.globals.build_arg("BUILDKIT_CACHE_MOUNT_NS").unwrap_or_default();
         let around = Surroundings {
             working_directory: self.working_directory(),
             stage: self.graph,
             cache_namespace: cache_namespace.to_owned(),
+            sockets,
         };
         fields.mount(&around).map_err(wrong)
+    }
+
+    /// Returns the variables of a command; the first socket of an agent is told by one, unless that is set (1.7-10).
+    fn environment_of(&self, mounts: &[MountOp]) -> Vec<(String, String)> {
+        const NAME: &str = "SSH_AUTH_SOCK";
+        let mut environment = self.state.scope.environment().to_vec();
+        let socket = mounts.iter().find(|mount| matches!(mount.kind, MountKind::Ssh { .. }));
+        if let Some(socket) = socket.filter(|_| self.state.scope.get(NAME).is_none()) {
+            environment.push((NAME.to_owned(), socket.target.to_string()));
+        }
+        environment
+    }
+
+    /// Returns whether a command runs without the sandbox's limits, which the caller must have allowed (1.7-12).
+    fn insecure(&self, security: Option<&Word>) -> Result<bool, PlanError> {
+        let Some(word) = security else { return Ok(false) };
+        match word.value.as_str() {
+            "sandbox" => Ok(false),
+            "insecure" if self.input.options.allow_insecure => Ok(true),
+            "insecure" => Err(PlanError::InsecureNotAllowed { span: word.span }),
+            other => Err(PlanError::InvalidSecurity { mode: other.to_owned(), span: word.span }),
+        }
+    }
+
+    /// No device is registered here: one that is required is refused, another left out with a warning (1.7-13).
+    fn devices(&mut self, devices: &[Word]) -> Result<(), PlanError> {
+        for word in devices {
+            let invalid = || PlanError::InvalidDevice { text: word.value.clone(), span: word.span };
+            let device = device(&word.value).ok_or_else(invalid)?;
+            if device.required {
+                return Err(PlanError::NoDevice { name: device.name.to_owned(), span: word.span });
+            }
+            let text = format!("device `{}` is left out: lbuild knows no CDI devices", device.name);
+            let severity = crate::diagnostic::Severity::Warning;
+            self.warnings.push(Diagnostic { severity, ..Diagnostic::error(text) }.at(word.span, ""));
+        }
+        Ok(())
     }
 
     fn network(&self, network: Option<&Word>) -> Result<Network, PlanError> {
@@ -182,17 +220,26 @@ fn check_no_nul(op: &RunOp, span: Span) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Refuses the flags of RUN that lbuild does not know yet.
-fn refuse_unsupported(run: &Run) -> Result<(), PlanError> {
-    if let Some(device) = run.devices.first() {
-        return Err(PlanError::Unsupported { what: "`RUN --device`", span: device.span });
+/// What `--device` asks for.
+struct Device<'a> {
+    name: &'a str,
+    required: bool,
+}
+
+/// Reads `--device`: a name, or `name=…`, and `required`, in CSV; nothing if it is malformed.
+fn device(text: &str) -> Option<Device<'_>> {
+    let (mut name, mut required) = (None, false);
+    for field in text.split(',') {
+        match field.split_once('=') {
+            None if field.eq_ignore_ascii_case("required") => required = true,
+            Some((key, value)) if key.eq_ignore_ascii_case("required") => required = value.parse().ok()?,
+            Some((key, value)) if key.eq_ignore_ascii_case("name") && name.is_none() => name = Some(value),
+            // `vendor.com/class=name` has a `=` of its own.
+            _ if name.is_none() && !field.is_empty() => name = Some(field),
+            _ => return None,
+        }
     }
-    let Some(security) = &run.security else { return Ok(()) };
-    match security.value.as_str() {
-        "sandbox" => Ok(()),
-        "insecure" => Err(PlanError::Unsupported { what: "`RUN --security=insecure`", span: security.span }),
-        other => Err(PlanError::InvalidSecurity { mode: other.to_owned(), span: security.span }),
-    }
+    name.filter(|name| !name.is_empty()).map(|name| Device { name, required })
 }
 
 /// Reports whether a RUN's own line is one heredoc and nothing else: `<<EOF`, `<<-EOF`, `3<<EOF`.

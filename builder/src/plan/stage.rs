@@ -258,6 +258,8 @@ fn whole_directory(name: &str) -> CopyOp {
     CopyOp {
         from: From::NamedContext(name.to_owned()),
         sources: vec![".".to_owned()],
+        exclude: Vec::new(),
+        parents: false,
         heredocs: Vec::new(),
         destination: TreePath::root(),
         destination_is_directory: true,
@@ -276,7 +278,7 @@ fn starting_state(
 ) -> Result<StageState, PlanError> {
     let image = match &graph.base {
         Origin::Scratch | Origin::Directory(_) => base::empty(&graph.platform),
-        Origin::Image(index) => base_image(input, *index, graph, stage.from.value.image.span)?,
+        Origin::Image(index) => base_image(input, *index, stage.from.value.image.span)?,
         Origin::Stage(index) => {
             // A stage starts only from an earlier one, so its state is there.
             let parent = &states[*index];
@@ -289,17 +291,11 @@ fn starting_state(
     Ok(StageState { scope, image, workdir_set: false })
 }
 
-/// Returns the config that a stage takes over from an image; triggers are refused.
-fn base_image(input: &Input<'_>, index: usize, graph: &GraphStage, span: Span) -> Result<ImageConfig, PlanError> {
+/// Returns the config that a stage takes over from an image.
+fn base_image(input: &Input<'_>, index: usize, span: Span) -> Result<ImageConfig, PlanError> {
     let name = || input.graph.images[index].name.clone();
     let Some(base) = input.bases.images.get(index) else {
         return Err(PlanError::UnresolvedImage { image: name(), span });
     };
-    let config = &base.image.config;
-    if let Some(trigger) = config.config.on_build.as_deref().unwrap_or_default().first()
-        && !graph.replaced
-    {
-        return Err(PlanError::OnbuildImage { image: name(), trigger: trigger.clone(), span });
-    }
-    Ok(base::inherited(config))
+    Ok(base::inherited(&base.image.config))
 }

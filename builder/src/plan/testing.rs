@@ -4,7 +4,8 @@ use super::{Plan, PlanError, PlanOptions};
 use crate::bases::{Base, Bases};
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::dockerfile::{Dockerfile, parse};
-use crate::graph::{GraphError, GraphOptions, StageGraph};
+use crate::graph::{GraphError, GraphOptions, NeededImage, StageGraph};
+use crate::onbuild::{Settled, settle};
 use crate::source::Source;
 use layerfs::descriptor::Descriptor;
 use layerfs::digest::{DiffId, Digest};
@@ -118,22 +119,22 @@ impl Case {
 
     /// Returns the plan and all warnings of graph and plan.
     pub(crate) fn plan(&self) -> Result<(Plan, Vec<Diagnostic>), Box<dyn Diagnose>> {
-        let dockerfile = self.dockerfile();
-        let graph = StageGraph::new(&dockerfile, &self.graph).map_err(boxed::<GraphError>)?;
-        let bases = self.bases(&graph);
+        let settled = settle(&self.dockerfile(), &self.graph, |images| Ok::<_, GraphError>(self.bases(images)));
+        let Settled { dockerfile, graph, bases } = settled.map_err(boxed::<GraphError>)?;
         let (plan, warnings) = Plan::new(&dockerfile, &graph, &bases, &self.plan).map_err(boxed::<PlanError>)?;
         Ok((plan, graph.warnings.into_iter().chain(warnings).collect()))
     }
 
-    fn bases(&self, graph: &StageGraph) -> Bases {
-        let base = |needed: &crate::graph::NeededImage| Base {
+    fn bases(&self, images: &[NeededImage]) -> Bases {
+        let base = |needed: &NeededImage| Base {
             name: needed.name.clone(),
             span: needed.span,
             image: image(ImageConfig { architecture: self.architecture.to_owned(), ..image_config(&self.base) }),
             source: Arc::new(NoSource),
             platform: needed.platform.clone(),
+            named_context: needed.named_context.clone(),
         };
-        Bases { images: graph.images.iter().map(base).collect() }
+        Bases { images: images.iter().map(base).collect() }
     }
 
     /// Returns the plan of a case that has one.

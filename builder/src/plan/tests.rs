@@ -326,20 +326,9 @@ fn what_is_not_there_yet_is_refused_by_name() {
     for (text, message, place) in [
         ("ADD http://h/f /", later("ADD of a URL"), "http://h/f"),
         ("ADD git@h:a/b.git /", later("ADD of a git repository"), "git@h:a/b.git"),
-        ("RUN --mount=type=ssh x", later("`RUN --mount=type=ssh`"), "type=ssh"),
-        ("COPY --parents a b", later("`COPY --parents`"), "COPY --parents a b"),
-        ("COPY --exclude=x a b", later("`COPY --exclude`"), "x"),
-        ("ADD --exclude=x a b", later("`ADD --exclude`"), "x"),
-        ("RUN --security=insecure x", later("`RUN --security=insecure`"), "insecure"),
-        ("RUN --device=a/b=c x", later("`RUN --device`"), "a/b=c"),
     ] {
         assert_eq!(case(&format!("FROM b\n{text}")).bad(), (message, place.to_owned()), "{text}");
     }
-    let (message, place) = case("FROM b").base(r#"{"OnBuild":["RUN x"]}"#).bad();
-    assert_eq!(message, "ONBUILD triggers of the base image `b` are not supported yet: `RUN x`");
-    assert_eq!(place, "b");
-    // A COPY from such an image runs no trigger.
-    case("FROM scratch\nCOPY --from=b a a").base(r#"{"OnBuild":["RUN x"]}"#).good();
 }
 
 #[test]
@@ -556,4 +545,47 @@ fn goldens() {
         settings.set_omit_expression(true);
         settings.bind(|| insta::assert_snapshot!("plan", found));
     }
+}
+
+#[test]
+fn ssh_mounts_of_1_7_10() {
+    let text = "FROM b\nRUN --mount=type=ssh --mount=type=ssh,id=k,required,mode=0644,uid=7,gid=8 --mount=type=ssh,id=z,target=s x";
+    let run = run_of(&case(text));
+    let shown: Vec<String> = run.mounts.iter().map(|mount| format!("{} {:?}", mount.target, mount.kind)).collect();
+    assert_eq!(
+        shown,
+        [
+            "/run/buildkit/ssh_agent.0 Ssh { id: \"default\", required: false, mode: 384, uid: 0, gid: 0 }",
+            "/run/buildkit/ssh_agent.1 Ssh { id: \"k\", required: true, mode: 420, uid: 7, gid: 8 }",
+            "/s Ssh { id: \"z\", required: false, mode: 384, uid: 0, gid: 0 }",
+        ]
+    );
+    let socket = |run: &RunOp| run.environment.iter().find(|(name, _)| name == "SSH_AUTH_SOCK").cloned();
+    assert_eq!(socket(&run).map(|(_, value)| value), Some("/run/buildkit/ssh_agent.0".to_owned()));
+    let own = run_of(&case("FROM b\nENV SSH_AUTH_SOCK=/mine\nRUN --mount=type=ssh x"));
+    assert_eq!(socket(&own).map(|(_, value)| value), Some("/mine".to_owned()));
+    assert_eq!(socket(&run_of(&case("FROM b\nRUN x"))), None);
+}
+
+#[test]
+fn security_and_devices_of_1_7_12_and_1_7_13() {
+    let (message, place) = case("FROM b\nRUN --security=insecure x").bad();
+    assert_eq!(message, "`RUN --security=insecure` needs the entitlement `security.insecure`");
+    assert_eq!(place, "insecure");
+    let mut allowed = case("FROM b\nRUN --security=insecure x");
+    allowed.plan.allow_insecure = true;
+    assert!(run_of(&allowed).insecure);
+    assert!(!run_of(&case("FROM b\nRUN --security=sandbox x")).insecure);
+    for (text, message) in [
+        ("vendor.com/gpu=all,required", "required CDI device `vendor.com/gpu=all` is not registered"),
+        ("required=true,name=vendor.com/gpu", "required CDI device `vendor.com/gpu` is not registered"),
+        ("a,b", "invalid device `a,b`"),
+        ("required", "invalid device `required`"),
+    ] {
+        assert_eq!(case(&format!("FROM b\nRUN --device={text} x")).bad().0, message, "{text}");
+    }
+    assert_eq!(
+        case("FROM b\nRUN --device=vendor.com/gpu=all x").warnings(),
+        ["-: device `vendor.com/gpu=all` is left out: lbuild knows no CDI devices"]
+    );
 }

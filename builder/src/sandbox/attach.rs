@@ -85,8 +85,8 @@ fn user_source(mount: &PlannedMount, number: usize, instructions: &Instructions)
             clone_place(&found, bits, false).at("bind", source.to_string()).map_err(SandboxError::Setup)
         }
         UserMountSource::Directory { path, .. } => clone(path, bits, false),
-        UserMountSource::Tmpfs { .. } | UserMountSource::Secret { .. } => {
-            unreachable!("the plan mounts memory and secrets itself")
+        UserMountSource::Tmpfs { .. } | UserMountSource::Secret { .. } | UserMountSource::Socket { .. } => {
+            unreachable!("the plan mounts memory, secrets and sockets itself")
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Instructions {
     pub user: String,
     /// Network.
     pub network: Network,
+    /// None of the sandbox's limits but those of its user namespace.
+    pub insecure: bool,
     /// Host name.
     pub host_name: String,
     /// More lines of /etc/hosts.
@@ -88,6 +90,17 @@ pub enum UserMountSource {
         /// Number of the descriptor with its bytes.
         descriptor: usize,
         /// Mode of the file.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// A socket.
+    Socket {
+        /// Number of the descriptor that listens on it, unbound yet.
+        descriptor: usize,
+        /// Mode of the socket.
         mode: u32,
         /// Owner.
         uid: u32,

@@ -142,10 +142,10 @@ const MEMORY: &str = "65536k";
 
 impl MountPlan {
     /// Returns the plan for `instructions`. Supplies are numbered as in [`crate::sandbox::supply::Supplies`]: hosts,
-    /// resolv.conf, the script if there is one, then the secrets in the order of their mounts.
+    /// resolv.conf, the script if there is one, then secrets and sockets in the order of their mounts.
     pub fn new(instructions: &Instructions) -> Self {
         let mut plan = Self(Vec::new());
-        plan.kernel(instructions.network);
+        plan.kernel(instructions.network, instructions.insecure);
         plan.devices(instructions.tier.tty_group, instructions.limits.shm_size);
         plan.names();
         let mut supply = 2;
@@ -153,7 +153,9 @@ impl MountPlan {
             plan.supply(&format!("dev/pipes/{}", script.name), supply, Attributes::READONLY);
             supply += 1;
         }
-        plan.hide();
+        if !instructions.insecure {
+            plan.hide();
+        }
         plan.user(instructions, supply);
         plan
     }
@@ -172,14 +174,15 @@ impl MountPlan {
     }
 
     /// /proc and /sys.
-    fn kernel(&mut self, network: Network) {
+    fn kernel(&mut self, network: Network, insecure: bool) {
         let readonly = Attributes { readonly: true, ..Attributes::CLOSED };
         self.fresh("proc", "proc", &[], Attributes::CLOSED);
         match network {
             // A fresh sysfs belongs to a network namespace, and the host's may not be mounted afresh.
             Network::Host => {
                 let content = Content::Host { path: "/sys", recursive: true };
-                self.push("sys", content, Attributes::READONLY, Stub::Directory);
+                let attributes = if insecure { Attributes::NONE } else { Attributes::READONLY };
+                self.push("sys", content, attributes, Stub::Directory);
             }
             Network::None => self.fresh("sys", "sysfs", &[], readonly),
         }
@@ -237,6 +240,10 @@ impl MountPlan {
                 UserMountSource::Secret { mode, .. } => {
                     supply += 1;
                     (Content::Supply(supply - 1), secret(*mode), Stub::File)
+                }
+                UserMountSource::Socket { .. } => {
+                    supply += 1;
+                    (Content::Supply(supply - 1), Attributes::NONE, Stub::File)
                 }
             };
             self.0.push(PlannedMount { target: mount.target.clone(), content, attributes, stub });

@@ -21,6 +21,8 @@ pub struct RunSpec {
     pub user: String,
     /// Network.
     pub network: Network,
+    /// None of the sandbox's limits but those of its user namespace.
+    pub insecure: bool,
     /// Host name.
     pub host_name: String,
     /// More lines of /etc/hosts.
@@ -100,6 +102,17 @@ pub enum MountSource {
         /// Owner of the file.
         uid: u32,
         /// Group of the file.
+        gid: u32,
+    },
+    /// A socket that the descriptor of this number, unbound yet, listens on.
+    Socket {
+        /// Number of the descriptor.
+        descriptor: usize,
+        /// Mode of the socket.
+        mode: u32,
+        /// Owner of the socket.
+        uid: u32,
+        /// Group of the socket.
         gid: u32,
     },
 }

@@ -11,6 +11,8 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// What can be read from the descriptor of this number.
     Descriptor(usize),
+    /// It is no file, but the socket that the descriptor of this number listens on.
+    Socket(usize),
 }
 
 /// One supplied file.
@@ -26,8 +28,8 @@ pub struct Supply {
     pub gid: u32,
 }
 
-/// The files that are made for one sandbox: hosts, resolv.conf, the script if there is one, then the secrets in the
-/// order of their mounts.
+/// The files that are made for one sandbox: hosts, resolv.conf, the script if there is one, then secrets and
+/// sockets in the order of their mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supplies(pub Vec<Supply>);
 
@@ -47,8 +49,14 @@ impl Supplies {
         ];
         all.extend(instructions.script.iter().map(|script| own(script.body.clone(), 0o755)));
         for mount in &instructions.mounts {
-            if let UserMountSource::Secret { descriptor, mode, uid, gid } = mount.source {
-                all.push(Supply { body: Body::Descriptor(descriptor), mode, uid, gid });
+            match mount.source {
+                UserMountSource::Secret { descriptor, mode, uid, gid } => {
+                    all.push(Supply { body: Body::Descriptor(descriptor), mode, uid, gid });
+                }
+                UserMountSource::Socket { descriptor, mode, uid, gid } => {
+                    all.push(Supply { body: Body::Socket(descriptor), mode, uid, gid });
+                }
+                _ => {}
             }
         }
         Self(all)

@@ -64,6 +64,7 @@ fn plan(text: &str, dockerfile: &Dockerfile) {
         image: image(),
         source: Arc::new(NoSource),
         platform: platform.clone(),
+        named_context: None,
     };
     let bases = Bases { images: graph.images.iter().map(base).collect() };
     match Plan::new(dockerfile, &graph, &bases, &PlanOptions::default()) {

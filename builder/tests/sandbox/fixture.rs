@@ -110,6 +110,7 @@ pub fn shell(script: &str) -> RunSpec {
         working_directory: TreePath::root(),
         user: String::new(),
         network: Network::Host,
+        insecure: false,
         host_name: "buildkitsandbox".to_owned(),
         extra_hosts: Vec::new(),
         limits: builder::sandbox::limits::RunLimits::default(),

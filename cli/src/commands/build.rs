@@ -1,7 +1,7 @@
 //! `lbuild build`.
 
 use super::on_fail::Attending;
-use super::{Scene, io_failure, print, tell};
+use super::{Scene, call, io_failure, print, tell};
 use crate::args::BuildArgs;
 use crate::engine;
 use crate::exit::Exit;
@@ -9,14 +9,14 @@ use crate::logs::{KEPT_BUILDS, Keeper, Secrets};
 use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
-use crate::ui::{Ledger, Made, Placed, Recorder, Shared, View, Watched, annotation};
+use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, annotation};
 use builder::BuildResult;
 use builder::attend::Attendant;
 use builder::progress::{Event, ProgressSink};
 use builder::request::{BuildRequest, Output, SecretSource, SecretSpec};
-use layerfs::digest::Digest;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::registry::settings::RegistrySettings;
+use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,16 +24,24 @@ use std::sync::Arc;
 /// Builds the image, tells what came of it, and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
+    if let Some(call) = &settings.call {
+        // What is said comes on standard output; of what goes on meanwhile nothing is told.
+        return call::run(call, &settings, &scene.root, &Quiet, &scene.cancel);
+    }
     let ledger = Ledger::new();
     let built = build(&settings, scene, &ledger)?;
     if settings.view.is_for_people() {
         tell(&ledger.summary(&made(&settings.request, &built)));
     }
+    let id = built.outputs.first().map_or(built.id, |output| output.id);
     if let Some(file) = &settings.iidfile {
-        write_id(file, &built.id).map_err(io_failure)?;
+        write(file, &id.to_string()).map_err(io_failure)?;
+    }
+    if let Some(file) = &settings.metadata_file {
+        write(file, &super::json(&metadata(&built, &settings.request.outputs))).map_err(io_failure)?;
     }
     if settings.prints_id {
-        print(&format!("{}\n", built.id))?;
+        print(&format!("{id}\n"))?;
     }
     Ok(Exit::Success)
 }
@@ -105,10 +113,26 @@ pub(super) fn registries(args: &BuildArgs, scene: &Scene) -> Result<RegistrySett
     })
 }
 
-/// Writes the image ID by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written
+/// Returns what `--metadata-file` holds, in buildx's words: digests of the image in its first output, and its names.
+fn metadata(built: &BuildResult, outputs: &[Output]) -> Value {
+    let mut metadata = Map::new();
+    let first = built.outputs.iter().find_map(|output| Some((output, output.manifest.as_ref()?)));
+    if let Some((output, manifest)) = first {
+        metadata.insert("containerimage.config.digest".into(), output.config.digest.to_string().into());
+        metadata.insert("containerimage.digest".into(), manifest.digest.to_string().into());
+        metadata.insert("containerimage.descriptor".into(), json!(manifest));
+    }
+    let mut names: Vec<String> = outputs.iter().flat_map(Output::names).map(ToString::to_string).collect();
+    names.dedup();
+    if !names.is_empty() {
+        metadata.insert("image.name".into(), names.join(",").into());
+    }
+    Value::Object(metadata)
+}
+
+/// Writes a small text by a temporary file beside `file`, so that nobody reads half of it; a pipe or a device is written
 /// to as it is.
-fn write_id(file: &Path, id: &Digest) -> Result<(), IoError> {
-    let text = id.to_string();
+fn write(file: &Path, text: &str) -> Result<(), IoError> {
     if std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
         return std::fs::write(file, text).at("write", file);
     }
@@ -131,14 +155,14 @@ mod tests {
     #[test]
     fn the_image_id_is_written_whole() {
         let dir = tempfile::tempdir().expect("a directory");
-        let (file, id) = (dir.path().join("id"), Digest::of("x"));
-        write_id(&file, &id).expect("written");
-        write_id(&file, &id).expect("written again");
-        assert_eq!(std::fs::read_to_string(&file).expect("read"), id.to_string());
+        let (file, id) = (dir.path().join("id"), layerfs::digest::Digest::of("x").to_string());
+        write(&file, &id).expect("written");
+        write(&file, &id).expect("written again");
+        assert_eq!(std::fs::read_to_string(&file).expect("read"), id);
         assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1);
-        write_id(Path::new("/dev/null"), &id).expect("a device stays one");
+        write(Path::new("/dev/null"), &id).expect("a device stays one");
         assert!(!std::fs::metadata("/dev/null").expect("there").is_file());
-        let error = write_id(&dir.path().join("no/id"), &id).expect_err("no directory");
+        let error = write(&dir.path().join("no/id"), &id).expect_err("no directory");
         assert_eq!(error.message, "No such file or directory");
     }
 }

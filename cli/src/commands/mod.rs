@@ -1,24 +1,30 @@
 //! The commands: one file each, with one `run`.
 
 mod build;
+mod call;
 mod completions;
 mod doctor;
 mod du;
 mod fsck;
+mod history;
 mod images;
 mod inspect;
+mod load;
 mod login;
 mod logout;
 mod logs;
 mod manifest;
 mod on_fail;
+mod parse;
 mod plan;
 mod prune;
 mod pull;
 mod push;
 mod rmi;
 mod run;
+mod save;
 mod shell;
+mod tag;
 
 use crate::args::{Args, Command, ManifestCommand, ProgressArg};
 use crate::engine::Registry;
@@ -97,6 +103,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Push(push) => push::run(push, scene),
         Command::Manifest(ManifestCommand::Inspect(args)) => manifest::inspect(args, scene),
         Command::Manifest(ManifestCommand::Create(args)) => manifest::create(args, scene),
+        Command::Parse(parse) => parse::run(parse),
         Command::Images(images) => images::run(images, scene),
         Command::Inspect(inspect) => inspect::run(inspect, scene),
         Command::Rmi(rmi) => rmi::run(rmi, scene),
@@ -111,6 +118,10 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Du(du) => du::run(du, scene),
         Command::Prune(prune) => prune::run(prune, scene),
+        Command::Tag(tag) => tag::run(tag, scene),
+        Command::History(history) => history::run(history, scene),
+        Command::Save(save) => save::run(save, scene),
+        Command::Load(load) => load::run(load, scene),
     }
 }
 

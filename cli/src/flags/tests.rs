@@ -110,8 +110,8 @@ fn a_flag_is_warned_of_once_and_a_switch_may_stand_alone() {
     let warnings = judge(&args.foreign).expect("nothing is refused");
     let names: Vec<&str> = warnings.iter().filter_map(|warning| warning.message.split('`').nth(1)).collect();
     assert_eq!(names, ["--force-rm", "--memory", "--rm"]);
-    let refused = judge(&build(&["--load"]).expect("parses").foreign).map_err(|error| error.to_string());
-    assert_eq!(refused, Err("`--load` is of `docker buildx build`, and lbuild does not do it".to_owned()));
+    let refused = judge(&build(&["--squash-all"]).expect("parses").foreign).map_err(|error| error.to_string());
+    assert_eq!(refused, Err("`--squash-all` is of `podman build`, and lbuild does not do it".to_owned()));
 }
 
 /// Returns the table as a page of the documentation.

@@ -1,14 +1,15 @@
 //! [`BuildSettings`]: what `lbuild build` was told.
 
 use super::OnFail;
-use super::{Config, Environment, SettingsError, arguments, on_fail, output, platform, secret, surroundings};
+use super::call::{self, Call};
+use super::{Config, Environment, SettingsError, arguments, on_fail, output, platform, secret, ssh, surroundings};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use crate::flags;
 use crate::terminal;
 use crate::ui::View;
 use builder::diagnostic::Diagnostic;
 use builder::plan::op::Network;
-use builder::request::{BuildContextSource, BuildRequest, ContextSource, Destination, Output, PullPolicy};
+use builder::request::{BuildContextSource, BuildRequest, ContextSource, PullPolicy, SshSpec};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::reference::ImageRef;
@@ -43,6 +44,10 @@ pub struct BuildSettings {
     pub view: View,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// Where what the build came to goes, besides.
+    pub metadata_file: Option<PathBuf>,
+    /// What is to be said of the build in place of doing it.
+    pub call: Option<Call>,
     /// What is done with a RUN that failed.
     pub on_fail: Option<OnFail>,
     /// What the user should know of the flags.
@@ -65,11 +70,11 @@ pub fn build(
     let args = &config.build.completed(typed);
     let context = context(&args.path)?;
     let (dockerfile, dockerfile_path) = dockerfile(args)?;
-    let outputs = outputs(args)?;
+    let outputs = output::outputs(args, environment)?;
     let around = &args.surroundings;
     let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
     let on_fail = on_fail::on_fail(around.on_fail.as_deref(), terminal::is_there())?;
-    let prints_id = view == View::Quiet && !outputs.iter().any(is_stdout);
+    let prints_id = view == View::Quiet && !outputs.iter().any(output::is_stdout);
     let request = BuildRequest {
         context,
         dockerfile,
@@ -78,6 +83,8 @@ pub fn build(
         build_args: arguments::build_arguments(args, environment)?,
         build_contexts: args.build_context.iter().map(|text| build_context(text)).collect::<Result<_, _>>()?,
         secrets: secrets(args, environment)?,
+        ssh: agents(args, environment)?,
+        allow_insecure: allows_insecure(&args.allow)?,
         labels: args.label.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
         no_cache: args.no_cache,
         no_cache_stages: around.no_cache_filter.clone(),
@@ -91,10 +98,13 @@ pub fn build(
         source_date_epoch: source_date_epoch(around.source_date_epoch.as_deref(), environment)?,
         proxies: if around.http_proxy { proxies(environment) } else { Vec::new() },
         outputs,
+        squash: args.destinations.squash,
         pull: pull_policy(args),
         registries,
     };
-    Ok(BuildSettings { request, view, on_fail, iidfile: args.iidfile.clone(), warnings, prints_id })
+    let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
+    let metadata_file = args.destinations.metadata_file.clone();
+    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, call, warnings, prints_id })
 }
 
 /// Returns the network that was typed.
@@ -119,6 +129,18 @@ fn pull_policy(args: &BuildArgs) -> PullPolicy {
 /// Returns an image's name as typed with `-t`.
 pub fn tag(text: &str) -> Result<ImageRef, SettingsError> {
     text.parse().map_err(|source| SettingsError::Tag { text: text.to_owned(), source })
+}
+
+/// Returns a name that an image is to be given: one with a digest would state what the name cannot decide.
+///
+/// # Errors
+/// [`SettingsError`].
+pub fn new_name(text: &str) -> Result<ImageRef, SettingsError> {
+    let name = tag(text)?;
+    match name.digest {
+        Some(_) => Err(SettingsError::DigestAsName { text: text.to_owned() }),
+        None => Ok(name),
+    }
 }
 
 fn context(path: &Path) -> Result<ContextSource, SettingsError> {
@@ -154,6 +176,17 @@ fn dockerfile(args: &BuildArgs) -> Result<(Source, Option<PathBuf>), SettingsErr
             SettingsError::NoDockerfile { .. } => open(&args.path.join("dockerfile"), false).map_err(|_| missing),
             other => Err(other),
         }),
+    }
+}
+
+/// Returns the text of a Dockerfile; `-` is standard input.
+///
+/// # Errors
+/// [`SettingsError`] if it cannot be read, is too long, or is no text.
+pub fn dockerfile_at(path: &Path) -> Result<Source, SettingsError> {
+    match path == Path::new("-") {
+        true => read("<stdin>", std::io::stdin()),
+        false => Ok(open(path, true)?.0),
     }
 }
 
@@ -274,37 +307,30 @@ fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Vec<builder::r
     Ok(secrets)
 }
 
-/// Returns the outputs; without `-o` the image goes to the store.
-fn outputs(args: &BuildArgs) -> Result<Vec<Output>, SettingsError> {
-    let names: Vec<ImageRef> = args.tag.iter().map(|text| tag(text)).collect::<Result<_, _>>()?;
-    if args.output.is_empty() && !args.push {
-        return Ok(vec![Output::Store { names }]);
+fn agents(args: &BuildArgs, environment: &Environment) -> Result<Vec<SshSpec>, SettingsError> {
+    let mut agents: Vec<SshSpec> = Vec::new();
+    for text in &args.ssh {
+        let agent = ssh::ssh(text, environment)?;
+        if agents.iter().any(|earlier| earlier.id == agent.id) {
+            return Err(malformed("--ssh", text, &format!("id `{}` is given twice", agent.id)));
+        }
+        agents.push(agent);
     }
-    let terminal = std::io::stdout().is_terminal();
-    let typed = args.output.iter().map(|text| output::output(text, &names, terminal));
-    let mut outputs: Vec<Output> = typed.collect::<Result<Vec<_>, _>>()?.concat();
-    if args.push {
-        outputs.extend(output::pushed(&outputs, &names)?);
-    }
-    let to_stdout = outputs.iter().filter(|output| is_stdout(output)).count();
-    if to_stdout > 1 {
-        return Err(malformed("--output", &args.output.join(" "), "only one output can go to standard output"));
-    }
-    if to_stdout == 1 && args.quiet {
-        return Err(malformed(
-            "--output",
-            &args.output.join(" "),
-            "`-q` prints the image ID where the archive would go",
-        ));
-    }
-    Ok(outputs)
+    Ok(agents)
 }
 
-fn is_stdout(output: &Output) -> bool {
-    match output {
-        Output::Oci { destination, .. } | Output::Docker { destination, .. } => *destination == Destination::Stdout,
-        Output::Store { .. } | Output::Registry { .. } => false,
+/// Returns whether `--allow` lets commands run without the sandbox's limits. The caller's network is what a RUN has in
+/// any case, so that leave for it changes nothing.
+fn allows_insecure(allowed: &[String]) -> Result<bool, SettingsError> {
+    let mut insecure = false;
+    for text in allowed.iter().flat_map(|text| text.split(',')) {
+        match text {
+            "security.insecure" => insecure = true,
+            "network.host" => {}
+            _ => return Err(malformed("--allow", text, "write `security.insecure` or `network.host`")),
+        }
     }
+    Ok(insecure)
 }
 
 /// Returns how progress is shown.

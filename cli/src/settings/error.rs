@@ -33,6 +33,15 @@ pub enum SettingsError {
         /// Names that it could have been.
         known: &'static [&'static str],
     },
+    /// An archive would go to a terminal.
+    #[error("refusing to write an archive to the terminal")]
+    Terminal,
+    /// An archive would come from a terminal.
+    #[error("refusing to read an archive from the terminal")]
+    TerminalInput,
+    /// Neither Docker nor Podman is here.
+    #[error("neither Docker (`/var/run/docker.sock`, `DOCKER_HOST`) nor Podman is here to load the image into")]
+    NoEngine,
     /// A flag of another builder that lbuild cannot honour.
     #[error("`{flag}` is of `{owner}`, and lbuild does not do it")]
     ForeignFlag {
@@ -79,6 +88,12 @@ pub enum SettingsError {
         /// Why not.
         #[source]
         source: ReferenceError,
+    },
+    /// A name with a digest, where an image is to be given a name.
+    #[error("`{text}`: refusing to create a tag with a digest reference")]
+    DigestAsName {
+        /// As typed.
+        text: String,
     },
     /// An image is to be pushed, and has no name to push it to.
     #[error("`{flag}`: no name to push to")]
@@ -180,10 +195,17 @@ impl SettingsError {
                 Some("`-f` is relative to the current directory, not to the build context".into())
             }
             Self::NoDockerfile { .. } => Some("name the file with `-f FILE`, or `-f -` for standard input".into()),
+            Self::NoEngine => Some(
+                "leave `--load` out to keep the image in the store, or write an archive: `-o type=docker,dest=FILE`"
+                    .into(),
+            ),
+            Self::Terminal => Some("name a file with `-o FILE`, or redirect standard output".into()),
+            Self::TerminalInput => Some("name a file with `-i FILE`, or redirect standard input".into()),
             Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::TooLong { .. }
             | Self::Variable { .. }
+            | Self::DigestAsName { .. }
             | Self::Io(_) => None,
         }
     }

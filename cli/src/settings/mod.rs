@@ -5,8 +5,10 @@
 
 mod arguments;
 mod build;
+mod call;
 mod config;
 mod csv;
+mod engine;
 mod environment;
 mod error;
 mod on_fail;
@@ -16,12 +18,15 @@ mod prune;
 mod registry;
 mod root;
 mod secret;
+mod ssh;
 mod surroundings;
 
-pub use build::{BuildSettings, build, network, tag, view};
+pub use build::{BuildSettings, build, dockerfile_at, network, new_name, tag, view};
+pub use call::{Call, Method};
 pub use config::{Config, config};
+use engine::engine;
 pub use environment::Environment;
-pub use error::SettingsError;
+pub use error::{SettingsError, nearest};
 pub use on_fail::OnFail;
 pub use platform::{emulated, platform};
 pub use prune::{PruneSettings, prune};

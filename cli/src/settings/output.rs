@@ -1,51 +1,245 @@
-//! `--output`.
+//! `--output`, and the flags that say where an image goes.
 
-use super::{SettingsError, csv};
-use builder::request::{Destination, LayerCompression, Output};
+mod annotation;
+mod typed;
+
+use super::{Environment, SettingsError, engine};
+use crate::args::{BuildArgs, ManifestFormat};
+use annotation::Annotation;
+use builder::request::{Destination, LayerCompression, Look, Output};
 use layerfs::compress::Compression;
 use layerfs::reference::{DEFAULT_TAG, ImageRef};
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use typed::{FLAG, Typed};
 
-const FLAG: &str = "--output";
-const KNOWN: &[&str] =
-    &["type", "dest", "name", "tar", "push", "push-by-digest", "compression", "compression-level", "force-compression"];
-
-/// Returns what `text` describes, for an image with the names `tags`: one output, or two if an image is to be kept and
-/// pushed.
+/// Returns where the image goes; to the store if nothing else is said.
 ///
 /// # Errors
 /// [`SettingsError`].
-pub fn output(text: &str, tags: &[ImageRef], stdout_is_terminal: bool) -> Result<Vec<Output>, SettingsError> {
-    let typed = Typed::parse(text)?;
-    let names = [tags.to_vec(), typed.names()?].concat();
-    match typed.kind.as_deref() {
-        Some("image" | "registry") if typed.dest.is_some() => {
-            Err(typed.malformed("only archives and directories have a `dest`"))
+pub fn outputs(args: &BuildArgs, environment: &Environment) -> Result<Vec<Output>, SettingsError> {
+    let names = args.tag.iter().map(|text| super::build::tag(text)).collect::<Result<Vec<_>, _>>()?;
+    let to = &args.destinations;
+    let annotations = to.annotation.iter().map(|text| annotation(text)).collect::<Result<Vec<_>, _>>()?.concat();
+    let terminal = std::io::stdout().is_terminal();
+    let docker_types = to.format == ManifestFormat::Docker;
+    let meaning = Meaning { names: &names, annotations: &annotations, docker_types, terminal, environment };
+    let look = Typed::default().look(docker_types, &annotations)?;
+    if args.output.is_empty() && !args.push && !to.load {
+        return Ok(vec![Output::Store { names, look }]);
+    }
+    let typed = args.output.iter().map(|text| meaning.of(&Typed::parse(text)?));
+    let mut outputs: Vec<Output> = typed.collect::<Result<Vec<_>, _>>()?.concat();
+    if to.load && !outputs.iter().any(|output| matches!(output, Output::Engine { .. })) {
+        outputs.push(Output::Engine { engine: engine(environment)?, names: names.clone(), look: look.clone() });
+    }
+    if args.push {
+        outputs.extend(pushed(&outputs, &names, look)?);
+    }
+    check_places(args, &outputs)?;
+    Ok(outputs)
+}
+
+fn annotation(text: &str) -> Result<Vec<Annotation>, SettingsError> {
+    Annotation::of_flag(text).map_err(|why| malformed("--annotation", text, &why))
+}
+
+/// Refuses outputs that would disturb one another.
+fn check_places(args: &BuildArgs, outputs: &[Output]) -> Result<(), SettingsError> {
+    let text = args.output.join(" ");
+    let to_stdout = outputs.iter().filter(|output| is_stdout(output)).count();
+    if to_stdout > 1 {
+        return Err(malformed(FLAG, &text, "only one output can go to standard output"));
+    }
+    if to_stdout == 1 && args.quiet {
+        return Err(malformed(FLAG, &text, "`-q` prints the image ID where the archive would go"));
+    }
+    let mut files: Vec<&Path> = Vec::new();
+    for path in outputs.iter().filter_map(file) {
+        if files.contains(&path) && !path.starts_with("/dev") {
+            return Err(malformed(FLAG, &text, &format!("two outputs go to `{}`", path.display())));
         }
-        Some("image") if typed.push == Some(true) => {
-            let kept = if typed.by_digest { Vec::new() } else { names.clone() };
-            Ok(vec![Output::Store { names: kept }, typed.registry(names)?])
+        files.push(path);
+    }
+    Ok(())
+}
+
+fn malformed(flag: &'static str, text: &str, why: &str) -> SettingsError {
+    SettingsError::Malformed { flag, text: text.to_owned(), why: why.to_owned() }
+}
+
+fn destination(output: &Output) -> Option<&Destination> {
+    match output {
+        Output::Oci { destination, .. } | Output::Docker { destination, .. } | Output::Tar { destination, .. } => {
+            Some(destination)
         }
-        Some("registry") if typed.push != Some(false) => Ok(vec![typed.registry(names)?]),
-        Some("registry") => Err(typed.malformed("`type=registry` pushes: leave `push=false` out, or say `type=image`")),
-        _ if typed.push.is_some() && typed.kind.as_deref() != Some("image") => {
-            Err(typed.malformed("only `type=image` can be pushed"))
+        Output::Store { .. } | Output::Engine { .. } | Output::Local { .. } | Output::Registry { .. } => None,
+    }
+}
+
+/// Reports whether an output goes to standard output.
+pub fn is_stdout(output: &Output) -> bool {
+    destination(output) == Some(&Destination::Stdout)
+}
+
+/// Returns the file that an output is written to; a layout directory takes several images.
+fn file(output: &Output) -> Option<&Path> {
+    match destination(output) {
+        Some(Destination::Path(path)) if !matches!(output, Output::Oci { archive: false, .. }) => Some(path),
+        _ => None,
+    }
+}
+
+/// What every `--output` of a command line means against.
+struct Meaning<'a> {
+    names: &'a [ImageRef],
+    annotations: &'a [Annotation],
+    docker_types: bool,
+    terminal: bool,
+    environment: &'a Environment,
+}
+
+impl Meaning<'_> {
+    /// Returns what an output means: one, two if an image is to be kept and pushed, or none.
+    fn of(&self, typed: &Typed) -> Result<Vec<Output>, SettingsError> {
+        let names = [self.names, &typed.names()?].concat();
+        check_attributes(typed)?;
+        match typed.kind.as_deref() {
+            Some("image" | "registry") => self.image(typed, names),
+            Some("oci") => Ok(vec![Output::Oci {
+                destination: self.destination(typed)?,
+                archive: !typed.directory,
+                names,
+                compression: typed.compression(Compression::Plain)?,
+                look: self.look(typed)?,
+            }]),
+            Some("docker") => self.docker(typed, names),
+            Some("tar") => Ok(vec![Output::Tar { destination: self.destination(typed)?, look: files_look(typed)? }]),
+            Some("local") => local(typed),
+            Some("cacheonly") => Ok(Vec::new()),
+            _ => {
+                let why = "`type` is `image`, `registry`, `oci`, `docker`, `tar`, `local` or `cacheonly`";
+                Err(typed.malformed(why))
+            }
         }
-        _ if typed.by_digest => Err(typed.malformed("`push-by-digest` goes with `push=true` or `type=registry`")),
-        Some("image") => Ok(vec![Output::Store { names }]),
-        Some("oci") => Ok(vec![Output::Oci {
-            destination: typed.destination(stdout_is_terminal)?,
-            archive: typed.archive,
-            names,
-            compression: typed.compression(Compression::Plain)?,
-        }]),
-        Some("docker") if !typed.archive => Err(typed.malformed("a docker archive is a tar archive")),
-        Some("docker") => Ok(vec![Output::Docker {
-            destination: typed.destination(stdout_is_terminal)?,
-            names,
-            compression: typed.compression(Compression::Plain)?,
-        }]),
-        kind => Err(later(kind.unwrap_or("local"), &typed)),
+    }
+
+    fn look(&self, typed: &Typed) -> Result<Look, SettingsError> {
+        typed.look(self.docker_types, self.annotations)
+    }
+
+    fn image(&self, typed: &Typed, names: Vec<ImageRef>) -> Result<Vec<Output>, SettingsError> {
+        let look = self.look(typed)?;
+        match (typed.kind.as_deref(), typed.push) {
+            (Some("registry"), Some(false)) => {
+                Err(typed.malformed("`type=registry` pushes: leave `push=false` out, or say `type=image`"))
+            }
+            (Some("registry"), _) => Ok(vec![registry(typed, names, look)?]),
+            (_, Some(true)) => {
+                let kept = if typed.by_digest { Vec::new() } else { names.clone() };
+                Ok(vec![Output::Store { names: kept, look: look.clone() }, registry(typed, names, look)?])
+            }
+            _ => Ok(vec![Output::Store { names, look }]),
+        }
+    }
+
+    /// Without a `dest` the image is loaded, as by `--load`.
+    fn docker(&self, typed: &Typed, names: Vec<ImageRef>) -> Result<Vec<Output>, SettingsError> {
+        let look = self.look(typed)?;
+        if typed.directory {
+            return Err(typed.malformed("a docker archive is a tar archive"));
+        }
+        if typed.dest.as_deref().unwrap_or_default().is_empty() {
+            return Ok(vec![Output::Engine { engine: engine(self.environment)?, names, look }]);
+        }
+        let compression = typed.compression(Compression::Plain)?;
+        Ok(vec![Output::Docker { destination: self.destination(typed)?, names, compression, look }])
+    }
+
+    fn destination(&self, typed: &Typed) -> Result<Destination, SettingsError> {
+        let usual = if typed.kind.as_deref() == Some("tar") { "-" } else { "" };
+        match typed.dest.as_deref().unwrap_or(usual) {
+            "" => Err(typed.malformed("`dest=FILE` is missing")),
+            "-" if typed.directory => Err(typed.malformed("a directory cannot be written to standard output")),
+            "-" if self.terminal => Err(typed.malformed("refusing to write an archive to the terminal")),
+            "-" => Ok(Destination::Stdout),
+            path => {
+                let is_directory = Path::new(path).is_dir();
+                if typed.directory && !is_directory && Path::new(path).exists() {
+                    return Err(typed.malformed(&format!("`{path}` is not a directory")));
+                }
+                if !typed.directory && is_directory {
+                    return Err(typed.malformed(&format!("`{path}` is a directory, and an archive is a file")));
+                }
+                Ok(Destination::Path(PathBuf::from(path)))
+            }
+        }
+    }
+}
+
+/// Refuses attributes that mean nothing for the type of the output.
+fn check_attributes(typed: &Typed) -> Result<(), SettingsError> {
+    let kind = typed.kind.as_deref().unwrap_or_default();
+    let files = matches!(kind, "tar" | "local");
+    let checks = [
+        (kind != "image" && kind != "registry" && typed.push.is_some(), "only `type=image` can be pushed"),
+        (
+            typed.by_digest && kind != "registry" && typed.push != Some(true),
+            "`push-by-digest` goes with `push=true` or `type=registry`",
+        ),
+        (matches!(kind, "image" | "registry") && typed.dest.is_some(), "only archives and directories have a `dest`"),
+        (typed.delete && kind != "local", "`mode=delete` goes with `type=local`"),
+        (files && typed.compression.is_some(), "files are not compressed: `compression` is for layers"),
+        (files && !typed.annotations.is_empty(), "files have no manifest to annotate"),
+    ];
+    match checks.into_iter().find(|(wrong, _)| *wrong) {
+        Some((_, why)) => Err(typed.malformed(why)),
+        None => Ok(()),
+    }
+}
+
+/// Of `--format` and `--annotation` nothing is seen where only files go.
+fn files_look(typed: &Typed) -> Result<Look, SettingsError> {
+    typed.look(false, &[])
+}
+
+fn local(typed: &Typed) -> Result<Vec<Output>, SettingsError> {
+    let path = match typed.dest.as_deref().unwrap_or_default() {
+        "" => return Err(typed.malformed("`dest=DIR` is missing")),
+        "-" => return Err(typed.malformed("a directory cannot be written to standard output")),
+        path => PathBuf::from(path),
+    };
+    if path.exists() && !path.is_dir() {
+        return Err(typed.malformed(&format!("`{}` is not a directory", path.display())));
+    }
+    if typed.delete && is_above_here(&path) {
+        let why = format!("`mode=delete` would delete all of `{}` that the image does not have", path.display());
+        return Err(typed.malformed(&why));
+    }
+    Ok(vec![Output::Local { path, delete: typed.delete, look: files_look(typed)? }])
+}
+
+/// Reports whether a directory is the current one or one that it is in.
+fn is_above_here(path: &Path) -> bool {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize);
+    std::fs::canonicalize(path).is_ok_and(|path| here.is_ok_and(|here| here.starts_with(path)))
+}
+
+fn registry(typed: &Typed, names: Vec<ImageRef>, look: Look) -> Result<Output, SettingsError> {
+    if names.is_empty() {
+        let help = "add `name=HOST/REPOSITORY:TAG` to it, or `-t HOST/REPOSITORY:TAG`".to_owned();
+        return Err(SettingsError::NoName { flag: format!("{FLAG} {}", typed.text), help });
+    }
+    // A tag that is left out reads as `latest`.
+    let tagged = |name: &&ImageRef| name.tag.as_deref().is_some_and(|tag| tag != DEFAULT_TAG);
+    match names.iter().find(tagged) {
+        Some(name) if typed.by_digest => {
+            Err(typed.malformed(&format!("can't push tagged ref {} by digest", name.familiar())))
+        }
+        _ => {
+            let compression = typed.compression(LayerCompression::REGISTRY.form)?;
+            Ok(Output::Registry { names, by_digest: typed.by_digest, compression, look })
+        }
     }
 }
 
@@ -54,12 +248,12 @@ pub fn output(text: &str, tags: &[ImageRef], stdout_is_terminal: bool) -> Result
 ///
 /// # Errors
 /// [`SettingsError`] if there is no name.
-pub fn pushed(outputs: &[Output], tags: &[ImageRef]) -> Result<Option<Output>, SettingsError> {
+fn pushed(outputs: &[Output], tags: &[ImageRef], look: Look) -> Result<Option<Output>, SettingsError> {
     if outputs.iter().any(|output| matches!(output, Output::Registry { .. })) {
         return Ok(None);
     }
     let kept = outputs.iter().flat_map(|output| match output {
-        Output::Store { names } => names.as_slice(),
+        Output::Store { names, .. } => names.as_slice(),
         _ => &[],
     });
     let mut names = tags.to_vec();
@@ -72,142 +266,5 @@ pub fn pushed(outputs: &[Output], tags: &[ImageRef]) -> Result<Option<Output>, S
         let help = "add `-t HOST/REPOSITORY:TAG`".to_owned();
         return Err(SettingsError::NoName { flag: "--push".to_owned(), help });
     }
-    Ok(Some(Output::Registry { names, by_digest: false, compression: LayerCompression::REGISTRY }))
-}
-
-fn later(kind: &str, typed: &Typed) -> SettingsError {
-    let what = format!("output type `{kind}`");
-    match kind {
-        "local" | "tar" => SettingsError::Later { what, help: "use `type=oci,dest=FILE` and unpack it".into() },
-        "cacheonly" => SettingsError::Later { what, help: "leave `-o` and `-t` out".into() },
-        _ => typed.malformed("`type` is `image`, `registry`, `oci` or `docker`"),
-    }
-}
-
-struct Typed {
-    text: String,
-    kind: Option<String>,
-    dest: Option<String>,
-    name: Option<String>,
-    archive: bool,
-    push: Option<bool>,
-    by_digest: bool,
-    compression: Option<String>,
-    level: Option<String>,
-    force: bool,
-}
-
-impl Typed {
-    fn parse(text: &str) -> Result<Self, SettingsError> {
-        let mut typed = Self {
-            text: text.to_owned(),
-            kind: None,
-            dest: None,
-            name: None,
-            archive: true,
-            push: None,
-            by_digest: false,
-            compression: None,
-            level: None,
-            force: false,
-        };
-        for (name, value) in csv::fields(FLAG, text)? {
-            typed.set(&name, value)?;
-        }
-        Ok(typed)
-    }
-
-    fn set(&mut self, name: &str, value: Option<String>) -> Result<(), SettingsError> {
-        match (name, value) {
-            ("type", value) => self.kind = value,
-            ("dest", value) => self.dest = value,
-            ("name", value) => self.name = value,
-            ("compression", value) => self.compression = value,
-            ("compression-level", value) => self.level = value,
-            ("tar", value) => self.archive = self.boolean(value.as_deref())?,
-            ("push", value) => self.push = Some(self.boolean(value.as_deref())?),
-            ("push-by-digest", value) => self.by_digest = self.boolean(value.as_deref())?,
-            ("force-compression", value) => self.force = self.boolean(value.as_deref())?,
-            // A bare path is short for `type=local`, `-` for `type=tar`.
-            (path, None) => self.kind = Some(if path == "-" { "tar" } else { "local" }.to_owned()),
-            (name, Some(_)) => return Err(self.unknown(name)),
-        }
-        Ok(())
-    }
-
-    fn boolean(&self, value: Option<&str>) -> Result<bool, SettingsError> {
-        match value {
-            None | Some("true" | "1") => Ok(true),
-            Some("false" | "0") => Ok(false),
-            Some(other) => Err(self.malformed(&format!("`{other}` is neither `true` nor `false`"))),
-        }
-    }
-
-    fn names(&self) -> Result<Vec<ImageRef>, SettingsError> {
-        self.name.iter().flat_map(|names| names.split(',')).map(super::build::tag).collect()
-    }
-
-    fn registry(&self, names: Vec<ImageRef>) -> Result<Output, SettingsError> {
-        if names.is_empty() {
-            let help = "add `name=HOST/REPOSITORY:TAG` to it, or `-t HOST/REPOSITORY:TAG`".to_owned();
-            return Err(SettingsError::NoName { flag: format!("{FLAG} {}", self.text), help });
-        }
-        // A tag that is left out reads as `latest`.
-        let tagged = |name: &&ImageRef| name.tag.as_deref().is_some_and(|tag| tag != DEFAULT_TAG);
-        match names.iter().find(tagged) {
-            Some(name) if self.by_digest => {
-                Err(self.malformed(&format!("can't push tagged ref {} by digest", name.familiar())))
-            }
-            _ => {
-                let compression = self.compression(LayerCompression::REGISTRY.form)?;
-                Ok(Output::Registry { names, by_digest: self.by_digest, compression })
-            }
-        }
-    }
-
-    fn destination(&self, stdout_is_terminal: bool) -> Result<Destination, SettingsError> {
-        match self.dest.as_deref() {
-            None | Some("") => Err(self.malformed("`dest=FILE` is missing")),
-            Some("-") if !self.archive => Err(self.malformed("a directory cannot be written to standard output")),
-            Some("-") if stdout_is_terminal => Err(self.malformed("refusing to write an archive to the terminal")),
-            Some("-") => Ok(Destination::Stdout),
-            Some(path) => Ok(Destination::Path(PathBuf::from(path))),
-        }
-    }
-
-    fn compression(&self, usual: Compression) -> Result<LayerCompression, SettingsError> {
-        let form = match self.compression.as_deref() {
-            None => usual,
-            Some("uncompressed") => Compression::Plain,
-            Some("gzip") => Compression::Gzip,
-            Some("zstd") => Compression::Zstd,
-            Some("estargz") => {
-                return Err(SettingsError::Later {
-                    what: "compression `estargz`".into(),
-                    help: "use `gzip` or `zstd`".into(),
-                });
-            }
-            Some(other) => return Err(self.malformed(&format!("unsupported compression type `{other}`"))),
-        };
-        let most = match form {
-            Compression::Plain => 0,
-            Compression::Gzip => 9,
-            Compression::Zstd => 22,
-        };
-        Ok(LayerCompression { form, level: self.level(most)?, force: self.force })
-    }
-
-    fn level(&self, most: u8) -> Result<Option<u8>, SettingsError> {
-        let parse = |text: &String| text.parse().ok().filter(|level: &u8| *level <= most);
-        let wrong = || self.malformed(&format!("`compression-level` is a number from 0 to {most}"));
-        self.level.as_ref().map(|text| parse(text).ok_or_else(wrong)).transpose()
-    }
-
-    fn malformed(&self, why: &str) -> SettingsError {
-        SettingsError::Malformed { flag: FLAG, text: self.text.clone(), why: why.to_owned() }
-    }
-
-    fn unknown(&self, name: &str) -> SettingsError {
-        SettingsError::UnknownAttribute { flag: FLAG, text: self.text.clone(), name: name.to_owned(), known: KNOWN }
-    }
+    Ok(Some(Output::Registry { names, by_digest: false, compression: LayerCompression::REGISTRY, look }))
 }

@@ -2,7 +2,9 @@ use super::*;
 use crate::args::{Args, BuildArgs, Command};
 use crate::ui::View;
 use builder::diagnostic::Diagnose;
-use builder::request::{BuildContextSource, ContextSource, Destination, LayerCompression, Output, SecretSource};
+use builder::request::{
+    BuildContextSource, ContextSource, Destination, Engine, LayerCompression, Look, Output, SecretSource,
+};
 use clap::Parser;
 use layerfs::compress::Compression;
 use layerfs::reference::ImageRef;
@@ -177,7 +179,10 @@ fn secrets_come_from_files_or_variables() {
 #[test]
 fn outputs_are_the_store_layouts_and_archives() {
     let output = |text: &str| meant(&["-o", text], &[]).map(|settings| settings.request.outputs);
-    assert_eq!(meant(&[], &[]).expect("settings").request.outputs, [Output::Store { names: Vec::new() }]);
+    assert_eq!(
+        meant(&[], &[]).expect("settings").request.outputs,
+        [Output::Store { names: Vec::new(), look: Look::default() }]
+    );
     let Ok([Output::Oci { destination, archive: true, compression, .. }]) =
         output("type=oci,dest=a.tar,compression=zstd,compression-level=19")
             .map(|list| <[Output; 1]>::try_from(list).expect("one"))
@@ -193,10 +198,41 @@ fn outputs_are_the_store_layouts_and_archives() {
     ));
     for (text, wanted) in [
         ("type=oci", "`--output type=oci`: `dest=FILE` is missing"),
-        ("type=local,dest=x", "output type `local` is not built yet"),
-        ("out", "output type `local` is not built yet"),
-        ("-", "output type `tar` is not built yet"),
-        ("type=oic,dest=x", "`--output type=oic,dest=x`: `type` is `image`, `registry`, `oci` or `docker`"),
+        ("type=local", "`--output type=local`: `dest=DIR` is missing"),
+        ("type=local,dest=-", "`--output type=local,dest=-`: a directory cannot be written to standard output"),
+        ("type=local,dest=/dev/null", "`--output type=local,dest=/dev/null`: `/dev/null` is not a directory"),
+        (
+            "type=local,dest=/,mode=delete",
+            "`--output type=local,dest=/,mode=delete`: `mode=delete` would delete all of `/` that the image does not have",
+        ),
+        ("type=local,dest=x,mode=move", "`--output type=local,dest=x,mode=move`: `mode` is `copy` or `delete`"),
+        ("type=tar,dest=x,mode=delete", "`--output type=tar,dest=x,mode=delete`: `mode=delete` goes with `type=local`"),
+        (
+            "type=tar,dest=x,compression=gzip",
+            "`--output type=tar,dest=x,compression=gzip`: files are not compressed: `compression` is for layers",
+        ),
+        ("type=oci,dest=/", "`--output type=oci,dest=/`: `/` is a directory, and an archive is a file"),
+        (
+            "type=oci,dest=/dev/null,tar=false",
+            "`--output type=oci,dest=/dev/null,tar=false`: `/dev/null` is not a directory",
+        ),
+        (
+            "type=oci,dest=x,oci-mediatypes=false,compression=zstd",
+            "`--output type=oci,dest=x,oci-mediatypes=false,compression=zstd`: exporter option \"compression=zstd\" conflicts \
+             with \"oci-mediatypes=false\"",
+        ),
+        (
+            "type=image,annotation-index.a=b",
+            "`--output type=image,annotation-index.a=b`: index annotations not supported for single platform export",
+        ),
+        (
+            "type=oci,dest=x,source-date-epoch=now",
+            "`--output type=oci,dest=x,source-date-epoch=now`: `source-date-epoch` is a number of seconds since 1970",
+        ),
+        (
+            "type=oic,dest=x",
+            "`--output type=oic,dest=x`: `type` is `image`, `registry`, `oci`, `docker`, `tar`, `local` or `cacheonly`",
+        ),
         (
             "type=oci,dest=x,compression=lzma",
             "`--output type=oci,dest=x,compression=lzma`: unsupported compression type `lzma`",
@@ -218,6 +254,51 @@ fn outputs_are_the_store_layouts_and_archives() {
         message(&["-o", "type=oci,dest=-", "-o", "type=docker,dest=-"])
             .ends_with("only one output can go to standard output")
     );
+    assert!(message(&["-o", "type=oci,dest=x", "-o", "type=tar,dest=x"]).ends_with("two outputs go to `x`"));
+}
+
+/// FEATURES 4-8, 4-14, 4-15, 4-21, 4-22, 4-23.
+#[test]
+fn files_go_to_tars_and_directories_and_images_are_dressed() {
+    let outputs = |arguments: &[&str]| meant(arguments, &[]).expect("settings").request.outputs;
+    let local = |path: &str, delete| Output::Local { path: path.into(), delete, look: Look::default() };
+    let tar = |destination| Output::Tar { destination, look: Look::default() };
+    assert_eq!(outputs(&["-o", "out"]), [local("out", false)]);
+    assert_eq!(outputs(&["-o", "type=local,dest=out,mode=delete"]), [local("out", true)]);
+    assert_eq!(outputs(&["-o", "-"]), [tar(Destination::Stdout)]);
+    assert_eq!(outputs(&["-o", "type=tar,dest=x.tar"]), [tar(Destination::Path("x.tar".into()))]);
+    assert_eq!(outputs(&["-o", "type=cacheonly"]), []);
+    let mut look = Look { source_date_epoch: Some(7), rewrite_timestamp: true, ..Look::default() };
+    look.annotations.insert("a".into(), "1".into());
+    look.annotations.insert("b".into(), "2".into());
+    look.descriptor_annotations.insert("c".into(), "3".into());
+    let text =
+        "type=image,annotation.b=2,annotation-manifest-descriptor.c=3,rewrite-timestamp=true,source-date-epoch=7";
+    assert_eq!(outputs(&["--annotation", "a=1", "-o", text]), [Output::Store { names: Vec::new(), look }]);
+    let docker = Look { docker_types: true, ..Look::default() };
+    let store = |look| Output::Store { names: Vec::new(), look };
+    assert_eq!(outputs(&["--format", "docker"]), [store(docker.clone())]);
+    assert_eq!(outputs(&["-o", "type=image,oci-mediatypes=false"]), [store(docker)]);
+    assert_eq!(outputs(&["--format", "docker", "-o", "type=image,oci-mediatypes=true"]), [store(Look::default())]);
+    assert!(message(&["--format", "docker", "--annotation", "a=b"]).contains("conflicts"));
+    assert_eq!(
+        message(&["--annotation", "index:a=b"]),
+        "`--annotation index:a=b`: index annotations not supported for single platform export"
+    );
+}
+
+#[test]
+fn an_image_is_loaded_where_an_engine_is() {
+    let docker = [("DOCKER_HOST", "unix:///run/d.sock")];
+    let engine =
+        Output::Engine { engine: Engine::Socket("/run/d.sock".into()), names: names(&["a"]), look: Look::default() };
+    for arguments in
+        [&["--load", "-t", "a"][..], &["-o", "type=docker", "-t", "a"], &["--load", "-o", "type=docker,name=a"]]
+    {
+        assert_eq!(meant(arguments, &docker).expect("settings").request.outputs, std::slice::from_ref(&engine));
+    }
+    let (refused, _) = meant(&["--load"], &[("DOCKER_HOST", "ssh://h")]).expect_err("refused");
+    assert!(refused.contains("`ssh://h` is not an address"), "{refused}");
 }
 
 fn names(texts: &[&str]) -> Vec<ImageRef> {
@@ -230,10 +311,25 @@ fn an_image_is_pushed_where_that_was_asked_for() {
     let gzip = LayerCompression { form: Compression::Gzip, level: None, force: false };
     let zstd = LayerCompression { form: Compression::Zstd, level: Some(9), force: true };
     let plain = LayerCompression { form: Compression::Plain, level: None, force: false };
-    let store = |list: &[&str]| Output::Store { names: names(list) };
-    let registry = |list: &[&str]| Output::Registry { names: names(list), by_digest: false, compression: gzip };
-    let form = |compression| Output::Registry { names: names(&["r:1/a"]), by_digest: false, compression };
-    let by_digest = |list: &[&str]| Output::Registry { names: names(list), by_digest: true, compression: gzip };
+    let store = |list: &[&str]| Output::Store { names: names(list), look: Look::default() };
+    let registry = |list: &[&str]| Output::Registry {
+        names: names(list),
+        by_digest: false,
+        compression: gzip,
+        look: Look::default(),
+    };
+    let form = |compression| Output::Registry {
+        names: names(&["r:1/a"]),
+        by_digest: false,
+        compression,
+        look: Look::default(),
+    };
+    let by_digest = |list: &[&str]| Output::Registry {
+        names: names(list),
+        by_digest: true,
+        compression: gzip,
+        look: Look::default(),
+    };
     let all = "type=registry,name=r:1/a,compression=zstd,compression-level=9,force-compression=true";
     for (arguments, wanted) in [
         (&["-t", "r:1/a", "--push"][..], vec![registry(&["r:1/a"])]),

@@ -2,6 +2,7 @@
 //!
 //! Progress goes to standard error, so that standard output holds what was asked for and nothing else.
 
+mod age;
 mod grouped;
 mod ledger;
 mod lines;
@@ -17,14 +18,17 @@ mod text;
 mod view;
 mod watch;
 
+pub use age::{age, date, moment};
 pub use grouped::annotation;
 pub use ledger::{Ledger, Made};
 pub use live::seconds;
 pub use pass_through::PassThrough;
 pub use placed::Placed;
 pub use plain::bytes;
+pub use quiet::Quiet;
 pub use recorder::{FailedLog, Recorder};
-pub use text::visible;
+pub use style::Style;
+pub use text::{clipped, visible};
 pub use view::View;
 pub use watch::{Screen, Shared, Watched, Watcher};
 

@@ -1,12 +1,14 @@
 //! [`DockerArchive`]: a tar for `docker load`.
 
-use super::layout::{Layout, blob_path};
-use super::{Destination, Exporter, FinishedImage, LayerCompression, hold};
+use super::layout::{LaidOut, Layout, NamedImage, blob_path};
+use super::{Destination, Exporter, FinishedImage, LayerCompression};
 use crate::descriptor::Descriptor;
 use crate::error::StoreError;
 use crate::reference::ImageRef;
 use crate::store::Store;
 use serde::Serialize;
+use std::io::Write;
+use std::path::Path;
 
 /// Writes an image as `docker save` does since version 25: `manifest.json` over an OCI image layout (FEATURES 9-8).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,25 +30,64 @@ struct Line {
     layers: Vec<String>,
 }
 
-impl DockerArchive {
-    fn manifest(&self, image: &FinishedImage, layout: &Layout) -> Vec<u8> {
-        let mut repo_tags: Vec<String> = Vec::new();
-        for name in &self.names {
-            let text = name.tag.as_ref().map(|tag| format!("{}:{tag}", name.familiar_name()));
-            repo_tags.extend(text.filter(|text| !repo_tags.contains(text)));
-        }
-        let layers = layout.layers.iter().map(|layer| blob_path(&layer.digest)).collect();
-        let line = Line { config: blob_path(&image.id()), repo_tags, layers };
-        serde_json::to_vec(&[line]).expect("texts print")
+impl Exporter for DockerArchive {
+    fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError> {
+        let named = NamedImage { image, names: &self.names };
+        Ok(write(&[named], &self.destination, self.compression, store)?.remove(0))
     }
 }
 
-impl Exporter for DockerArchive {
-    fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError> {
-        let _lease = hold(image, &[], store)?;
-        let layout = Layout::of(image, &self.names, self.compression, store)?;
-        let more = [("manifest.json", self.manifest(image, &layout))];
-        self.destination.write(|out| layout.write_tar(&more, out, self.destination.place()))?;
-        Ok(layout.manifest)
+/// Writes images into one archive; returns the descriptors of their manifests.
+pub(super) fn write(
+    images: &[NamedImage<'_>],
+    to: &Destination,
+    compression: LayerCompression,
+    store: &Store,
+) -> Result<Vec<Descriptor>, StoreError> {
+    let archive = Archive::of(images, compression, store)?;
+    to.write(|out| archive.write_to(out, to.place()))?;
+    Ok(archive.manifests())
+}
+
+/// An archive that is not yet written.
+#[derive(Debug)]
+pub(super) struct Archive {
+    layout: Layout,
+    lines: Vec<u8>,
+}
+
+impl Archive {
+    /// Returns the archive of images; layers are compressed here, if at all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn of(images: &[NamedImage<'_>], compression: LayerCompression, store: &Store) -> Result<Self, StoreError> {
+        let layout = Layout::of(images, compression, store)?;
+        let lines: Vec<Line> =
+            images.iter().zip(&layout.images).map(|(named, laid_out)| line(*named, laid_out)).collect();
+        Ok(Self { layout, lines: serde_json::to_vec(&lines).expect("texts print") })
     }
+
+    /// Writes it to `out`, which messages call `place`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn write_to(&self, out: &mut dyn Write, place: &Path) -> Result<(), StoreError> {
+        self.layout.write_tar(&[("manifest.json", self.lines.clone())], out, place)
+    }
+
+    /// Returns the descriptors of the manifests.
+    pub fn manifests(&self) -> Vec<Descriptor> {
+        self.layout.manifests()
+    }
+}
+
+fn line(named: NamedImage<'_>, laid_out: &LaidOut) -> Line {
+    let mut repo_tags: Vec<String> = Vec::new();
+    for name in named.names {
+        let text = name.tag.as_ref().map(|tag| format!("{}:{tag}", name.familiar_name()));
+        repo_tags.extend(text.filter(|text| !repo_tags.contains(text)));
+    }
+    let layers = laid_out.layers.iter().map(|layer| blob_path(&layer.digest)).collect();
+    Line { config: blob_path(&named.image.id()), repo_tags, layers }
 }

@@ -1,11 +1,12 @@
-//! [`Layout`]: an image as the files of an OCI image layout (image-spec image-layout.md), not yet written.
+//! [`Layout`]: images as the files of an OCI image layout (image-spec image-layout.md), not yet written.
 
-use super::{ExportLayer, FinishedImage, LayerCompression};
+use super::{ExportLayer, FinishedImage, LayerCompression, hold_in};
 use crate::descriptor::{Descriptor, media_type};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::image::Index;
 use crate::io_error::IoError;
+use crate::lease::Lease;
 use crate::reference::ImageRef;
 use crate::refs::{FULL_NAME, REF_NAME};
 use crate::store::Store;
@@ -49,17 +50,33 @@ pub(super) struct Blob {
     source: Source,
 }
 
-/// An image as the files of an image layout.
+/// An image, and the names that it goes by where it is going.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NamedImage<'a> {
+    pub image: &'a FinishedImage,
+    pub names: &'a [ImageRef],
+}
+
+/// An image of a layout.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct LaidOut {
     /// The manifest.
     pub manifest: Descriptor,
     /// The layers of the manifest, the lowest first.
     pub layers: Vec<Descriptor>,
+}
+
+/// Images as the files of an image layout.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// The images, in the order in which they were given.
+    pub images: Vec<LaidOut>,
     /// Each blob once, in the order of the digests.
     pub blobs: BTreeMap<Digest, Blob>,
-    /// What `index.json` says of the image.
+    /// What `index.json` says of the images.
     pub entries: Vec<Descriptor>,
+    /// gc lets the layers be meanwhile.
+    _lease: Lease,
 }
 
 impl Blob {
@@ -75,27 +92,41 @@ impl Blob {
 }
 
 impl Layout {
-    /// Returns the layout of an image; layers are compressed here, if at all.
+    /// Returns the layout of images; layers are compressed here, if at all.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn of(
-        image: &FinishedImage,
-        names: &[ImageRef],
-        compression: LayerCompression,
-        store: &Store,
-    ) -> Result<Self, StoreError> {
+    pub fn of(images: &[NamedImage<'_>], compression: LayerCompression, store: &Store) -> Result<Self, StoreError> {
+        let lease = store.lease()?;
+        for named in images {
+            hold_in(&lease, named.image, &[])?;
+        }
+        let mut layout = Self { images: Vec::new(), blobs: BTreeMap::new(), entries: Vec::new(), _lease: lease };
+        for named in images {
+            layout.add(*named, compression, store)?;
+        }
+        Ok(layout)
+    }
+
+    fn add(&mut self, named: NamedImage<'_>, compression: LayerCompression, store: &Store) -> Result<(), StoreError> {
+        let NamedImage { image, names } = named;
         let parts = image.layers.iter().map(|layer: &ExportLayer| compression.apply(layer, store));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let layers: Vec<Descriptor> = parts.iter().map(|part| part.descriptor.clone()).collect();
-        let bytes = image.manifest(layers.clone());
-        let manifest = Descriptor::of(media_type::OCI_MANIFEST, &bytes);
+        let (manifest, bytes) = image.manifest(layers.clone());
         let config = Descriptor::of(media_type::OCI_CONFIG, &image.config_bytes);
         let small = [(config, image.config_bytes.clone()), (manifest.clone(), bytes)];
         let small = small.map(|(descriptor, bytes)| Blob { descriptor, source: Source::Bytes(bytes) });
         let large = parts.into_iter().map(|Part { descriptor, file }| Blob { descriptor, source: Source::File(file) });
-        let blobs = large.chain(small).map(|blob| (blob.descriptor.digest, blob)).collect();
-        Ok(Self { entries: entries(image, &manifest, names), manifest, layers, blobs })
+        self.blobs.extend(large.chain(small).map(|blob| (blob.descriptor.digest, blob)));
+        self.entries.extend(entries(image, &manifest, names));
+        self.images.push(LaidOut { manifest, layers });
+        Ok(())
+    }
+
+    /// Returns the descriptors of the manifests, in the order in which the images were given.
+    pub fn manifests(&self) -> Vec<Descriptor> {
+        self.images.iter().map(|image| image.manifest.clone()).collect()
     }
 
     /// Writes the layout as a tar, with `more` files at its top: entries sorted by name, of 0:0, modified at 0.
@@ -144,6 +175,7 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
 /// Returns the descriptors of a manifest for `index.json`: one for each name (FEATURES 9-9), or one without a name.
 fn entries(image: &FinishedImage, manifest: &Descriptor, names: &[ImageRef]) -> Vec<Descriptor> {
     let mut entry = Descriptor { platform: Some(image.platform().normalized()), ..manifest.clone() };
+    entry.annotations.extend(image.dress.descriptor_annotations.clone());
     entry.annotations.extend(image.config.created.iter().map(|time| (CREATED.to_owned(), time.clone())));
     let mut seen = Vec::new();
     let unique = names.iter().filter(|name| {

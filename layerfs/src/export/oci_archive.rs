@@ -1,7 +1,7 @@
 //! [`OciArchive`]: a tar of an OCI image layout.
 
-use super::layout::Layout;
-use super::{Destination, Exporter, FinishedImage, LayerCompression, hold};
+use super::layout::{Layout, NamedImage};
+use super::{Destination, Exporter, FinishedImage, LayerCompression};
 use crate::descriptor::Descriptor;
 use crate::error::StoreError;
 use crate::reference::ImageRef;
@@ -20,9 +20,19 @@ pub struct OciArchive {
 
 impl Exporter for OciArchive {
     fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError> {
-        let _lease = hold(image, &[], store)?;
-        let layout = Layout::of(image, &self.names, self.compression, store)?;
-        self.destination.write(|out| layout.write_tar(&[], out, self.destination.place()))?;
-        Ok(layout.manifest)
+        let named = NamedImage { image, names: &self.names };
+        Ok(write(&[named], &self.destination, self.compression, store)?.remove(0))
     }
+}
+
+/// Writes images into one archive; returns the descriptors of their manifests.
+pub(super) fn write(
+    images: &[NamedImage<'_>],
+    to: &Destination,
+    compression: LayerCompression,
+    store: &Store,
+) -> Result<Vec<Descriptor>, StoreError> {
+    let layout = Layout::of(images, compression, store)?;
+    to.write(|out| layout.write_tar(&[], out, to.place()))?;
+    Ok(layout.manifests())
 }

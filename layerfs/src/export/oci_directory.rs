@@ -1,7 +1,7 @@
 //! [`OciDirectory`]: an OCI image layout as a directory.
 
-use super::layout::{Blob, INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout};
-use super::{Exporter, FinishedImage, LayerCompression, hold};
+use super::layout::{Blob, INDEX_FILE, LAYOUT, LAYOUT_FILE, Layout, NamedImage};
+use super::{Exporter, FinishedImage, LayerCompression};
 use crate::blobs::{BlobStore, DiskBlobs};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -31,20 +31,30 @@ pub struct OciDirectory {
 
 impl Exporter for OciDirectory {
     fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError> {
-        let _lease = hold(image, &[], store)?;
-        let layout = Layout::of(image, &self.names, self.compression, store)?;
-        let directory = self.path.join("blobs/sha256");
-        fs::create_dir_all(&directory).at("create", &directory)?;
-        let blobs = DiskBlobs::new(&self.path.join("blobs"), &directory);
-        for blob in layout.blobs.values() {
-            add(&blobs, blob)?;
-        }
-        blobs.sync(&layout.blobs.keys().copied().collect::<Vec<Digest>>())?;
-        let locked = File::open(&self.path).at("open", &self.path)?;
-        locked.lock().at("lock", &self.path)?;
-        update(&self.path, &layout.entries)?;
-        Ok(layout.manifest)
+        let named = NamedImage { image, names: &self.names };
+        Ok(write(&[named], &self.path, self.compression, store)?.remove(0))
     }
+}
+
+/// Writes images into the layout in `path`; returns the descriptors of their manifests.
+pub(super) fn write(
+    images: &[NamedImage<'_>],
+    path: &Path,
+    compression: LayerCompression,
+    store: &Store,
+) -> Result<Vec<Descriptor>, StoreError> {
+    let layout = Layout::of(images, compression, store)?;
+    let directory = path.join("blobs/sha256");
+    fs::create_dir_all(&directory).at("create", &directory)?;
+    let blobs = DiskBlobs::new(&path.join("blobs"), &directory);
+    for blob in layout.blobs.values() {
+        add(&blobs, blob)?;
+    }
+    blobs.sync(&layout.blobs.keys().copied().collect::<Vec<Digest>>())?;
+    let locked = File::open(path).at("open", path)?;
+    locked.lock().at("lock", path)?;
+    update(path, &layout.entries)?;
+    Ok(layout.manifests())
 }
 
 /// Writes a blob unless it is there and whole.

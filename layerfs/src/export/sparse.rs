@@ -2,7 +2,7 @@
 
 use super::{ExportLayer, Exporter, FinishedImage, StoreExporter, hold};
 use crate::blobs::BlobStore;
-use crate::descriptor::{Descriptor, media_type};
+use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::reference::ImageRef;
@@ -24,8 +24,7 @@ impl Exporter for SparseExporter {
         if origins.is_empty() {
             return StoreExporter { names: self.names.clone() }.export(image, store);
         }
-        let bytes = image.manifest(image.layers.iter().map(ExportLayer::descriptor).collect());
-        let manifest = Descriptor::of(media_type::OCI_MANIFEST, &bytes);
+        let (manifest, bytes) = image.manifest(image.layers.iter().map(ExportLayer::descriptor).collect());
         lease.hold(&[crate::lease::Held::Blob(manifest.digest)])?;
         store.blobs().put(&image.config_bytes)?;
         store.blobs().put(&bytes)?;

@@ -2,7 +2,7 @@
 
 use super::{ExportLayer, Exporter, FinishedImage, hold};
 use crate::blobs::BlobStore;
-use crate::descriptor::{Descriptor, media_type};
+use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::reference::ImageRef;
@@ -21,8 +21,7 @@ pub struct StoreExporter {
 
 impl Exporter for StoreExporter {
     fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError> {
-        let bytes = image.manifest(image.layers.iter().map(ExportLayer::descriptor).collect());
-        let manifest = Descriptor::of(media_type::OCI_MANIFEST, &bytes);
+        let (manifest, bytes) = image.manifest(image.layers.iter().map(ExportLayer::descriptor).collect());
         // gc must not take config and manifest between here and the names.
         let _lease = hold(image, &[image.id(), manifest.digest], store)?;
         for layer in &image.layers {

@@ -314,3 +314,61 @@ fn archives_go_through_links_and_into_devices() {
     let error = export(&fixture.path("missing/x.tar")).expect_err("no directory").to_string();
     assert!(error.ends_with("No such file or directory"), "{error}");
 }
+
+fn whole(image: &FinishedImage) -> crate::image::Image {
+    let layers = image.layers.iter().map(|layer| layer.blob.clone()).collect();
+    crate::image::Image::parse(image.manifest(layers).1, image.config_bytes.clone()).expect("an image")
+}
+
+/// FEATURES 3.5-8: one archive, shared blobs once, every name.
+#[test]
+fn several_images_are_saved_into_one_archive() {
+    let fixture = Fixture::new();
+    let base = fixture.layer("base", media_type::DOCKER_LAYER_GZIP);
+    let one = image(vec![base.clone(), fixture.layer("1", media_type::OCI_LAYER)]);
+    let two = image(vec![base, fixture.layer("2", media_type::OCI_LAYER)]);
+    let images = [(whole(&one), names(&["a:1", "b"])), (whole(&two), Vec::new())];
+    let path = fixture.path("x.tar");
+    save(&images, &SaveTo::DockerArchive(to(&path)), &fixture.store).expect("saved");
+    let found: BTreeMap<String, Vec<u8>> = entries(&fs::read(&path).expect("read")).into_iter().collect();
+    let blobs = found.iter().filter(|(name, _)| name.len() > "blobs/sha256/".len());
+    assert_eq!(blobs.count(), 7, "three layers, two configs, two manifests");
+    let lines: serde_json::Value = serde_json::from_slice(&found["manifest.json"]).expect("JSON");
+    assert_eq!(lines[0]["RepoTags"], serde_json::json!(["a:1", "b:latest"]));
+    assert_eq!(lines[1]["RepoTags"], serde_json::json!([]));
+    let config = |number: usize| lines[number]["Config"].as_str().expect("a name").to_owned();
+    assert_eq!([config(0), config(1)], [one.id(), two.id()].map(|id| layout::blob_path(&id)));
+    let index = Index::parse(&found["index.json"]).expect("an index");
+    let full = "docker.io/library/";
+    assert_eq!(
+        shown(&index),
+        [
+            [Some(format!("{full}a:1").as_str()), Some("1")],
+            [Some(format!("{full}b:latest").as_str()), Some("latest")],
+            [None, None]
+        ]
+    );
+    save(&images, &SaveTo::OciArchive(to(&path)), &fixture.store).expect("saved");
+    let oci: BTreeMap<String, Vec<u8>> = entries(&fs::read(&path).expect("read")).into_iter().collect();
+    assert!(oci.iter().all(|(name, bytes)| found[name] == *bytes) && oci.len() == found.len() - 1);
+    let directory = fixture.path("layout");
+    save(&images, &SaveTo::OciDirectory(directory.clone()), &fixture.store).expect("saved");
+    assert_eq!(crate::refs::parse_index(&directory.join("index.json")).expect("an index"), index);
+}
+
+#[test]
+fn a_single_saved_image_has_the_bytes_of_its_export() {
+    let fixture = Fixture::new();
+    let finished = fixture.image();
+    let given = names(&["x"]);
+    let (exported, saved) = (fixture.path("exported.tar"), fixture.path("saved.tar"));
+    let compression = LayerCompression::KEEP;
+    let exporter = DockerArchive { destination: to(&exported), names: given.clone(), compression };
+    exporter.export(&finished, &fixture.store).expect("exported");
+    save(&[(whole(&finished), given)], &SaveTo::DockerArchive(to(&saved)), &fixture.store).expect("saved");
+    assert!(fs::read(exported).expect("read") == fs::read(saved).expect("read"));
+    fixture.store.blobs().remove(&finished.layers[0].blob.digest).expect("removed");
+    let gone = fixture.path("gone.tar");
+    save(&[(whole(&finished), Vec::new())], &SaveTo::DockerArchive(to(&gone)), &fixture.store).expect_err("a layer");
+    assert!(!gone.exists());
+}

@@ -82,10 +82,14 @@ impl Address {
         if rest.trim_start_matches('/').is_empty() {
             return Err("it has no host");
         }
+        if !rest.starts_with("//") {
+            return Err("it is no URL");
+        }
         let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
         let authority = uri.authority().ok_or("it has no host")?.as_str();
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        if host_of(authority).is_empty() {
+        // Hosts name directories of certificates, too.
+        if host_of(authority).bytes().all(|byte| byte == b'.') {
             return Err("it has no host");
         }
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -171,7 +175,7 @@ fn without_dots(target: &str) -> String {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.origin.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.origin.authority, printable(self.path()))
+        write!(f, "{scheme}://{}{}", printable(&self.origin.authority), printable(self.path()))
     }
 }
 
@@ -214,10 +218,15 @@ mod tests {
             "file:x",
             "javascript:1",
             "http:///x",
+            "http:x",
+            "https:80",
+            "http:/h/x",
             "/a b",
             "https://",
             "/\u{7f}\n",
             "https://@/x",
+            "https://./x",
+            "https://..:443/x",
         ] {
             assert!(here.join(location).is_err(), "{location:?}: {:?}", here.join(location));
         }
@@ -228,6 +237,8 @@ mod tests {
         let address = Address::parse("https://user:hunter2@h/p?token=hunter2").expect("an address");
         assert_eq!(format!("{address} {address:?}"), "https://h/p https://h/p");
         let long = Address::parse(&format!("https://h/{}", "p".repeat(10_000))).expect("an address");
+        assert!(long.to_string().len() < 500);
+        let long = Address::parse(&format!("https://{}/", "h".repeat(10_000))).expect("an address");
         assert!(long.to_string().len() < 500);
         assert_eq!(address.with("digest", "sha256:ab&").wire(), "https://h/p?token=hunter2&digest=sha256:ab%26");
     }

@@ -20,7 +20,7 @@ use ureq::http::Method;
 pub struct Remote {
     session: Arc<Session>,
     place: Arc<Place>,
-    /// Whether 429 is waited for.
+    /// Whether nobody else can be asked.
     waits: bool,
 }
 
@@ -77,7 +77,8 @@ impl Remote {
         &self.place.endpoint
     }
 
-    /// Returns the same place for one who will not wait where the registry answers 429: who has others to ask.
+    /// Returns the same place for one who has others to ask: who will not wait where the registry answers 429 or says when
+    /// to come back, and is content with one more attempt where it fails.
     pub fn without_waiting(&self) -> Self {
         Self { waits: false, ..self.clone() }
     }

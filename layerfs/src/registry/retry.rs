@@ -8,6 +8,9 @@ use crate::cancel::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant, SystemTime};
 
+/// Times that one is asked where there are others to ask.
+const ATTEMPTS_ELSE: u32 = 2;
+
 /// Counts the failures of one request and waits after each.
 #[derive(Debug)]
 pub(super) struct Retry<'a> {
@@ -19,7 +22,8 @@ pub(super) struct Retry<'a> {
     pub cancel: &'a Cancel,
     /// Whom we ask, for the observer.
     pub host: &'a str,
-    /// Whether 429 is waited for.
+    /// Whether nobody else can be asked: then all patience is for this one. Else neither 429 nor `Retry-After` is heeded, and
+    /// one failure is forgiven.
     pub waits: bool,
     /// Failures since something went well.
     pub failures: u32,
@@ -51,8 +55,9 @@ impl Retry<'_> {
     pub fn again(&mut self, error: RegistryError, known: bool) -> Result<(), RegistryError> {
         self.failures += 1;
         let away = known && matches!(error, RegistryError::Unreachable { .. });
-        let unwanted = !self.waits && matches!(error, RegistryError::TooMany(_));
-        if !(error.is_transient() || away) || unwanted || self.failures >= self.patience.attempts {
+        let unwanted = !self.waits && (matches!(error, RegistryError::TooMany(_)) || error.retry_after().is_some());
+        let attempts = if self.waits { self.patience.attempts } else { self.patience.attempts.min(ATTEMPTS_ELSE) };
+        if !(error.is_transient() || away) || unwanted || self.failures >= attempts {
             return Err(error);
         }
         let wait = match error.retry_after() {

@@ -140,7 +140,8 @@ impl Transport {
     /// Sends one request and reads the head of its answer.
     fn exchange(&self, guard: &Guard, request: &mut Request<'_>) -> Result<Response, RegistryError> {
         let origin = request.address.origin.clone();
-        let (agent, read) = self.agents.get(guard, &origin)?;
+        let made = self.agents.get(guard, &origin)?;
+        let (agent, read) = made.ok_or_else(|| redirect(request, "to too many servers".to_owned()))?;
         let proven = self.is_proven(&origin);
         let result = self.run(&agent, request, proven);
         if self.cancel.is_cancelled() {

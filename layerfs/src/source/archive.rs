@@ -41,14 +41,24 @@ impl Archive {
     /// Reads the headers of the tar file `path`.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).at("open", path)?;
-        let metadata = file.metadata().at("stat", path)?;
-        let mut archive = Self { path: path.to_owned(), file: Arc::new(file), entries: BTreeMap::new() };
-        if !metadata.is_file() {
+        let is_file = file.metadata().at("stat", path)?.is_file();
+        let archive = Self { path: path.to_owned(), file: Arc::new(file), entries: BTreeMap::new() };
+        if !is_file {
             return Err(archive.malformed("not a regular file"));
         }
         archive.refuse_compressed()?;
-        archive.read_headers(metadata.len())?;
-        Ok(archive)
+        archive.listed()
+    }
+
+    /// Reads the headers of the plain tar `file`, which messages call `place`.
+    pub(super) fn of(file: File, place: &Path) -> Result<Self, StoreError> {
+        Self { path: place.to_owned(), file: Arc::new(file), entries: BTreeMap::new() }.listed()
+    }
+
+    fn listed(mut self) -> Result<Self, StoreError> {
+        let length = self.file.metadata().at("stat", &self.path)?.len();
+        self.read_headers(length)?;
+        Ok(self)
     }
 
     fn refuse_compressed(&self) -> Result<(), StoreError> {
@@ -90,6 +100,16 @@ impl Archive {
         }
         self.entries = entries;
         Ok(())
+    }
+
+    /// Reports whether there is a file or link called `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(&TreePath::from(name))
+    }
+
+    /// Returns what messages call it.
+    pub(super) fn place(&self) -> &Path {
+        &self.path
     }
 
     /// Returns where the bytes of `name` are, links followed.

@@ -25,21 +25,33 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 const LONGEST_LIST: u64 = 8 << 20;
 
 /// An image of a tar file as `docker save` writes it.
 #[derive(Debug)]
 pub struct DockerArchiveSource {
     file: PathBuf,
-    tag: Option<String>,
+    archive: Option<Arc<Archive>>,
+    which: Which,
     loaded: Mutex<Option<Arc<Loaded>>>,
+}
+
+/// Which image of an archive.
+#[derive(Debug)]
+enum Which {
+    /// The only one.
+    Only,
+    /// That of a name.
+    Named(String),
+    /// That of a place in the list.
+    Number(usize),
 }
 
 /// The image, and where its blobs are.
 #[derive(Debug)]
 struct Loaded {
-    archive: Archive,
+    archive: Arc<Archive>,
     image: Image,
     extents: BTreeMap<Digest, Extent>,
 }
@@ -66,7 +78,21 @@ struct LayerFile {
 impl DockerArchiveSource {
     /// Returns the image `tag` of the archive `file`; with none, its only image.
     pub fn new(file: PathBuf, tag: Option<String>) -> Self {
-        Self { file, tag, loaded: Mutex::new(None) }
+        let which = tag.map_or(Which::Only, Which::Named);
+        Self { file, archive: None, which, loaded: Mutex::new(None) }
+    }
+
+    /// Returns every image of an archive that was opened, each with its names as they stand there.
+    ///
+    /// # Errors
+    /// [`StoreError::Malformed`].
+    pub(super) fn all(archive: &Arc<Archive>) -> Result<Vec<(Vec<String>, Self)>, StoreError> {
+        let one = |(number, listed): (usize, Listed)| {
+            let (file, archive) = (archive.place().to_owned(), Some(Arc::clone(archive)));
+            let source = Self { file, archive, which: Which::Number(number), loaded: Mutex::new(None) };
+            (listed.repo_tags.unwrap_or_default(), source)
+        };
+        Ok(list_of(archive)?.into_iter().enumerate().map(one).collect())
     }
 
     /// Returns the image, reading the archive the first time.
@@ -81,9 +107,11 @@ impl DockerArchiveSource {
     }
 
     fn load(&self) -> Result<Loaded, StoreError> {
-        let archive = Archive::open(&self.file)?;
-        let list: Vec<Listed> = serde_json::from_slice(&archive.read(MANIFEST, LONGEST_LIST)?)
-            .map_err(|error| archive.malformed(&format!("`{MANIFEST}`: {error}")))?;
+        let archive = match &self.archive {
+            Some(archive) => Arc::clone(archive),
+            None => Arc::new(Archive::open(&self.file)?),
+        };
+        let list = list_of(&archive)?;
         let listed = self.choose(&list)?;
         let config_bytes = self.config(&archive, &listed.config)?;
         let config: ImageConfig = serde_json::from_slice(&config_bytes)
@@ -100,13 +128,14 @@ impl DockerArchiveSource {
     /// Returns the image that is meant.
     fn choose(&self, list: &[Listed]) -> Result<Listed, StoreError> {
         let names = || list.iter().flat_map(|listed| listed.repo_tags.clone().unwrap_or_default()).collect();
-        match &self.tag {
-            Some(tag) => {
+        match &self.which {
+            Which::Number(number) => Ok(list[*number].clone()),
+            Which::Named(tag) => {
                 let hit = |listed: &&Listed| listed.repo_tags.iter().flatten().any(|name| same_name(name, tag));
                 let missing = || StoreError::NoImage { place: self.location(), name: tag.clone(), there: names() };
                 list.iter().find(hit).cloned().ok_or_else(missing)
             }
-            None => match list {
+            Which::Only => match list {
                 [one] => Ok(one.clone()),
                 [] => Err(StoreError::NoImage { place: self.location(), name: String::new(), there: Vec::new() }),
                 _ => Err(StoreError::SeveralImages { place: self.location(), there: names() }),
@@ -183,6 +212,12 @@ impl DockerArchiveSource {
     fn shown(&self, name: &str) -> String {
         format!("`{name}` in {}", self.location())
     }
+}
+
+/// Returns what `manifest.json` lists.
+fn list_of(archive: &Archive) -> Result<Vec<Listed>, StoreError> {
+    serde_json::from_slice(&archive.read(MANIFEST, LONGEST_LIST)?)
+        .map_err(|error| archive.malformed(&format!("`{MANIFEST}`: {error}")))
 }
 
 fn digest_of(from: impl Read) -> std::io::Result<(Digest, u64)> {

@@ -3,23 +3,23 @@
 use super::ImageSource;
 use super::choose::Choice;
 use crate::blobs::DiskBlobs;
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, is_index, is_manifest};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::image::Image;
 use crate::io_error::{IoContext, IoError};
 use crate::platform::Platform;
-use crate::reference::{DEFAULT_TAG, ImageRef};
+use crate::reference::{DEFAULT_TAG, ImageRef, ReferenceError};
 use crate::refs::{FULL_NAME, REF_NAME, parse_index};
 use crate::verify::VerifiedReader;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest `oci-layout` file that is read, in bytes.
-const LONGEST_LAYOUT_FILE: u64 = 64 << 10;
+pub(super) const LONGEST_LAYOUT_FILE: u64 = 64 << 10;
 
 /// An image of an OCI image layout, which may be hostile: everything is checked as it is read.
 #[derive(Debug)]
@@ -52,12 +52,21 @@ impl LayoutSource {
         };
         let mut bytes = Vec::new();
         file.take(LONGEST_LAYOUT_FILE).read_to_end(&mut bytes).at("read", &path)?;
-        let json: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-        match json.as_ref().and_then(|json| json.get("imageLayoutVersion")).and_then(serde_json::Value::as_str) {
-            Some("1.0.0") => Ok(()),
-            Some(version) => malformed(&format!("version `{version}` is not 1.0.0")),
-            None => malformed("`oci-layout` states no version"),
-        }
+        check_layout_file(&bytes).or_else(|why| malformed(&why))
+    }
+
+    /// Returns every image of the layout in `directory`, as [`images`] does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn all(directory: &Path) -> Result<Vec<(Vec<ImageRef>, Self)>, StoreError> {
+        let place = Self::new(directory.to_owned(), None);
+        place.check_version()?;
+        let entries = parse_index(&directory.join("index.json"))?.manifests;
+        let one = |(entry, names): (Descriptor, Vec<ImageRef>)| {
+            (names, Self::new(directory.to_owned(), Some(entry.digest.to_string())))
+        };
+        Ok(images(&entries, &place.location())?.into_iter().map(one).collect())
     }
 
     /// Returns the entry of `index.json` that is meant.
@@ -86,6 +95,55 @@ impl LayoutSource {
             }
         }
     }
+}
+
+/// Checks the content of an `oci-layout` file; says what is wrong with it.
+pub(super) fn check_layout_file(bytes: &[u8]) -> Result<(), String> {
+    let json: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    match json.as_ref().and_then(|json| json.get("imageLayoutVersion")).and_then(serde_json::Value::as_str) {
+        Some("1.0.0") => Ok(()),
+        Some(version) => Err(format!("version `{version}` is not 1.0.0")),
+        None => Err("`oci-layout` states no version".to_owned()),
+    }
+}
+
+/// Returns each image that an `index.json` lists once, with its names: full ones, or those that other tools write into
+/// the ref name. A ref name that is a tag alone is none.
+///
+/// # Errors
+/// [`StoreError::Malformed`] for a name that is none.
+pub(super) fn images(entries: &[Descriptor], place: &str) -> Result<Vec<(Descriptor, Vec<ImageRef>)>, StoreError> {
+    let mut images: Vec<(Descriptor, Vec<ImageRef>)> = Vec::new();
+    // Signatures and other documents may stand beside images.
+    for entry in entries.iter().filter(|entry| is_manifest(&entry.media_type) || is_index(&entry.media_type)) {
+        let at = images.iter().position(|(known, _)| known.digest == entry.digest).unwrap_or(images.len());
+        if at == images.len() {
+            images.push((entry.clone(), Vec::new()));
+        }
+        if let Some(name) = name_of(entry, place)?
+            && !images[at].1.contains(&name)
+        {
+            images[at].1.push(name);
+        }
+    }
+    Ok(images)
+}
+
+fn name_of(entry: &Descriptor, place: &str) -> Result<Option<ImageRef>, StoreError> {
+    let short = || entry.annotations.get(REF_NAME).filter(|name| name.contains([':', '/']));
+    let Some(text) = entry.annotations.get(FULL_NAME).or_else(short) else { return Ok(None) };
+    parse_name(text, place).map(Some)
+}
+
+/// Returns the name that stands in `place`.
+///
+/// # Errors
+/// [`StoreError::Malformed`].
+pub(super) fn parse_name(text: &str, place: &str) -> Result<ImageRef, StoreError> {
+    text.parse().map_err(|error: ReferenceError| StoreError::Malformed {
+        place: place.to_owned(),
+        why: format!("an image in it is called `{text}`: {}", error.why),
+    })
 }
 
 /// Reports whether `reference` means this entry of an `index.json`.

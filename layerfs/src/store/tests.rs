@@ -71,6 +71,22 @@ fn texts(report: &FsckReport) -> Vec<&str> {
 }
 
 #[test]
+fn an_image_gets_further_names_all_at_once() {
+    let (_directory, store) = store();
+    let names = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a name")).collect::<Vec<ImageRef>>();
+    let one = put_image(&store, "one", b"1");
+    put_image(&store, "two", b"2");
+    store.tag("one", &names(&["two", "a/b:3"])).expect("tagged");
+    assert_eq!(store.images().expect("listed").len(), 1, "a name that moves is taken from what had it");
+    assert_eq!(store.find("a/b:3").expect("found"), one);
+    assert!(matches!(store.tag("three", &names(&["x"])), Err(StoreError::NoImage { .. })));
+    let layer = store.image(&one.digest).expect("an image").manifest.layers[0].digest;
+    store.blobs().remove(&layer).expect("removed");
+    assert!(matches!(store.tag("one", &names(&["x"])), Err(StoreError::NoBlob(_))));
+    assert!(store.find("x").is_err());
+}
+
+#[test]
 fn a_store_is_made_once_and_by_many() {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().join("deep/store");

@@ -21,7 +21,7 @@ const MAX_GLOBALS: u64 = 64 << 10;
 /// Reads a tar: [`TarReader::next`] gives an entry, reading then gives its content (expanded, if it is sparse).
 #[derive(Debug)]
 pub struct TarReader<R> {
-    input: BufReader<R>,
+    input: BufReader<Counted<R>>,
     number: u64,
     globals: Records,
     global_bytes: u64,
@@ -29,6 +29,21 @@ pub struct TarReader<R> {
     padding: u64,
     expansion: Option<Expansion>,
     ended: bool,
+}
+
+/// Counts what is read.
+#[derive(Debug)]
+struct Counted<R> {
+    inner: R,
+    count: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count += count as u64;
+        Ok(count)
+    }
 }
 
 /// What stood before an entry's header.
@@ -44,7 +59,7 @@ impl<R: Read> TarReader<R> {
     /// Returns a reader of the plain tar `input`. It reads ahead: `input` needs no buffer of its own.
     pub fn new(input: R) -> Self {
         Self {
-            input: BufReader::with_capacity(64 << 10, input),
+            input: BufReader::with_capacity(64 << 10, Counted { inner: input, count: 0 }),
             number: 0,
             globals: Records::default(),
             global_bytes: 0,
@@ -80,6 +95,11 @@ impl<R: Read> TarReader<R> {
                 _ => return self.entry(&block, extensions).map(Some),
             }
         }
+    }
+
+    /// Returns where in the input the next byte of the current entry's content is, as the tar holds it.
+    pub fn position(&self) -> u64 {
+        self.input.get_ref().count - self.input.buffer().len() as u64
     }
 
     /// Returns the number of the entry that `next` gave last, from 1.

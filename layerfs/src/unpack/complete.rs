@@ -151,7 +151,7 @@ impl Completion<'_> {
         let Some(destination) = self.destination else { return Ok(()) };
         let mut disk = Disk::new(destination);
         fn content(bytes: &mut dyn Read) -> Content<'_> {
-            Content { bytes, segments: None }
+            Content { bytes, segments: None, at: None }
         }
         match (first, &metadata.kind) {
             (_, kind) if is_device(kind) => disk.hide(path),

@@ -144,7 +144,7 @@ impl<'a, S: Sink> LayerReader<'a, S> {
         if content.segments.is_none() && is_account_file(path, &metadata) {
             let mut bytes = Vec::new();
             content.bytes.read_to_end(&mut bytes).map_err(super::reading)?;
-            self.sink.inode(path, &metadata, Content { bytes: &mut &bytes[..], segments: None })?;
+            self.sink.inode(path, &metadata, Content { bytes: &mut &bytes[..], segments: None, at: None })?;
             self.table.accounts.insert(path.clone(), bytes);
         } else {
             self.sink.inode(path, &metadata, content)?;

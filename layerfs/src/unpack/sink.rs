@@ -13,6 +13,8 @@ pub(super) struct Content<'a> {
     pub(super) bytes: &'a mut dyn Read,
     /// The segments, if it is sparse.
     pub(super) segments: Option<&'a [Segment]>,
+    /// Where in the tar the bytes begin; nothing for bytes that are no longer read from there.
+    pub(super) at: Option<u64>,
 }
 
 impl Content<'_> {

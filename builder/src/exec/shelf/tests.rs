@@ -63,7 +63,14 @@ fn index_of(source: OneLayer, size: u64, cancel: &Cancel, limits: UnpackLimits) 
     let config: ImageConfig = serde_json::from_str(config).expect("a config");
     let image = Image { config, config_bytes, manifest, manifest_bytes };
     let name = "base".to_owned();
-    let base = Base { name, span: Span::default(), image, source: Arc::new(source), platform: Platform::host() };
+    let base = Base {
+        name,
+        span: Span::default(),
+        image,
+        source: Arc::new(source),
+        platform: Platform::host(),
+        named_context: None,
+    };
     let directories = store.directories("map").expect("directories");
     let mut shelf = Shelf::new(&store, directories, &worker, &Bases { images: vec![base] }, &lease);
     shelf.limits = limits;

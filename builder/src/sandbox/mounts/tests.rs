@@ -12,6 +12,7 @@ fn instructions(network: Network, tty_group: bool) -> Instructions {
         working_directory: TreePath::root(),
         user: String::new(),
         network,
+        insecure: false,
         host_name: "buildkitsandbox".to_owned(),
         extra_hosts: Vec::new(),
         limits: crate::sandbox::limits::RunLimits::default(),

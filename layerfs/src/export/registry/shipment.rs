@@ -2,7 +2,7 @@
 
 use super::buffers::Buffers;
 use crate::blobs::BlobStore;
-use crate::descriptor::{Descriptor, media_type};
+use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::export::{ExportLayer, FinishedImage, LayerCompression};
@@ -109,8 +109,7 @@ impl<'a> Shipment<'a> {
         {
             return (Descriptor::of(&manifest.media_type, bytes), bytes.clone());
         }
-        let bytes = self.image.manifest(layers);
-        (Descriptor::of(media_type::OCI_MANIFEST, &bytes), bytes)
+        self.image.manifest(layers)
     }
 }
 
@@ -130,6 +129,7 @@ fn is_unchanged(image: &FinishedImage, compression: LayerCompression, store: &St
 mod tests {
     use super::*;
     use crate::compress::Compression;
+    use crate::descriptor::media_type;
     use serde_json::json;
 
     #[test]

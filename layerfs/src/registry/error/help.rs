@@ -2,6 +2,7 @@
 
 use super::{ANONYMOUS, Refusal, RegistryError};
 use std::path::PathBuf;
+use std::time::Duration;
 
 impl RegistryError {
     /// Returns what can be done about it.
@@ -15,6 +16,7 @@ impl RegistryError {
             Self::NotTls { host, .. } => {
                 Some(format!("if it is to be trusted all the same, add `--insecure-registry {host}`"))
             }
+            Self::TooMany(refusal) if refusal.retry_after.is_some() => refusal.retry_after.map(of_wait),
             Self::Untrusted { host, read, .. } => Some(of_untrusted(host, read)),
             Self::NotFound { near, .. } if !near.is_empty() => {
                 let near: Vec<String> = near.iter().map(|tag| format!("`{tag}`")).collect();
@@ -51,6 +53,10 @@ fn of_denied(refusal: &Refusal) -> String {
         return format!("run `lbuild login {}`, if the repository is yours to use", refusal.host);
     }
     format!("check that this account may do it, or run `lbuild login {}` with another", refusal.host)
+}
+
+fn of_wait(time: Duration) -> String {
+    format!("it asks to wait {} s: do so, log in (more is allowed to accounts), or set up a mirror", time.as_secs())
 }
 
 fn of_untrusted(host: &str, read: &[PathBuf]) -> String {

@@ -13,7 +13,7 @@ use ureq::http::Method;
 /// The longest manifest, in bytes.
 const LONGEST_MANIFEST: u64 = 8 << 20;
 /// The longest list of tags, in bytes.
-const LONGEST_LIST: u64 = 4 << 20;
+const LONGEST_LIST: u64 = 1 << 20;
 const MOST_TAGS: usize = 1000;
 const MOST_PAGES: usize = 20;
 /// Tags that an error names.
@@ -127,15 +127,18 @@ impl Remote {
         for _ in 0..MOST_PAGES {
             let target = next.as_ref().map_or(Target::Path(&first), Target::At);
             let (page, further) = self.persist(|| self.tag_page(&act, target))?;
-            let new = page.into_iter().filter(|tag| is_tag(tag));
             let before = tags.len();
-            tags.extend(new);
+            for tag in page.into_iter().filter(|tag| is_tag(tag)) {
+                if tags.len() < MOST_TAGS {
+                    tags.insert(tag);
+                }
+            }
             next = further;
             if next.is_none() || tags.len() >= MOST_TAGS || tags.len() == before {
                 break;
             }
         }
-        Ok(tags.into_iter().take(MOST_TAGS).collect())
+        Ok(tags.into_iter().collect())
     }
 
     /// Returns a page of tags, and where the next is (distribution-spec, "Listing Tags").
@@ -156,7 +159,7 @@ impl Remote {
         let address = answer.address.clone();
         let next = answer.header("link").and_then(next_link).and_then(|link| address.join(&link).ok());
         let read = answer.read(LONGEST_LIST).map_err(|e| self.session.transport.body_failure(e, act, &address))?;
-        let bytes = read.ok_or_else(|| malformed(act, &address, "a list of tags of more than 4 MiB"))?;
+        let bytes = read.ok_or_else(|| malformed(act, &address, "a list of tags of more than 1 MiB"))?;
         let list: List = serde_json::from_slice(&bytes).map_err(|_| malformed(act, &address, "no list of tags"))?;
         Ok((list.tags.unwrap_or_default(), next.filter(|next| next.origin == address.origin)))
     }

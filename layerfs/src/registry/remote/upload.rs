@@ -179,6 +179,11 @@ impl Upload {
         let last = std::mem::take(&mut self.held);
         let mut leg = Leg::new(self.offset, last.len());
         while !self.ended {
+            // Some registries are not done when patience ends, and some answers are lost: it may be there.
+            if leg.failures > 0 && self.remote.has_blob(digest)? {
+                self.ended = true;
+                break;
+            }
             match self.put(digest, &last[leg.done(self.offset)..], leg.failures > 0) {
                 Ok(()) => self.ended = true,
                 Err(trouble) => self.mend(trouble, &mut leg, Some(digest))?,

@@ -143,6 +143,25 @@ fn lists_of_tags_without_end_end() {
 }
 
 #[test]
+fn long_lists_of_tags_are_cut() {
+    let long = |count: u32| {
+        let tags: Vec<String> = (0..count).map(|n| format!("\"{n}\"")).collect();
+        format!(r#"{{"tags":[{}]}}"#, tags.join(","))
+    };
+    let registry = Server::new(move |request| match request.target.as_str() {
+        "/v2/x/tags/list?n=1000" => reply(200, &[("link", "<?last=9>; rel=next")], long(600)),
+        "/v2/x/tags/list?last=9" => reply(200, &[("link", "<?last=9>; rel=next")], long(5000)),
+        _ => reply(200, &[], long(200_000)),
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let tags = client.puller(endpoint(&registry.host, "x")).tags().expect("list");
+    assert_eq!((tags.len(), registry.lines().len()), (1000, 2));
+    let error = client.puller(endpoint(&registry.host, "y")).tags().expect_err("too long");
+    assert!(error.to_string().ends_with("a list of tags of more than 1 MiB"), "{error}");
+}
+
+#[test]
 fn a_manifest_that_is_not_taken_says_why() {
     let wrong = Digest::of(b"other").to_string();
     let cases: Vec<(u16, Own<'_>, &str, Kind)> = vec![

@@ -86,17 +86,28 @@ fn what_may_pass_is_tried_again() {
         assert!(error.to_string().ends_with(end), "{error}");
         assert_eq!(registry.lines().len(), tries, "{status} {headers:?}");
         assert_eq!(notes.said().len(), tries - 1, "{:?}", notes.said());
+        if headers == [("retry-after", "3600")] {
+            let help = error.help().unwrap_or_default();
+            assert!(help.starts_with("it asks to wait 3600 s: "), "{help}");
+        }
     }
 }
 
 #[test]
-fn one_who_has_others_to_ask_does_not_wait_for_429() {
-    let registry = Server::new(|_| reply(429, &[("retry-after", "1")], ""));
-    let cancel = Cancel::new().expect("an eventfd");
-    let (client, _) = client(&cancel);
-    let error = client.puller(endpoint(&registry.host, "x")).without_waiting().manifest("1").expect_err("429");
-    assert!(matches!(error, RegistryError::TooMany(_)), "{error}");
-    assert_eq!(registry.lines().len(), 1);
+fn one_who_has_others_to_ask_does_not_wait_long() {
+    for (status, headers, tries) in [
+        (429, &[("retry-after", "1")][..], 1),
+        (429, &[], 1),
+        (503, &[("retry-after", "1")], 1),
+        (503, &[], 2),
+        (200, &[("content-length", "9")], 2),
+    ] {
+        let registry = Server::new(move |_| reply(status, headers, "").then(Then::Close));
+        let cancel = Cancel::new().expect("an eventfd");
+        let (client, _) = client(&cancel);
+        let error = client.puller(endpoint(&registry.host, "x")).without_waiting().manifest("1").expect_err("trouble");
+        assert_eq!(registry.lines().len(), tries, "{status} {headers:?}: {error}");
+    }
 }
 
 #[test]
@@ -155,6 +166,30 @@ fn drips_end_wherever_they_fall() {
         let registry = Server::new(move |_| answer(long));
         let error = read(&registry.host).expect_err(end);
         assert!(error.to_string().ends_with(end), "{error}");
+    }
+}
+
+/// Each server that a registry sends us to takes memory.
+#[test]
+fn a_registry_cannot_send_us_everywhere() {
+    let count = AtomicUsize::new(0);
+    let registry = Server::new(move |request| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        let port = request.header("host").rsplit(':').next().unwrap_or_default().to_owned();
+        reply(307, &[("location", &format!("http://127.0.1.{number}:{port}/"))], "")
+    });
+    let cancel = Cancel::new().expect("an eventfd");
+    let (client, _) = client(&cancel);
+    let mut place = endpoint(&registry.host, "x");
+    place.scheme = Scheme::Http;
+    let remote = client.puller(place).without_waiting();
+    // Each is asked twice, and leads to another server each time.
+    for number in 0..34 {
+        let error = remote.manifest("1").expect_err("nobody is there");
+        match number {
+            0..31 => assert!(matches!(error, RegistryError::Unreachable { .. }), "{number}: {error}"),
+            _ => assert!(error.to_string().ends_with("redirects to too many servers"), "{number}: {error}"),
+        }
     }
 }
 

@@ -217,7 +217,7 @@ fn a_reset_costs_at_most_a_chunk() {
                 assert_eq!(methods(&server), "POST PATCH PATCH GET PATCH PATCH PUT");
                 assert_eq!(model.came - bytes.len(), twice, "{kept}");
             } else {
-                assert_eq!(methods(&server), "POST PATCH PATCH PATCH PUT GET PUT");
+                assert_eq!(methods(&server), "POST PATCH PATCH PATCH PUT GET HEAD PUT");
             }
             assert_eq!(notes.said().len(), 1, "{:?}", notes.said());
         }
@@ -238,6 +238,22 @@ fn an_answer_that_is_lost_is_asked_for() {
         assert_eq!(methods(&server), wanted);
         assert!(lock(&model).came == bytes.len() && lock(&model).blobs == [bytes]);
     }
+}
+
+/// A registry that is slow to check a blob keeps its upload until it is done.
+#[test]
+fn a_blob_that_is_there_after_all_is_not_ended_twice() {
+    let (server, model) = registry(|request, model, _| match request.method.as_str() {
+        "PUT" => {
+            model.take(request, usize::MAX);
+            let blob = model.has.clone();
+            model.blobs.push(blob);
+            Some(reply(201, &[], "").without(usize::MAX).then(Then::Reset))
+        }
+        _ => None,
+    });
+    push(&remote(&server).0, &bytes(CHUNK)).expect("push");
+    assert_eq!((methods(&server).as_str(), lock(&model).blobs.len()), ("POST PATCH PUT GET HEAD", 1));
 }
 
 /// Distribution-spec, "Pushing a blob in chunks": the `Range` of the answer counts.

@@ -17,6 +17,9 @@ const IDLE_CONNECTIONS: usize = 16;
 /// A small answer must be there within so many of the waits between two bytes, and that for a connection.
 const SMALL_DEADLINE: u32 = 2;
 
+/// Servers that a registry may send us to, itself among them: each takes memory.
+const MOST_SERVERS: usize = 64;
+
 /// On whose behalf a server is asked: the registry whose certificates count for it, too, as for the token server and the
 /// stores that it sends us to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,19 +48,27 @@ impl Agents {
         Self { trust, patience, proxies, cancel, made: Mutex::default() }
     }
 
-    /// Returns the agent for `origin`.
-    pub fn get(&self, guard: &Guard, origin: &Origin) -> Result<Made, RegistryError> {
+    /// Returns the agent for `origin`; nothing if the registry has sent us to too many servers.
+    ///
+    /// # Errors
+    /// [`RegistryError`]: settings that are wrong, a build that is cancelled.
+    pub fn get(&self, guard: &Guard, origin: &Origin) -> Result<Option<Made>, RegistryError> {
         let key = (guard.clone(), origin.clone());
-        if let Some(made) = self.lock().get(&key) {
-            return Ok(made.clone());
+        let known = self.lock();
+        if let Some(made) = known.get(&key) {
+            return Ok(Some(made.clone()));
         }
+        if known.keys().filter(|(of, _)| of == guard).count() >= MOST_SERVERS {
+            return Ok(None);
+        }
+        drop(known);
         let new = self.make(guard, origin)?;
         let mut all = self.lock();
         // Looked at under the lock, so that no agent escapes `shutdown`.
         if self.cancel.is_cancelled() {
             return Err(RegistryError::Cancelled);
         }
-        Ok(all.entry(key).or_insert(new).clone())
+        Ok(Some(all.entry(key).or_insert(new).clone()))
     }
 
     /// Ends all connections for good.

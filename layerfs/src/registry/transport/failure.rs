@@ -32,6 +32,11 @@ pub(super) fn of(error: Error, act: &str, address: &Address, patience: &Patience
     }
 }
 
+/// How the standard library begins what getaddrinfo(3) says.
+const LOOK_UP: &str = "failed to lookup address information";
+/// What it says of a name server that does not answer (EAI_AGAIN).
+const FOR_NOW: &str = "Temporary failure in name resolution";
+
 fn seconds(time: std::time::Duration) -> String {
     format!("{} s", (time.as_secs_f64() * 10.0).round() / 10.0)
 }
@@ -55,7 +60,10 @@ impl Place<'_> {
                 self.unreachable(text)
             }
             // The standard library has no kind for what getaddrinfo(3) says.
-            _ if text.starts_with("failed to lookup address information") => self.unknown_host(),
+            _ if text.starts_with(LOOK_UP) && text.ends_with(FOR_NOW) => {
+                self.unreachable("its name cannot be looked up at the moment".to_owned())
+            }
+            _ if text.starts_with(LOOK_UP) => self.unknown_host(),
             ErrorKind::UnexpectedEof => self.broken("it ended too early".to_owned()),
             _ => self.broken(text),
         }
@@ -113,5 +121,32 @@ fn of_alert(alert: &AlertDescription) -> String {
             "it refuses our client certificate".to_owned()
         }
         other => format!("it ended the TLS handshake with alert {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_unknown_is_told_from_a_name_server_that_is_away() {
+        let address = Address::parse("https://r.example/v2/").expect("an address");
+        let of = |text: &str| {
+            let error = std::io::Error::other(format!("failed to lookup address information: {text}"));
+            super::of(error.into(), "read", &address, &Patience::default(), &[]).to_string()
+        };
+        assert_eq!(of("Name or service not known"), "read: host `r.example` is unknown");
+        assert_eq!(
+            of("Temporary failure in name resolution"),
+            "read: `https://r.example/v2/` cannot be reached: its name cannot be looked up at the moment"
+        );
+    }
+
+    #[test]
+    fn what_libraries_say_is_made_fit_to_print() {
+        let address = Address::parse("https://r.example/v2/").expect("an address");
+        let error = std::io::Error::other("\u{1b}[31mred".repeat(1000));
+        let text = super::of(error.into(), "read", &address, &Patience::default(), &[]).to_string();
+        assert!(text.contains("\\u{1b}[31mred") && !text.contains('\u{1b}') && text.len() < 600, "{text}");
     }
 }
