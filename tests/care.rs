@@ -42,7 +42,7 @@ fn a_plan_shows_what_would_be_done_and_runs_nothing() {
     assert_eq!(object["stages"][0]["steps"][2]["does"]["run"], serde_json::json!(["/bin/sh", "-c", "make"]));
     assert!(plan(&["--show=dot"]).ok().stdout.contains("  \"0.2\" -> \"2.0\";\n"));
     plan(&["--target=nowhere"]).ends(125).says("nowhere");
-    plan(&["--load"]).ends(125).says("help: ");
+    plan(&["--squash-all"]).ends(125).says("help: ");
     lab.lbuild(&["logs"]).ends(125);
 }
 

@@ -17,6 +17,7 @@ mod differential;
 mod direction;
 mod flags;
 mod images;
+mod invocations;
 mod lab;
 mod language_add;
 mod language_checks;

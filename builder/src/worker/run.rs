@@ -136,7 +136,9 @@ impl Runner {
         // Where the file systems were seen the last time, their empty places are left.
         let hidden = kept.scratch.path().join(format!("hidden{}", kept.entered));
         std::fs::create_dir(&hidden).at("make", &hidden)?;
-        let instructions = Instructions { hidden, arguments, terminal: true, ..kept.prepared.instructions.clone() };
+        let own = kept.prepared.instructions.clone();
+        let mounts = without_sockets(own.mounts);
+        let instructions = Instructions { hidden, arguments, mounts, terminal: true, ..own };
         renew(&instructions)?;
         let exit = self.execute(call, &instructions, secrets, terminal);
         self.lock_kept().insert(key, kept);
@@ -275,6 +277,22 @@ fn connect(
     let (errors, errors_end) = std::io::pipe().at("make", "pipe")?;
     command.stdout(output_end).stderr(errors_end);
     Ok((Some(output.into()), Some(errors.into())))
+}
+
+/// Returns mounts without the doors to agents, which were closed with the command, the secrets numbered as they are then.
+fn without_sockets(mut mounts: Vec<UserMount>) -> Vec<UserMount> {
+    let socket = |mount: &UserMount| match mount.source {
+        UserMountSource::Socket { descriptor, .. } => Some(descriptor),
+        _ => None,
+    };
+    let closed: Vec<usize> = mounts.iter().filter_map(socket).collect();
+    mounts.retain(|mount| socket(mount).is_none());
+    for mount in &mut mounts {
+        if let UserMountSource::Secret { descriptor, .. } = &mut mount.source {
+            *descriptor -= closed.iter().filter(|closed| *closed < &*descriptor).count();
+        }
+    }
+    mounts
 }
 
 /// Makes every file system of a command ready to be mounted once more.
@@ -420,5 +438,33 @@ fn pass_on(call: &Call, pipe: &mut Option<OwnedFd>, stream: Stream) -> Result<()
             bytes.truncate(count);
             call.reply(&Reply::Output { stream, bytes }, &[])
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_keep_their_place_when_doors_are_closed() {
+        let (mode, uid, gid) = (0o400, 0, 0);
+        let mount = |target: &str, source| UserMount { target: TreePath::from(target), source };
+        let secret = |descriptor| UserMountSource::Secret { descriptor, mode, uid, gid };
+        let socket = |descriptor| UserMountSource::Socket { descriptor, mode, uid, gid };
+        let mounts = vec![
+            mount("a", socket(0)),
+            mount("b", secret(1)),
+            mount("c", UserMountSource::Tmpfs { size: None }),
+            mount("d", socket(2)),
+            mount("e", secret(3)),
+        ];
+        let left: Vec<(String, Option<usize>)> = without_sockets(mounts)
+            .into_iter()
+            .map(|mount| match mount.source {
+                UserMountSource::Secret { descriptor, .. } => (mount.target.to_string(), Some(descriptor)),
+                _ => (mount.target.to_string(), None),
+            })
+            .collect();
+        assert_eq!(left, [("/b".into(), Some(0)), ("/c".into(), None), ("/e".into(), Some(1))]);
     }
 }
