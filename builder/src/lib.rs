@@ -70,6 +70,7 @@ pub mod call;
 mod maintain;
 mod pull;
 mod run_image;
+mod several;
 mod with_contexts;
 
 pub use build::{BuildResult, build, build_attended};
