@@ -24,6 +24,7 @@ mod language_checks;
 mod language_contexts;
 mod language_copy;
 mod language_onbuild;
+mod language_platforms;
 mod language_run;
 mod on_fail;
 mod outputs;

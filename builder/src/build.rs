@@ -20,6 +20,7 @@ use crate::push::Places;
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
 use crate::rework::Finished;
+use crate::several::build_several;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
@@ -60,6 +61,20 @@ pub fn build(
 /// # Errors
 /// As [`build`].
 pub fn build_attended(
+    request: &BuildRequest,
+    store: &Store,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+    attendant: Option<&dyn Attendant>,
+) -> Result<BuildResult, BuildError> {
+    match request.more_platforms.is_empty() {
+        true => build_one(request, store, sink, cancel, attendant),
+        false => build_several(request, store, sink, cancel, attendant),
+    }
+}
+
+/// Builds the image for one platform.
+pub(crate) fn build_one(
     request: &BuildRequest,
     store: &Store,
     sink: &dyn ProgressSink,

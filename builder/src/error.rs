@@ -10,6 +10,7 @@ use crate::graph::GraphError;
 use crate::plan::PlanError;
 use crate::progress::StepId;
 use crate::resolve::BaseError;
+use crate::several::OneImageOnly;
 use crate::source::Span;
 use crate::worker::WorkerError;
 use crate::worker::WorkerStartError;
@@ -313,6 +314,9 @@ pub enum BuildError {
         /// Names of the rules.
         rules: Vec<&'static str>,
     },
+    /// An output takes one image only.
+    #[error(transparent)]
+    OneImageOnly(#[from] OneImageOnly),
     /// A build context is wrong.
     #[error(transparent)]
     Context(ContextError),
@@ -365,6 +369,7 @@ impl BuildError {
             BuildError::Graph(error) => vec![error.diagnose()],
             BuildError::Base(error) => vec![error.diagnose()],
             BuildError::Plan(error) => vec![error.diagnose()],
+            BuildError::OneImageOnly(error) => vec![error.diagnose()],
             BuildError::Checks { .. } => vec![
                 Diagnostic::error(self.to_string())
                     .help("the warnings say what to change; `# check=skip=RULE` leaves one out"),

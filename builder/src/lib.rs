@@ -70,6 +70,7 @@ pub mod call;
 mod maintain;
 mod pull;
 mod run_image;
+mod several;
 mod usage;
 mod with_contexts;
 

@@ -55,6 +55,36 @@ impl Places<'_> {
         Ok(index)
     }
 
+    /// Pushes images to the repository of each name, and an index of them under it; returns the index.
+    ///
+    /// # Errors
+    /// The store's, the registries'.
+    pub(crate) fn push_index(
+        self,
+        number: usize,
+        images: &[FinishedImage],
+        names: &[ImageRef],
+        by_digest: bool,
+        compression: LayerCompression,
+    ) -> Result<Descriptor, StoreError> {
+        let mut last = None;
+        for name in names {
+            let mut entries = Vec::with_capacity(images.len());
+            for (part, image) in images.iter().enumerate() {
+                let number = number * (images.len() + 1) + part;
+                let manifest = self.export(number, image, vec![name.clone()], true, compression)?;
+                entries.push(Descriptor { platform: Some(image.platform().normalized()), ..manifest });
+            }
+            let bytes = Index::new(entries).print();
+            let index = ManifestBytes { descriptor: Descriptor::of(media_type::OCI_INDEX, &bytes), bytes };
+            let tag = by_digest.then(|| index.descriptor.digest.to_string());
+            let name = ImageRef { tag: tag.or_else(|| name.tag.clone()), ..name.clone() };
+            self.put(&name, &index, (number + 1) * (images.len() + 1))?;
+            last = Some(index.descriptor);
+        }
+        last.ok_or_else(|| StoreError::Malformed { place: "push".to_owned(), why: "no name was given".to_owned() })
+    }
+
     fn parts(self, images: &[ImageRef], lease: &Lease) -> Result<Vec<Part>, StoreError> {
         let mut parts = Vec::new();
         for name in images {

@@ -117,7 +117,7 @@ fn config_type(look: &Look) -> &'static str {
 }
 
 /// Returns the image as it is to look in an output.
-fn dressed(mut image: FinishedImage, look: &Look) -> FinishedImage {
+pub(crate) fn dressed(mut image: FinishedImage, look: &Look) -> FinishedImage {
     image.annotations.extend(look.annotations.clone());
     image.dress =
         Dress { docker_types: look.docker_types, descriptor_annotations: look.descriptor_annotations.clone() };

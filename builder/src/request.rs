@@ -59,6 +59,8 @@ pub struct BuildRequest {
     pub jobs: Option<NonZeroUsize>,
     /// The platform of the image.
     pub platform: Platform,
+    /// Further platforms: with any, the image is an index.
+    pub more_platforms: Vec<Platform>,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 for what is made.
     pub source_date_epoch: Option<u64>,
     /// Proxy variables of the caller (`http_proxy`, `NO_PROXY`, …): handed to commands, kept out of keys and images.

@@ -26,14 +26,19 @@ impl Session<'_> {
     pub(super) fn step_key(&self, stage: usize, at: usize, parent: CacheKey) -> Result<StepKey, StepError> {
         let epoch = self.build.plan.source_date_epoch;
         let (key, components) = match &self.build.plan.stages[stage].steps[at].op {
-            Op::Run(run) => self.run_key(run, parent)?,
+            Op::Run(run) => self.run_key(stage, run, parent)?,
             Op::Copy(copy) => key::copy_key(parent, copy, self.copy_digest(stage, at, copy)?, epoch),
             Op::Workdir(workdir) => key::workdir_key(parent, workdir, epoch),
         };
         Ok(StepKey { key, components })
     }
 
-    fn run_key(&self, run: &RunOp, parent: CacheKey) -> Result<(CacheKey, Vec<key::Component>), StepError> {
+    fn run_key(
+        &self,
+        stage: usize,
+        run: &RunOp,
+        parent: CacheKey,
+    ) -> Result<(CacheKey, Vec<key::Component>), StepError> {
         let mut bind_digests = Vec::new();
         for mount in &run.mounts {
             if let MountKind::Bind { from, source, .. } = &mount.kind {
@@ -42,7 +47,7 @@ impl Session<'_> {
         }
         let inputs = RunInputs {
             tier: self.build.settings.tier,
-            platform: &self.build.plan.platform,
+            platform: &self.build.plan.stages[stage].platform,
             bind_digests: &bind_digests,
         };
         Ok(key::run_key(parent, run, &inputs))

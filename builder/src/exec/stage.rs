@@ -77,13 +77,14 @@ impl Session<'_> {
 
     /// Returns where a stage begins; nothing if the stage it starts from has no end (yet).
     fn base_state(&self, stage: usize, end: impl Fn(&crate::exec::state::StageCell) -> Option<State>) -> Option<State> {
+        let platform = &self.build.plan.stages[stage].platform;
         match self.build.plan.stages[stage].base {
-            PlanBase::Scratch => Some(State::base(key::scratch_key(&self.build.plan.platform).0, Vec::new())),
+            PlanBase::Scratch => Some(State::base(key::scratch_key(platform).0, Vec::new())),
             PlanBase::Stage(below) => end(&self.cells[below]),
             PlanBase::Image(number) => {
                 let base = &self.build.bases.images[number];
                 let diff_ids = &base.image.config.rootfs.diff_ids;
-                Some(State::base(key::base_key(diff_ids, &self.build.plan.platform).0, self.base_layers(number)))
+                Some(State::base(key::base_key(diff_ids, platform).0, self.base_layers(number)))
             }
         }
     }

@@ -125,6 +125,8 @@ pub struct PlannedStage {
     pub number: usize,
     /// Its name, if it has one.
     pub name: Option<String>,
+    /// The platform that it is built for.
+    pub platform: Platform,
     /// What it starts from.
     pub base: PlanBase,
     /// Where its FROM stands.

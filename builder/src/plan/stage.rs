@@ -105,6 +105,7 @@ impl<'a> StagePlanner<'a> {
         let stage = PlannedStage {
             number: self.graph.number,
             name: self.stage.from.value.name.as_ref().map(|name| name.value.clone()),
+            platform: self.graph.platform.clone(),
             base: plan_base(&self.graph.base),
             span: self.stage.from.span,
             base_name,

@@ -95,6 +95,7 @@ pub fn build(
     let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
     let on_fail = on_fail::on_fail(around.on_fail.as_deref(), terminal::is_there())?;
     let prints_id = view == View::Quiet && !outputs.iter().any(output::is_stdout);
+    let (platform, more_platforms) = platform::of_build(around, config.build.platform(), environment)?;
     let request = BuildRequest {
         context,
         dockerfile,
@@ -114,7 +115,8 @@ pub fn build(
         emulated: platform::emulated(),
         network: network(around.network.unwrap_or(NetworkArg::Default)),
         jobs: args.jobs,
-        platform: platform::of_build(around, config.build.platform(), environment)?,
+        platform,
+        more_platforms,
         source_date_epoch: source_date_epoch(around.source_date_epoch.as_deref(), environment)?,
         proxies: if around.http_proxy { proxies(environment) } else { Vec::new() },
         outputs,

@@ -10,29 +10,28 @@ const FLAG: &str = "--platform";
 /// Where the kernel lists the interpreters of foreign programs (binfmt_misc, kernel documentation).
 const INTERPRETERS: &str = "/proc/sys/fs/binfmt_misc";
 
-/// Returns the platform of a build: what was typed, `DOCKER_DEFAULT_PLATFORM`, what was set once, this machine's.
+/// Returns the platform of a build, and further ones: what was typed, `DOCKER_DEFAULT_PLATFORM`, what was set once, this machine's.
 ///
 /// # Errors
-/// [`SettingsError`] for what is no platform, and for several.
-pub fn of_build(typed: &Surroundings, set: Option<&str>, environment: &Environment) -> Result<Platform, SettingsError> {
+/// [`SettingsError`] for what is no platform.
+pub fn of_build(
+    typed: &Surroundings,
+    set: Option<&str>,
+    environment: &Environment,
+) -> Result<(Platform, Vec<Platform>), SettingsError> {
     if let Some(wish) = wish(typed) {
-        return parse(&wish);
+        return Ok((parse(&wish)?, Vec::new()));
     }
-    match typed.platform.as_slice() {
-        [] => {}
-        [only] => return parse(only),
-        several => {
-            let platforms: Result<Vec<Platform>, _> = several.iter().map(|text| parse(text)).collect();
-            let mut platforms = platforms?;
-            platforms.dedup();
-            return match <[Platform; 1]>::try_from(platforms) {
-                Ok([only]) => Ok(only),
-                Err(_) => Err(SettingsError::Later {
-                    what: format!("an image for several platforms at once (`{FLAG} {}`)", several.join(",")),
-                    help: "build each by itself with `--push`, then `lbuild manifest create --push NAME IMAGE…`".into(),
-                }),
-            };
+    let mut platforms: Vec<Platform> = Vec::new();
+    for text in &typed.platform {
+        let platform = parse(text)?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
         }
+    }
+    if !platforms.is_empty() {
+        let first = platforms.remove(0);
+        return Ok((first, platforms));
     }
     let variable = environment.text(VARIABLE).map(|text| {
         text.parse().map_err(|_| SettingsError::Variable {
@@ -41,7 +40,8 @@ pub fn of_build(typed: &Surroundings, set: Option<&str>, environment: &Environme
             wanted: "a platform of the form `os/arch[/variant]`",
         })
     });
-    variable.or_else(|| set.map(parse)).unwrap_or_else(|| Ok(Platform::host()))
+    let only = variable.or_else(|| set.map(parse)).unwrap_or_else(|| Ok(Platform::host()))?;
+    Ok((only, Vec::new()))
 }
 
 /// Returns what `--os`, `--arch` and `--variant` say together.
@@ -110,7 +110,10 @@ mod tests {
         let Command::Build(build) = args.command else { panic!("build") };
         let environment: Environment = variable.map(|value| (VARIABLE, value)).into_iter().collect();
         let platform = of_build(&build.surroundings, set, &environment);
-        platform.map(|platform| platform.to_string()).map_err(|error| error.to_string())
+        let shown = |(first, more): (Platform, Vec<Platform>)| {
+            std::iter::once(first).chain(more).map(|platform| platform.to_string()).collect::<Vec<_>>().join(",")
+        };
+        platform.map(shown).map_err(|error| error.to_string())
     }
 
     /// FEATURES 3.1-7.
@@ -125,12 +128,7 @@ mod tests {
             (&[], Some("linux/s390x"), Some("linux/386"), Ok("linux/386")),
             (&[], Some("linux/s390x"), None, Ok("linux/s390x")),
             (&[], None, None, Ok(host.as_str())),
-            (
-                &["--platform=linux/s390x", "--platform=linux/386"],
-                None,
-                None,
-                Err("an image for several platforms at once (`--platform linux/s390x,linux/386`) is not built yet"),
-            ),
+            (&["--platform=linux/s390x,linux/386", "--platform=linux/s390x"], None, None, Ok("linux/s390x,linux/386")),
             (
                 &["--platform=windows/amd64"],
                 None,

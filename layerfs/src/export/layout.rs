@@ -124,6 +124,26 @@ impl Layout {
         Ok(())
     }
 
+    /// Joins the images, which have no names, by an index that alone gets names; returns its descriptor.
+    pub fn join(&mut self, names: &[ImageRef]) -> Descriptor {
+        let mut manifests: Vec<Descriptor> = Vec::new();
+        for mut entry in std::mem::take(&mut self.entries) {
+            entry.annotations.remove(CREATED);
+            if !manifests.contains(&entry) {
+                manifests.push(entry);
+            }
+        }
+        let bytes = Index::new(manifests).print();
+        let index = Descriptor::of(media_type::OCI_INDEX, &bytes);
+        self.blobs.insert(index.digest, Blob { descriptor: index.clone(), source: Source::Bytes(bytes) });
+        self.entries = names.iter().map(|name| named(&index, name)).collect();
+        self.entries.dedup();
+        if self.entries.is_empty() {
+            self.entries.push(index.clone());
+        }
+        index
+    }
+
     /// Returns the descriptors of the manifests, in the order in which the images were given.
     pub fn manifests(&self) -> Vec<Descriptor> {
         self.images.iter().map(|image| image.manifest.clone()).collect()

@@ -44,6 +44,12 @@ pub(super) fn write(
     store: &Store,
 ) -> Result<Vec<Descriptor>, StoreError> {
     let layout = Layout::of(images, compression, store)?;
+    write_layout(path, &layout)?;
+    Ok(layout.manifests())
+}
+
+/// Writes a layout into a directory that is one, or becomes one.
+pub(super) fn write_layout(path: &Path, layout: &Layout) -> Result<(), StoreError> {
     let directory = path.join("blobs/sha256");
     fs::create_dir_all(&directory).at("create", &directory)?;
     let blobs = DiskBlobs::new(&path.join("blobs"), &directory);
@@ -53,8 +59,7 @@ pub(super) fn write(
     blobs.sync(&layout.blobs.keys().copied().collect::<Vec<Digest>>())?;
     let locked = File::open(path).at("open", path)?;
     locked.lock().at("lock", path)?;
-    update(path, &layout.entries)?;
-    Ok(layout.manifests())
+    update(path, &layout.entries)
 }
 
 /// Writes a blob unless it is there and whole.
