@@ -338,6 +338,7 @@ impl Attempt<'_> {
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
             ssh: &self.request.ssh,
+            ca_file: self.request.registries.ca_file.as_deref(),
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,
@@ -352,6 +353,7 @@ impl Attempt<'_> {
             shelf: &shelf,
             worker: &worker,
             cache: self.cache,
+            registries: &self.client.registries,
             sink: self.sink,
             cancel,
         });

@@ -208,7 +208,7 @@ pub struct BuildArgs {
     /// Flags of other builders that were typed
     #[arg(skip)]
     pub foreign: Vec<flags::Typed>,
-    /// The directory that COPY and ADD read from
+    /// What COPY and ADD read from: a directory, a git repository, a URL of an archive, or `-` for one on standard input
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 }

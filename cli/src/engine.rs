@@ -61,6 +61,20 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+/// Fetches the contexts of a build that are no directories of the user, and the Dockerfile that is in one.
+///
+/// # Errors
+/// [`Failure`] if one cannot be had.
+pub fn with_contexts(
+    request: BuildRequest,
+    in_context: Option<Option<&str>>,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<BuildRequest, Failure> {
+    Ok(builder::with_contexts(request, in_context, &open(root)?, sink, cancel)?)
+}
+
 /// Builds; returns what it came to. What a failed command leaves is shown to `attendant`.
 ///
 /// # Errors
