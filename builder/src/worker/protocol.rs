@@ -84,6 +84,7 @@ pub enum Reply {
         /// Where to.
         stream: Stream,
         /// What.
+        #[serde(with = "whole")]
         bytes: Vec<u8>,
     },
     /// A command ended; if it was to be committed and ended with 0, its layer stands.
@@ -123,4 +124,37 @@ pub enum Exit {
     Status(i32),
     /// By a signal.
     Signal(i32),
+}
+
+/// Bytes as one piece: serde takes a vector element by element, which much output would feel.
+mod whole {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+    use std::fmt;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+
+        deserializer.deserialize_byte_buf(Bytes)
+    }
 }

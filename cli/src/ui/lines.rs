@@ -22,6 +22,20 @@ impl Lines {
         whole
     }
 
+    /// Takes `bytes` and returns the last `most` of the lines that are whole now: the others are not even looked at, so
+    /// that much output costs little.
+    pub fn push_last(&mut self, bytes: &[u8], most: usize) -> Vec<String> {
+        let ends = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+        let mut lines = match ends.map(|(at, _)| at).nth(most) {
+            Some(before) => {
+                self.partial.clear();
+                self.push(&bytes[before + 1..])
+            }
+            None => self.push(bytes),
+        };
+        lines.split_off(lines.len().saturating_sub(most))
+    }
+
     /// Returns the line that has no end, if there is one.
     pub fn flush(&mut self) -> Option<String> {
         if self.partial.is_empty() {

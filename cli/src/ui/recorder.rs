@@ -79,7 +79,7 @@ impl Log {
     }
 
     fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        for line in self.partial[stream as usize].push(bytes) {
+        for line in self.partial[stream as usize].push_last(bytes, KEPT) {
             self.keep(&line);
         }
     }

@@ -116,6 +116,12 @@ fn lines_are_held_back_until_they_end() {
     assert_eq!(lines.flush(), None);
     assert_eq!(lines.push(&[b'x'; 100_000]).len(), 1, "a line without end is shown in parts");
     assert_eq!(lines.push(b"\xff\n"), ["\u{fffd}"]);
+    lines.push(b"begun");
+    assert_eq!(lines.push_last(b" a\nb\n", 2), ["begun a", "b"]);
+    lines.push(b"begun");
+    assert_eq!(lines.push_last(b" a\nb\nc\nd", 2), ["b", "c"]);
+    assert_eq!(lines.push_last(b"d\n", 2), ["dd"]);
+    assert_eq!(lines.push_last(b"", 2), Vec::<String>::new());
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Row {
     }
 
     pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        for line in self.partial[stream as usize].push(bytes) {
+        for line in self.partial[stream as usize].push_last(bytes, KEPT) {
             if self.tail.len() == KEPT {
                 self.tail.pop_front();
             }
