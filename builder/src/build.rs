@@ -2,7 +2,7 @@
 
 use crate::assemble::{self, AssembledLayer};
 use crate::attend::{Attendant, FailedStep};
-use crate::bases::Bases;
+use crate::bases::{Base, Bases};
 use crate::cache::{CacheBackend, LocalCache};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::checks::Checks;
@@ -103,6 +103,46 @@ pub(crate) fn build_one(
         }
         again = true;
     }
+}
+
+/// What a build would do.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The images that it starts from, in the order of their numbers.
+    pub images: Vec<PlannedImage>,
+}
+
+/// An image that a plan starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedImage {
+    /// Its name, as the Dockerfile has it.
+    pub name: String,
+    /// Where it is.
+    pub location: String,
+}
+
+/// Returns what [`build`] would do. Registries are asked for manifests and configs; nothing is run, and no layer read.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn plan(
+    request: &BuildRequest,
+    store: &Store,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<Planned, BuildError> {
+    let (dockerfile, warnings) = parse(request)?;
+    let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
+    told.tell(warnings);
+    StageGraph::new(&dockerfile, &graph_options(request))?;
+    with_registries(&request.registries, sink, cancel, |client| {
+        let (plan, bases, warnings) = planned(&dockerfile, request, store, client)?;
+        told.tell(warnings);
+        let image = |base: &Base| PlannedImage { name: base.name.clone(), location: base.source.location() };
+        Ok(Planned { plan, images: bases.images.iter().map(image).collect() })
+    })
 }
 
 /// What is asked for, and all that is there to do it with.

@@ -1,4 +1,4 @@
-//! A failed step as a directory: what [`write`] leaves, and [`open_bundle`] enters elsewhere.
+//! A failed step as a directory: what [`write()`] leaves, and [`open_bundle`] enters elsewhere.
 //!
 //! ```text
 //! oci-layout, index.json, blobs/   an image: the layers below the step, and what the command changed before it failed

@@ -71,14 +71,16 @@ mod maintain;
 mod pull;
 mod run_image;
 mod several;
+mod usage;
 mod with_contexts;
 
-pub use build::{BuildResult, build, build_attended};
+pub use build::{BuildResult, Planned, PlannedImage, build, build_attended, plan as plan_build};
 pub use bundle::{Bundle, open_bundle};
-pub use maintain::{check, prune};
+pub use maintain::check;
 pub use manifest::ManifestBytes;
 pub use output::Exported;
 pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;
+pub use usage::{PruneOptions, prune, usage};
 pub use with_contexts::with_contexts;

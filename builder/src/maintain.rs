@@ -1,6 +1,5 @@
 //! What keeps a store in order: check it, and delete what nothing needs; directories through the worker.
 
-use crate::cache::{CacheBackend, LocalCache};
 use crate::error::StepError;
 use crate::exec::LazyWorker;
 use crate::worker::WorkerError;
@@ -9,14 +8,8 @@ use layerfs::cancel::Cancel;
 use layerfs::error::StoreError;
 use layerfs::io_error::IoError;
 use layerfs::layer::LayerKey;
-use layerfs::store::{FsckReport, GcOptions, GcReport, Reach, Remover, Store};
+use layerfs::store::{FsckReport, Remover, Store};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
-
-/// How long a record that was not used stays when everything is not asked for.
-const RECORD_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
-/// How long the index of a base stays after its blobs are gone.
-const INDEX_AGE: Duration = Duration::from_secs(60 * 24 * 3600);
 
 /// Checks every object of a store. With `repair`, what is damaged is removed, so that the next build makes it again.
 ///
@@ -53,34 +46,8 @@ fn compare(worker: &LazyWorker<'_>, key: &LayerKey, cancel: &Cancel) -> Result<V
     }
 }
 
-/// Deletes what no image needs; records (and the layers they need) only if they were not used for two weeks, or, with
-/// `all`, every one, and cache mounts too. What running builds hold stays.
-///
-/// # Errors
-/// The store's, the worker's.
-pub fn prune(store: &Store, all: bool, cancel: &Cancel) -> Result<GcReport, StepError> {
-    let map = IdMap::detect(&Caller::read(None));
-    let worker = LazyWorker::new(store.root(), &map, cancel);
-    let mut records = Reach::default();
-    let cache = LocalCache::new(store);
-    let now = SystemTime::now();
-    for (record, used) in cache.list()? {
-        // A time in the future counts as now.
-        let young = now.duration_since(used).unwrap_or_default() < RECORD_AGE;
-        if young && !all {
-            records.add_stack(&record.stack);
-        } else {
-            cache.strike(&[record.execution])?;
-        }
-    }
-    let index_age = if all { Duration::ZERO } else { INDEX_AGE };
-    let options = GcOptions { records, index_age, mounts: all };
-    let mut remove = |paths: &[PathBuf]| remove(&worker, paths, cancel).map_err(as_store_error);
-    Ok(store.gc(&options, &mut remove)?)
-}
-
 /// Deletes directories through the worker, and returns the bytes that freed.
-fn remove(worker: &LazyWorker<'_>, paths: &[PathBuf], cancel: &Cancel) -> Result<u64, StepError> {
+pub(crate) fn remove(worker: &LazyWorker<'_>, paths: &[PathBuf], cancel: &Cancel) -> Result<u64, StepError> {
     let paths: Vec<String> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     let worker = worker.get()?;
     let bytes = worker.measure(paths.clone(), cancel)?;
@@ -88,7 +55,7 @@ fn remove(worker: &LazyWorker<'_>, paths: &[PathBuf], cancel: &Cancel) -> Result
     Ok(bytes)
 }
 
-fn as_store_error(error: StepError) -> StoreError {
+pub(crate) fn as_store_error(error: StepError) -> StoreError {
     match error {
         StepError::Store(error) => error,
         other => StoreError::Io(IoError {

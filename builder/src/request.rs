@@ -96,7 +96,7 @@ pub enum ContextSource {
     Directory(PathBuf),
     /// No files at all.
     Empty,
-    /// A place that is fetched by [`crate::with_contexts`] before the build.
+    /// A place that is fetched by [`crate::with_contexts()`] before the build.
     Elsewhere(ContextPlace),
     /// What was fetched.
     Fetched(Arc<FetchedContext>),
@@ -123,7 +123,7 @@ pub enum BuildContextSource {
     },
     /// Another image, as if the Dockerfile named it.
     Image(ImageRef),
-    /// A place that is fetched by [`crate::with_contexts`] before the build.
+    /// A place that is fetched by [`crate::with_contexts()`] before the build.
     Elsewhere(ContextPlace),
     /// What was fetched.
     Fetched(Arc<FetchedContext>),

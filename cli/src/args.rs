@@ -6,10 +6,12 @@ mod images;
 mod surroundings;
 
 pub use destinations::{Destinations, ManifestFormat};
-pub use images::{HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
+pub use images::{DiffArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
 
 use crate::flags;
-pub use care::{CompletionsArgs, DoctorArgs, LogsArgs, ManArgs, ShapeArg, ShellArgs};
+pub use care::{
+    CompletionsArgs, DoctorArgs, DuArgs, LogsArgs, ManArgs, PlanArgs, PlanShapeArg, PruneArgs, ShapeArg, ShellArgs,
+};
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use layerfs::reference::DEFAULT_HOST;
 use layerfs::registry::secret::Secret;
@@ -63,6 +65,8 @@ pub enum Command {
     Login(LoginArgs),
     /// Forget the password for a registry
     Logout(LogoutArgs),
+    /// Show what a build would do; nothing is run
+    Plan(Box<PlanArgs>),
     /// Open a shell in a failed step that `--on-fail=bundle:DIR` wrote
     Shell(ShellArgs),
     /// Show what the commands of a build wrote
@@ -76,12 +80,16 @@ pub enum Command {
     Man(ManArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
+    /// Show what takes room in the store
+    Du(DuArgs),
     /// Remove what no image needs
     Prune(PruneArgs),
     /// Give an image further names
     Tag(TagArgs),
     /// Show how an image came about
     History(HistoryArgs),
+    /// Show which files differ between two images or layers, and how
+    Diff(DiffArgs),
     /// Write images to an archive or layout
     Save(SaveArgs),
     /// Bring the images of an archive or layout into the store
@@ -90,7 +98,7 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 22] = [
+    pub const NAMES: [&str; 25] = [
         "build",
         "pull",
         "run",
@@ -102,15 +110,18 @@ impl Command {
         "rmi",
         "login",
         "logout",
+        "plan",
         "shell",
         "logs",
         "doctor",
         "completions",
         "man",
         "fsck",
+        "du",
         "prune",
         "tag",
         "history",
+        "diff",
         "save",
         "load",
     ];
@@ -340,17 +351,6 @@ pub struct FsckArgs {
     pub repair: bool,
 }
 
-/// `lbuild prune`.
-#[derive(Debug, ClapArgs)]
-pub struct PruneArgs {
-    /// Remove the records and layers of the build cache, too
-    #[arg(short, long)]
-    pub all: bool,
-    /// Accepted as Docker's: lbuild does not ask
-    #[arg(short, long)]
-    pub force: bool,
-}
-
 /// Values of `--pull`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PullArg {
@@ -425,11 +425,15 @@ const GROUPED: [(&str, &[(&str, &str)]); 3] = [
 pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
     let command = Args::command();
     let foreign = command.find_subcommand("build").map(flags::foreign_to).unwrap_or_default();
-    let command = command.mut_subcommand("build", |build| flags::with_flags(build, &foreign));
+    let command = command
+        .mut_subcommand("build", |build| flags::with_flags(build, &foreign))
+        .mut_subcommand("plan", |plan| flags::with_flags(plan, &foreign));
     let matches = command.try_get_matches_from(with_default_command(typed))?;
     let mut args = Args::from_arg_matches(&matches)?;
-    if let (Command::Build(build), Some((_, matches))) = (&mut args.command, matches.subcommand()) {
-        build.foreign = flags::typed(matches, &foreign);
+    match (&mut args.command, matches.subcommand()) {
+        (Command::Build(build), Some((_, matches))) => build.foreign = flags::typed(matches, &foreign),
+        (Command::Plan(plan), Some((_, matches))) => plan.build.foreign = flags::typed(matches, &foreign),
+        _ => {}
     }
     Ok(args)
 }

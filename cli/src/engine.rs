@@ -10,11 +10,12 @@ use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{BuildResult, Bundle, ManifestBytes, Places, PullRequest, Pulled, Pushed};
+use builder::{BuildResult, Bundle, ManifestBytes, Places, Planned, PruneOptions, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
+use layerfs::compare::{Difference, Side};
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
-use layerfs::export::{LayerCompression, SaveTo};
+use layerfs::export::{ExportLayer, FinishedImage, LayerCompression, SaveTo};
 use layerfs::image::Image;
 use layerfs::load::Loaded;
 use layerfs::platform::Platform;
@@ -24,7 +25,7 @@ use layerfs::registry::credentials::{Credential, Credentials, Keeper};
 use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
 use layerfs::source::Collection;
-use layerfs::store::{FsckReport, ImageSummary, Store};
+use layerfs::store::{Found, FsckReport, ImageSummary, Store};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -171,6 +172,14 @@ pub fn shell(
     }
 }
 
+/// Returns what a build would do.
+///
+/// # Errors
+/// [`Failure`].
+pub fn plan(request: &BuildRequest, root: &Path, sink: &dyn ProgressSink, cancel: &Cancel) -> Result<Planned, Failure> {
+    builder::plan_build(request, &open(root)?, sink, cancel).map_err(|error| of_build(&error))
+}
+
 /// Looks at what this machine allows.
 ///
 /// # Errors
@@ -302,6 +311,37 @@ pub fn save(root: &Path, images: &[(Image, Vec<ImageRef>)], to: &SaveTo) -> Resu
     Ok(layerfs::export::save(images, to, &open(root)?)?)
 }
 
+/// Compares two images or layers; times count only if `times` is set.
+///
+/// # Errors
+/// [`Failure`].
+pub fn compare(
+    root: &Path,
+    (left, right): (&Compared, &Compared),
+    times: bool,
+    cancel: &Cancel,
+) -> Result<Vec<Difference>, Failure> {
+    let store = open(root)?;
+    let side = |compared: &Compared| match compared {
+        Compared::Image(image) => Side::image(&layers(image), &store, cancel),
+        Compared::Layer(image, number) => Side::layer(&layers(image)[..=*number], &store, cancel),
+    };
+    Ok(layerfs::compare::compare(&side(left)?, &side(right)?, times)?)
+}
+
+/// What can be compared.
+#[derive(Debug)]
+pub enum Compared {
+    /// The files of an image.
+    Image(Image),
+    /// What one layer of an image says, by its number from the lowest.
+    Layer(Image, usize),
+}
+
+fn layers(image: &Image) -> Vec<ExportLayer> {
+    FinishedImage::whole(image.clone(), None).layers
+}
+
 /// Brings the images of a file or directory into the store; those of standard input where none is given.
 ///
 /// # Errors
@@ -338,12 +378,20 @@ pub fn check(root: &Path, repair: bool, cancel: &Cancel) -> Result<FsckReport, F
     Ok(builder::check(&open(root)?, repair, cancel)?)
 }
 
-/// Removes what no image needs; with `all` the build cache, too.
+/// Returns all that takes room in the store.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn prune(root: &Path, all: bool, cancel: &Cancel) -> Result<Pruned, Failure> {
-    let report = builder::prune(&open(root)?, all, cancel)?;
+pub fn usage(root: &Path, cancel: &Cancel) -> Result<Vec<Found>, Failure> {
+    Ok(builder::usage(&open(root)?, cancel)?)
+}
+
+/// Removes what no image needs, as `options` say.
+///
+/// # Errors
+/// [`Failure`].
+pub fn prune(root: &Path, options: &PruneOptions, cancel: &Cancel) -> Result<Pruned, Failure> {
+    let report = builder::prune(&open(root)?, options, cancel)?;
     let objects = report.blobs + report.layers + report.indexes + report.derived + report.leftovers;
     Ok(Pruned { objects, bytes: report.bytes })
 }

@@ -18,12 +18,14 @@ mod remembered;
 mod sparse;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub use fsck::{Counts, FsckReport, LayerCheck, Problem};
 pub use gc::{GcOptions, GcReport, Remover};
 pub use reach::Reach;
 pub use remembered::Remembered;
 pub use sparse::{SparseImage, SparseTable};
+pub use usage::{Found, Kind};
 
 use crate::blobs::{BlobStore, DiskBlobs};
 use crate::descriptor::{Descriptor, is_manifest};

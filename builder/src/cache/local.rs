@@ -16,7 +16,7 @@ use layerfs::store::Store;
 use layerfs::turn::Turns;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Records in a store's `cache/`.
 #[derive(Debug)]
@@ -58,7 +58,12 @@ impl LocalCache {
 
 impl CacheBackend for LocalCache {
     fn get(&self, key: &CacheKey) -> Result<Option<Record>, IoError> {
-        Ok(read_record(&self.path("records", &key.to_string()))?.filter(|record| record.key == *key))
+        let path = self.path("records", &key.to_string());
+        let record = read_record(&path)?.filter(|record| record.key == *key);
+        if record.is_some() {
+            note_use(&path);
+        }
+        Ok(record)
     }
 
     fn put(&self, record: &Record) -> Result<(), IoError> {
@@ -87,6 +92,19 @@ impl CacheBackend for LocalCache {
 
     fn memo_put(&self, name: &Digest, value: &[u8]) -> Result<(), IoError> {
         sealed::write(&self.path("memos", &name.hex()), &self.temporary, value)
+    }
+}
+
+/// Notes that a record was used, if that was not noted within the last hour: a build from the cache should write little.
+fn note_use(path: &Path) {
+    const FRESH: Duration = Duration::from_secs(3600);
+    let noted = || {
+        let file = fs::File::open(path)?;
+        let used = file.metadata()?.modified()?;
+        if used.elapsed().unwrap_or_default() >= FRESH { file.set_modified(SystemTime::now()) } else { Ok(()) }
+    };
+    if noted().is_err() {
+        // It goes earlier than it need, and its step is run again.
     }
 }
 

@@ -81,3 +81,20 @@ fn a_record_has_this_form() {
     let json = serde_json::to_string_pretty(&record("two", 2, &[("one", 1)])).expect("JSON");
     insta::assert_snapshot!(json);
 }
+
+#[test]
+fn a_record_that_is_used_is_young_again() {
+    let root = tempfile::tempdir().expect("a directory");
+    let store = Store::open(&root.path().join("store")).expect("a store");
+    let cache = LocalCache::new(&store);
+    let made = record("one", 1, &[]);
+    cache.put(&made).expect("put");
+    let hex = made.key.to_string();
+    let path = store.cache().join("records").join(&hex[..2]).join(&hex);
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(48 * 3600);
+    std::fs::File::open(&path).and_then(|file| file.set_modified(then)).expect("aged");
+    let used = || cache.list().expect("listed")[0].1;
+    assert!(used() <= then + std::time::Duration::from_secs(1));
+    cache.get(&made.key).expect("got");
+    assert!(used().elapsed().unwrap_or_default() < std::time::Duration::from_secs(60));
+}

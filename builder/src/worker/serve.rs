@@ -122,13 +122,18 @@ impl Service {
     fn measure(&self, call: &Call, paths: &[String]) -> Result<Reply, WorkerError> {
         use std::os::unix::fs::MetadataExt;
         let mut bytes = 0;
+        // A file with several names takes its room once.
+        let mut seen = std::collections::HashSet::new();
         for path in paths {
             call.check()?;
             let top = self.store.join(own_path(path)?.as_os_str());
             for entry in walkdir::WalkDir::new(&top).follow_root_links(false) {
                 // What went away meanwhile takes no room.
                 let Ok(entry) = entry else { continue };
-                bytes += entry.metadata().map_err(std::io::Error::from).at("stat", entry.path())?.blocks() * 512;
+                let found = entry.metadata().map_err(std::io::Error::from).at("stat", entry.path())?;
+                if found.is_dir() || found.nlink() < 2 || seen.insert((found.dev(), found.ino())) {
+                    bytes += found.blocks() * 512;
+                }
             }
         }
         Ok(Reply::Measured { bytes })

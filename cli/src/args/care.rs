@@ -1,5 +1,6 @@
 //! Commands that look after builds and the store: logs, shells, plans, what is used and what can go.
 
+use super::BuildArgs;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -50,6 +51,66 @@ pub struct LogsArgs {
     pub list: bool,
     /// One step: its number, its id, or a part of its name [default: all]
     pub step: Option<String>,
+}
+
+/// `lbuild du`.
+#[derive(Debug, ClapArgs)]
+pub struct DuArgs {
+    /// Show each thing by itself
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Only these kinds: images, layers, records, caches, derivatives, leftovers, logs
+    #[arg(long, value_name = "KIND", value_delimiter = ',',
+          value_parser = ["images", "layers", "records", "caches", "derivatives", "leftovers", "logs"])]
+    pub kind: Vec<String>,
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t = ShapeArg::Table)]
+    pub format: ShapeArg,
+}
+
+/// `lbuild prune`.
+#[derive(Debug, ClapArgs)]
+pub struct PruneArgs {
+    /// Remove all that no image needs, however young: the build cache, cache mounts, logs
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only these kinds: layers, records, caches, derivatives, leftovers, logs
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub kind: Vec<String>,
+    /// Only what was not used for so long: `until=24h`
+    #[arg(long, value_name = "until=AGE")]
+    pub filter: Vec<String>,
+    /// Remove what was not used for longest, until the store has no more than this
+    #[arg(long, value_name = "SIZE")]
+    pub max_used_space: Option<String>,
+    /// Never go below this size
+    #[arg(long, value_name = "SIZE", aliases = ["keep-storage", "reserved-space"])]
+    pub keep: Option<String>,
+    /// Nothing is asked in any case
+    #[arg(short, long, hide = true)]
+    pub force: bool,
+}
+
+/// `lbuild plan`.
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t = PlanShapeArg::Tree)]
+    pub show: PlanShapeArg,
+    /// The build
+    #[command(flatten)]
+    pub build: BuildArgs,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanShapeArg {
+    /// Stages and their steps
+    Tree,
+    /// For programs
+    Json,
+    /// What waits for what, for Graphviz
+    Dot,
 }
 
 /// How a list is shown.

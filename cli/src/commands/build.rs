@@ -109,7 +109,7 @@ fn made(request: &BuildRequest, built: &BuildResult) -> Made {
 }
 
 /// Returns how registries are spoken to; with `--authfile` no other file of credentials counts.
-fn registries(args: &BuildArgs, scene: &Scene) -> Result<RegistrySettings, SettingsError> {
+pub(super) fn registries(args: &BuildArgs, scene: &Scene) -> Result<RegistrySettings, SettingsError> {
     let settings = scene.registry_settings()?;
     Ok(match &args.surroundings.authfile {
         Some(file) => RegistrySettings { auth_files: vec![file.clone()], auth_inline: None, ..settings },
@@ -126,8 +126,12 @@ fn metadata(built: &BuildResult, outputs: &[Output]) -> Value {
         metadata.insert("containerimage.digest".into(), manifest.digest.to_string().into());
         metadata.insert("containerimage.descriptor".into(), json!(manifest));
     }
-    let mut names: Vec<String> = outputs.iter().flat_map(Output::names).map(ToString::to_string).collect();
-    names.dedup();
+    let mut names: Vec<String> = Vec::new();
+    for name in outputs.iter().flat_map(Output::names).map(ToString::to_string) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     if !names.is_empty() {
         metadata.insert("image.name".into(), names.join(",").into());
     }

@@ -3,7 +3,9 @@
 mod build;
 mod call;
 mod completions;
+mod diff;
 mod doctor;
+mod du;
 mod fsck;
 mod history;
 mod images;
@@ -15,6 +17,7 @@ mod logs;
 mod manifest;
 mod on_fail;
 mod parse;
+mod plan;
 mod prune;
 mod pull;
 mod push;
@@ -107,15 +110,18 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Rmi(rmi) => rmi::run(rmi, scene),
         Command::Login(login) => login::run(login, scene),
         Command::Logout(logout) => logout::run(logout, scene),
+        Command::Plan(plan) => plan::run(plan, scene),
         Command::Shell(shell) => shell::run(shell, scene),
         Command::Doctor(doctor) => doctor::run(doctor, scene),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => completions::man(args),
         Command::Logs(logs) => logs::run(logs, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
+        Command::Du(du) => du::run(du, scene),
         Command::Prune(prune) => prune::run(prune, scene),
         Command::Tag(tag) => tag::run(tag, scene),
         Command::History(history) => history::run(history, scene),
+        Command::Diff(diff) => diff::run(diff, scene),
         Command::Save(save) => save::run(save, scene),
         Command::Load(load) => load::run(load, scene),
     }

@@ -1,15 +1,42 @@
 //! `lbuild prune`.
 
-use super::{Scene, print};
+use super::{Scene, io_failure, print};
 use crate::args::PruneArgs;
 use crate::engine;
 use crate::exit::Exit;
+use crate::logs::builds;
 use crate::report::Failure;
+use crate::settings::{PruneSettings, prune};
 use crate::ui::bytes;
+use std::time::Duration;
 
 /// Removes what no image needs, and says how much that was.
 pub fn run(args: &PruneArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let pruned = engine::prune(&scene.root, args.all, &scene.cancel)?;
+    let settings = prune(args)?;
+    let mut pruned = match settings.store {
+        true => engine::prune(&scene.root, &settings.options, &scene.cancel)?,
+        false => engine::Pruned::default(),
+    };
+    if settings.logs {
+        let (objects, bytes) = remove_logs(&settings, scene)?;
+        pruned.objects += objects;
+        pruned.bytes += bytes;
+    }
     print(&format!("removed {} objects, {}\n", pruned.objects, bytes(pruned.bytes)))?;
     Ok(Exit::Success)
+}
+
+/// Removes logs of builds that do not run.
+fn remove_logs(settings: &PruneSettings, scene: &Scene) -> Result<(u64, u64), Failure> {
+    let (mut objects, mut bytes) = (0, 0);
+    for build in builds(&scene.root).map_err(io_failure)? {
+        let age = build.began.elapsed().unwrap_or_default();
+        if age < settings.options.unused_for.unwrap_or(Duration::ZERO) {
+            continue;
+        }
+        let freed = build.remove().map_err(io_failure)?;
+        objects += u64::from(freed > 0);
+        bytes += freed;
+    }
+    Ok((objects, bytes))
 }

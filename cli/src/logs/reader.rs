@@ -90,6 +90,12 @@ impl KeptBuild {
         Some(Self { directory, began })
     }
 
+    /// Returns the name of its directory in the store.
+    pub fn name(&self) -> String {
+        let own = self.directory.file_name().map(|name| name.to_string_lossy().into_owned());
+        format!("{DIRECTORY}/{}", own.unwrap_or_default())
+    }
+
     /// Returns its steps, in the order in which they were heard of. Lines that make no sense are left out: a build that
     /// is killed may leave half of one.
     ///

@@ -39,6 +39,9 @@ pub enum SettingsError {
     /// An archive would come from a terminal.
     #[error("refusing to read an archive from the terminal")]
     TerminalInput,
+    /// Neither an image nor a layer.
+    #[error("the store has neither an image nor a layer `{0}`")]
+    NoSide(String),
     /// Neither Docker nor Podman is here.
     #[error("neither Docker (`/var/run/docker.sock`, `DOCKER_HOST`) nor Podman is here to load the image into")]
     NoEngine,
@@ -206,6 +209,7 @@ impl SettingsError {
             | Self::TooLong { .. }
             | Self::Variable { .. }
             | Self::DigestAsName { .. }
+            | Self::NoSide(_)
             | Self::Io(_) => None,
         }
     }
@@ -227,7 +231,12 @@ fn context_cure(path: &str) -> Option<String> {
 
 /// Returns the name of `known` that is at most two edits away from `word`.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    known.iter().map(|name| (distance(word, name), *name)).filter(|(edits, _)| *edits <= 2).min().map(|(_, name)| name)
+    known
+        .iter()
+        .map(|name| (distance(word, name), *name))
+        .filter(|(edits, name)| *edits <= 2 && *edits < name.len())
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// Counts the edits between two words (Levenshtein), row by row.

@@ -14,6 +14,7 @@ mod error;
 mod on_fail;
 mod output;
 mod platform;
+mod prune;
 mod registry;
 mod root;
 mod secret;
@@ -28,6 +29,7 @@ pub use environment::Environment;
 pub use error::{SettingsError, nearest};
 pub use on_fail::OnFail;
 pub use platform::{emulated, platform};
+pub use prune::{PruneSettings, prune};
 pub use registry::{registry, registry_host};
 pub use root::root;
 

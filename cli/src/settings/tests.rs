@@ -219,6 +219,7 @@ fn outputs_are_the_store_layouts_and_archives() {
             "type=tar,dest=x,compression=gzip",
             "`--output type=tar,dest=x,compression=gzip`: files are not compressed: `compression` is for layers",
         ),
+        ("type=oci,dest=/no/such/x", "`--output type=oci,dest=/no/such/x`: there is no directory `/no/such`"),
         ("type=oci,dest=/", "`--output type=oci,dest=/`: `/` is a directory, and an archive is a file"),
         (
             "type=oci,dest=/dev/null,tar=false",

@@ -21,8 +21,8 @@ pub struct GcOptions {
     /// Indexes of layers that nothing needs stay as long as they are younger: a base's index serves when its blobs are
     /// gone. Zero keeps none.
     pub index_age: Duration,
-    /// Delete cache mounts too, if no build runs.
-    pub mounts: bool,
+    /// Directories of cache mounts to delete, if no build runs.
+    pub mounts: Vec<PathBuf>,
 }
 
 /// What gc deleted.
@@ -58,7 +58,7 @@ impl Store {
         let (trash, directories) = self.take_away(options, &mut report)?;
         report.bytes += self.delete(&directories, remover)?;
         report.blobs += self.empty_trash(trash, &mut report.bytes)?;
-        self.collect_leftovers(options.mounts, remover, &mut report)?;
+        self.collect_leftovers(&options.mounts, remover, &mut report)?;
         Ok(report)
     }
 
@@ -158,15 +158,13 @@ impl Store {
     /// Deletes what killed builds left. It cannot be told from what a running one is making, so not while one runs.
     fn collect_leftovers(
         &self,
-        mounts: bool,
+        mounts: &[PathBuf],
         remover: &mut Remover<'_>,
         report: &mut GcReport,
     ) -> Result<(), StoreError> {
         // Listed before the leases are looked at: a build that begins later makes none of these.
         let mut found = self.leftovers()?;
-        if mounts {
-            found.extend(paths_in(&self.mounts())?);
-        }
+        found.extend_from_slice(mounts);
         if self.leases.live()?.builds > 0 {
             return Ok(());
         }

@@ -1,0 +1,157 @@
+//! `lbuild prune`: what may go.
+
+use super::SettingsError;
+use super::error::nearest;
+use crate::args::PruneArgs;
+use builder::PruneOptions;
+use builder::plan::size;
+use layerfs::store::Kind;
+use std::time::Duration;
+
+/// Kinds that can be named.
+pub const KINDS: [(&str, Option<Kind>); 6] = [
+    ("layers", Some(Kind::Layers)),
+    ("records", Some(Kind::Records)),
+    ("caches", Some(Kind::Caches)),
+    ("derivatives", Some(Kind::Derivatives)),
+    ("leftovers", Some(Kind::Leftovers)),
+    // Beside the store, and of this crate.
+    ("logs", None),
+];
+
+/// What may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PruneSettings {
+    /// Of the store.
+    pub options: PruneOptions,
+    /// Whether anything of the store goes.
+    pub store: bool,
+    /// Whether logs of builds go.
+    pub logs: bool,
+}
+
+/// Returns what `args` mean.
+///
+/// # Errors
+/// [`SettingsError`].
+pub fn prune(args: &PruneArgs) -> Result<PruneSettings, SettingsError> {
+    let kinds = args.kind.iter().map(|text| kind(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut unused_for = None;
+    for text in &args.filter {
+        unused_for = Some(until(text)?);
+    }
+    let bytes = |flag, text: &Option<String>| text.as_ref().map(|text| size(flag, text)).transpose();
+    // What is always kept goes before what may be used at most.
+    let most = bytes("--max-used-space", &args.max_used_space)?.max(bytes("--keep", &args.keep)?);
+    let logs = if kinds.is_empty() { args.all && most.is_none() } else { kinds.contains(&None) };
+    let of_store: std::collections::BTreeSet<Kind> = kinds.iter().copied().flatten().collect();
+    let store = kinds.is_empty() || !of_store.is_empty();
+    let options = PruneOptions { all: args.all, kinds: of_store, unused_for, most };
+    Ok(PruneSettings { options, store, logs })
+}
+
+fn kind(text: &str) -> Result<Option<Kind>, SettingsError> {
+    if let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == text) {
+        return Ok(*kind);
+    }
+    let names = KINDS.map(|(name, _)| name);
+    let why = match nearest(text, &names) {
+        _ if text == "images" => "images go by their names: `lbuild rmi NAME`, then `lbuild prune`".to_owned(),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("kinds are {}", names.join(", ")),
+    };
+    Err(SettingsError::Malformed { flag: "--kind", text: text.to_owned(), why })
+}
+
+/// Reads `until=24h`.
+fn until(text: &str) -> Result<Duration, SettingsError> {
+    let wrong = |why: &str| SettingsError::Malformed { flag: "--filter", text: text.to_owned(), why: why.to_owned() };
+    let Some(value) = text.strip_prefix("until=").or_else(|| text.strip_prefix("unused-for=")) else {
+        return Err(wrong("the filter is `until=AGE`, as `until=24h`"));
+    };
+    duration(value).ok_or_else(|| wrong("an age is written as `90m`, `24h` or `7d`"))
+}
+
+/// Reads numbers with units: `90m`, `1h30m`, `7d`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut seconds = 0u64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0)?;
+        let number: u64 = rest[..end].parse().ok()?;
+        let unit = rest[end..].chars().next()?;
+        let worth = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 24 * 3600,
+            'w' => 7 * 24 * 3600,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(worth)?)?;
+        rest = &rest[end + unit.len_utf8()..];
+    }
+    (!text.is_empty()).then_some(Duration::from_secs(seconds))
+}
+
+fn size(flag: &'static str, text: &str) -> Result<u64, SettingsError> {
+    let why = "write a number of bytes, or one with a unit such as `10g`".to_owned();
+    size::parse(text).ok_or_else(|| SettingsError::Malformed { flag, text: text.to_owned(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Args, Command};
+    use clap::Parser;
+
+    fn meant(arguments: &[&str]) -> Result<PruneSettings, String> {
+        let args = Args::try_parse_from(["lbuild", "prune"].iter().chain(arguments)).expect("parses");
+        let Command::Prune(args) = args.command else { panic!("prune") };
+        prune(&args).map_err(|error| error.to_string())
+    }
+
+    /// FEATURES 3.5-1.
+    #[test]
+    fn what_may_go_is_said_by_kind_age_and_size() {
+        let options = |arguments: &[&str]| meant(arguments).map(|settings| settings.options);
+        assert_eq!(options(&[]), Ok(PruneOptions::default()));
+        let hour = Some(Duration::from_secs(5400));
+        assert_eq!(options(&["--filter", "until=1h30m"]).map(|options| options.unused_for), Ok(hour));
+        for (arguments, most) in [
+            (&["--max-used-space=1k"][..], Some(1024)),
+            (&["--keep=2k"], Some(2048)),
+            (&["--max-used-space=1k", "--keep-storage=2k"], Some(2048)),
+        ] {
+            assert_eq!(options(arguments).map(|options| options.most), Ok(most), "{arguments:?}");
+        }
+        for (arguments, store, logs) in [
+            (&[][..], true, false),
+            (&["-a"], true, true),
+            (&["-a", "--max-used-space=1g"], true, false),
+            (&["--kind=logs"], false, true),
+            (&["--kind=caches,logs"], true, true),
+        ] {
+            let settings = meant(arguments).expect("good");
+            assert_eq!((settings.store, settings.logs), (store, logs), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        for (arguments, wanted) in [
+            (&["--kind=cahces"][..], "`--kind cahces`: did you mean `caches`?"),
+            (&["--kind=images"], "`--kind images`: images go by their names: `lbuild rmi NAME`, then `lbuild prune`"),
+            (&["--filter=label=x"], "`--filter label=x`: the filter is `until=AGE`, as `until=24h`"),
+            (&["--filter=until=soon"], "`--filter until=soon`: an age is written as `90m`, `24h` or `7d`"),
+            (&["--filter=until="], "`--filter until=`: an age is written as `90m`, `24h` or `7d`"),
+            (
+                &["--filter=until=99999999999999999999d"],
+                "`--filter until=99999999999999999999d`: an age is written as `90m`, `24h` or `7d`",
+            ),
+            (&["--keep=much"], "`--keep much`: write a number of bytes, or one with a unit such as `10g`"),
+        ] {
+            assert_eq!(meant(arguments), Err(wanted.to_owned()));
+        }
+    }
+}
