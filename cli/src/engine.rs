@@ -1,7 +1,7 @@
 //! The one place where commands call `builder` and `layerfs`.
 
 use crate::exit::Exit;
-use crate::report::Failure;
+use crate::report::{Failure, More};
 use builder::attend::Attendant;
 use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
@@ -123,7 +123,7 @@ pub fn targets(request: &BuildRequest) -> Result<Vec<Target>, Failure> {
 pub fn of_build(error: &BuildError) -> Failure {
     let mut diagnostics = error.diagnostics().into_iter();
     let diagnostic = diagnostics.next().unwrap_or_else(|| Diagnostic::error(error.to_string()));
-    let more = diagnostics.collect();
+    let more = Box::new(More(diagnostics.collect()));
     let exit = error.exit().map_or(Exit::Lbuild, of_command);
     Failure { diagnostic: Box::new(diagnostic), more, source: None, log: None, exit }
 }

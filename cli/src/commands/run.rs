@@ -46,7 +46,7 @@ fn request(args: &RunArgs, config: &RunConfig, environment: &Environment) -> Res
             .help("say what to run: `lbuild run IMAGE COMMAND…`");
         return Err(Failure {
             diagnostic: Box::new(diagnostic),
-            more: Vec::new(),
+            more: Box::default(),
             source: None,
             log: None,
             exit: Exit::Lbuild,
