@@ -84,6 +84,17 @@ fn secrets_that_are_not_there_are_named() {
     lab.build(&[]).ends(125).says("token").says("--secret");
 }
 
+/// Every error of a Dockerfile is told at once, each with its place and its cure.
+#[test]
+fn several_errors_are_told_at_once() {
+    let lab = Lab::with("FROM busybox\nRNU x\nCOPY a\nRUN --nmount=x y\n");
+    let run = lab.build(&[]);
+    run.ends(125).says("unknown instruction: `RNU`").says("Dockerfile:2").says("did you mean `RUN`?");
+    run.says("Dockerfile:3").says("unknown flag: `--nmount`").says("Dockerfile:4");
+    let lab = Lab::with(&format!("FROM busybox\n{}", "x\n".repeat(1000)));
+    lab.build(&[]).ends(125).says("980 more errors are not shown").does_not_say("Dockerfile:30:");
+}
+
 /// What is asked for and cannot be given is refused at its line, before anything runs.
 #[test]
 fn what_cannot_be_given_is_refused_at_its_line() {

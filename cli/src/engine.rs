@@ -1,7 +1,7 @@
 //! The one place where commands call `builder` and `layerfs`.
 
 use crate::exit::Exit;
-use crate::report::Failure;
+use crate::report::{Failure, More};
 use builder::attend::Attendant;
 use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
@@ -121,10 +121,11 @@ pub fn targets(request: &BuildRequest) -> Result<Vec<Target>, Failure> {
 
 /// Returns the failure of a build: the first diagnostic, and how a command ended.
 pub fn of_build(error: &BuildError) -> Failure {
-    let diagnostics = error.diagnostics();
-    let diagnostic = diagnostics.into_iter().next().unwrap_or_else(|| Diagnostic::error(error.to_string()));
+    let mut diagnostics = error.diagnostics().into_iter();
+    let diagnostic = diagnostics.next().unwrap_or_else(|| Diagnostic::error(error.to_string()));
+    let more = Box::new(More(diagnostics.collect()));
     let exit = error.exit().map_or(Exit::Lbuild, of_command);
-    Failure { diagnostic: Box::new(diagnostic), source: None, log: None, exit }
+    Failure { diagnostic: Box::new(diagnostic), more, source: None, log: None, exit }
 }
 
 /// Returns how lbuild ends if a command ended so.

@@ -12,11 +12,20 @@ use std::io::Write;
 /// Lines of the Dockerfile that are shown before and after a RUN that failed.
 const AROUND: usize = 3;
 
+/// So many errors are shown beside the first: a file that is no Dockerfile has one on each line.
+const MOST_MORE: usize = 19;
+
+/// What is wrong besides; mostly nothing.
+#[derive(Debug, Default)]
+pub struct More(pub Vec<Diagnostic>);
+
 /// Why lbuild ends.
 #[derive(Debug)]
 pub struct Failure {
     /// What is wrong.
     pub diagnostic: Box<Diagnostic>,
+    /// What else is wrong, in the order of the places.
+    pub more: Box<More>,
     /// The text that its places are in.
     pub source: Option<Source>,
     /// The last output of the step that failed, if a command did.
@@ -28,13 +37,20 @@ pub struct Failure {
 impl Failure {
     /// Returns the failure of something of lbuild's own.
     pub fn of(error: &impl Diagnose) -> Self {
-        Self { diagnostic: Box::new(error.diagnose()), source: None, log: None, exit: Exit::Lbuild }
+        Self {
+            diagnostic: Box::new(error.diagnose()),
+            more: Box::default(),
+            source: None,
+            log: None,
+            exit: Exit::Lbuild,
+        }
     }
 
     /// Returns the failure of what the user ended.
     pub fn interrupted() -> Self {
         Self {
             diagnostic: Box::new(Diagnostic::error("interrupted")),
+            more: Box::default(),
             source: None,
             log: None,
             exit: Exit::Interrupted,
@@ -55,6 +71,12 @@ pub fn failure(failure: &Failure, color: bool) {
         _ => rendered(&failure.diagnostic, failure.source.as_ref(), color),
     };
     print(&text);
+    for diagnostic in failure.more.0.iter().take(MOST_MORE) {
+        print(&format!("\n{}", rendered(diagnostic, failure.source.as_ref(), color)));
+    }
+    if let Some(left) = failure.more.0.len().checked_sub(MOST_MORE).filter(|left| *left > 0) {
+        print(&format!("\n{left} more errors are not shown; `lbuild parse` lists all of them"));
+    }
 }
 
 fn print(text: &str) {

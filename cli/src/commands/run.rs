@@ -44,7 +44,13 @@ fn request(args: &RunArgs, config: &RunConfig, environment: &Environment) -> Res
     if arguments.is_empty() {
         let diagnostic = Diagnostic::error(format!("image `{}` has neither ENTRYPOINT nor CMD", args.image))
             .help("say what to run: `lbuild run IMAGE COMMAND…`");
-        return Err(Failure { diagnostic: Box::new(diagnostic), source: None, log: None, exit: Exit::Lbuild });
+        return Err(Failure {
+            diagnostic: Box::new(diagnostic),
+            more: Box::default(),
+            source: None,
+            log: None,
+            exit: Exit::Lbuild,
+        });
     }
     let or_root = |text: &str| if text.is_empty() { "/".to_owned() } else { text.to_owned() };
     Ok(RunRequest {
