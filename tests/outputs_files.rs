@@ -197,6 +197,24 @@ fn rewritten_times_make_builds_the_same() {
     assert_eq!(lab.inspect("y")["Created"], "2001-09-09T01:46:40Z");
 }
 
+/// FEATURES 4-14: whatever the number of jobs, and whoever builds when.
+#[test]
+fn userns_two_stores_and_any_number_of_jobs_give_the_same_image() {
+    let digests = ["1", "8"].map(|jobs| {
+        let lab = Lab::with(
+            "FROM busybox AS a\nRUN mkdir /a && echo a > /a/f && ln -s f /a/l && chmod 600 /a/f\n\
+             FROM busybox AS b\nRUN echo b > /b\n\
+             FROM busybox\nCOPY --from=a /a /a\nCOPY --from=b /b /b\nCOPY c /c\nRUN rm /etc/os-release; touch /d\n",
+        );
+        lab.file("c", "c");
+        let output = "type=oci,dest=x.tar,compression=gzip,rewrite-timestamp=true";
+        with_epoch(&lab, "1600000000", &["--jobs", jobs, "-t", "x", "-o", output]);
+        (inspected(&lab, "x.tar"), fs::read(lab.path("x.tar")).expect("the archive"))
+    });
+    assert_eq!(digests[0].0, digests[1].0);
+    assert!(digests[0].1 == digests[1].1, "the archives have the same bytes");
+}
+
 /// FEATURES 3.1-21.
 #[test]
 fn metadata_is_written_as_buildx_does() {

@@ -121,6 +121,7 @@ pub fn plan(
     let (dockerfile, warnings) = parse(request)?;
     let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
     told.tell(warnings);
+    StageGraph::new(&dockerfile, &graph_options(request))?;
     with_registries(&request.registries, sink, cancel, |client| {
         let (plan, bases, warnings) = planned(&dockerfile, request, store, client)?;
         told.tell(warnings);
@@ -337,6 +338,7 @@ impl Attempt<'_> {
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
             ssh: &self.request.ssh,
+            ca_file: self.request.registries.ca_file.as_deref(),
             tier: if map.is_single() { "one id" } else { "ranges" },
             now,
             random,
@@ -351,6 +353,7 @@ impl Attempt<'_> {
             shelf: &shelf,
             worker: &worker,
             cache: self.cache,
+            registries: &self.client.registries,
             sink: self.sink,
             cancel,
         });

@@ -5,6 +5,7 @@ use crate::context::local::ContextError;
 use crate::copy::error::CopyError;
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::dockerfile::ParseError;
+use crate::git::GitError;
 use crate::graph::GraphError;
 use crate::plan::PlanError;
 use crate::progress::StepId;
@@ -71,6 +72,33 @@ pub enum StepError {
         /// Why.
         why: String,
     },
+    /// A URL cannot be fetched.
+    #[error("fetch `{url}`: {why}")]
+    Fetch {
+        /// The URL, without user and query.
+        url: String,
+        /// Why.
+        why: String,
+    },
+    /// What a URL gave is not what was asked for.
+    #[error("digest mismatch for `{url}`: {found} (expected: {wanted})")]
+    WrongDigest {
+        /// The URL, without user and query.
+        url: String,
+        /// What came.
+        found: Digest,
+        /// What was to come.
+        wanted: Digest,
+    },
+    /// A server did not give what was asked for.
+    #[error(transparent)]
+    Web(#[from] RegistryError),
+    /// A repository cannot be had.
+    #[error(transparent)]
+    Git(GitError),
+    /// A directory that was fetched cannot be read.
+    #[error(transparent)]
+    Context(ContextError),
     /// COPY, ADD or WORKDIR failed.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -140,6 +168,15 @@ impl From<WorkerError> for StepError {
     }
 }
 
+impl From<GitError> for StepError {
+    fn from(error: GitError) -> Self {
+        match error {
+            GitError::Cancelled => Self::Cancelled,
+            other => Self::Git(other),
+        }
+    }
+}
+
 impl StepError {
     /// Returns how a command ended, if it is a command that failed; one that could not be started counts as ended with
     /// 127 or 126, as a shell would say.
@@ -193,6 +230,11 @@ impl Diagnose for StepError {
             }
             StepError::SecretMissing { id, .. } => Diagnostic::error(self.to_string())
                 .help(format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`")),
+            StepError::Web(error) => error.diagnose(),
+            StepError::Git(error) => with_cure(self.to_string(), error.help()),
+            StepError::WrongDigest { .. } => {
+                Diagnostic::error(self.to_string()).help("if the file was changed in good faith, change `--checksum`")
+            }
             StepError::AgentMissing { similar: Some(similar), .. } => {
                 Diagnostic::error(self.to_string()).help(format!("did you mean `{similar}`, which was given?"))
             }

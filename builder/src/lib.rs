@@ -22,6 +22,9 @@ pub mod bases;
 
 mod onbuild;
 
+pub mod git;
+pub mod git_ref;
+
 pub mod plan;
 
 pub mod key;
@@ -35,9 +38,12 @@ pub mod sandbox;
 pub mod worker;
 
 pub mod assemble;
-pub mod request;
 
 pub mod listener;
+
+pub mod fetch_context;
+
+pub mod request;
 
 pub mod resolve;
 
@@ -65,6 +71,7 @@ mod maintain;
 mod pull;
 mod run_image;
 mod usage;
+mod with_contexts;
 
 pub use build::{BuildResult, Planned, PlannedImage, build, build_attended, plan as plan_build};
 pub use bundle::{Bundle, open_bundle};
@@ -75,3 +82,4 @@ pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;
 pub use usage::{PruneOptions, prune, usage};
+pub use with_contexts::with_contexts;

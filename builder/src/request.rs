@@ -3,6 +3,7 @@
 //! Nothing in this crate reads the environment, the home directory or the clock: what a build should know of them stands
 //! here.
 
+use crate::fetch_context::{ContextPlace, FetchedContext};
 use crate::graph::ContextKind;
 use crate::plan::op::{ExtraHost, Network};
 use crate::sandbox::limits::RunLimits;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// All that a build is told.
 #[derive(Debug, Clone)]
@@ -92,6 +94,10 @@ pub enum ContextSource {
     Directory(PathBuf),
     /// No files at all.
     Empty,
+    /// A place that is fetched by [`crate::with_contexts()`] before the build.
+    Elsewhere(ContextPlace),
+    /// What was fetched.
+    Fetched(Arc<FetchedContext>),
 }
 
 /// What a name given with `--build-context` stands for.
@@ -115,13 +121,17 @@ pub enum BuildContextSource {
     },
     /// Another image, as if the Dockerfile named it.
     Image(ImageRef),
+    /// A place that is fetched by [`crate::with_contexts()`] before the build.
+    Elsewhere(ContextPlace),
+    /// What was fetched.
+    Fetched(Arc<FetchedContext>),
 }
 
 impl BuildContextSource {
     /// Returns whether it stands for files or for an image.
     pub fn kind(&self) -> ContextKind {
         match self {
-            Self::Directory(_) => ContextKind::Directory,
+            Self::Directory(_) | Self::Elsewhere(_) | Self::Fetched(_) => ContextKind::Directory,
             Self::OciLayout { .. } | Self::DockerArchive { .. } | Self::Image(_) => ContextKind::Image,
         }
     }

@@ -132,7 +132,8 @@ fn source_of(needed: &NeededImage, request: &BuildRequest, finder: Finder<'_>) -
             Ok(Arc::new(DockerArchiveSource::new(file.clone(), tag.clone())))
         }
         Some(BuildContextSource::Image(reference)) => finder.find(reference),
-        Some(BuildContextSource::Directory(_)) | None => {
+        Some(BuildContextSource::Directory(_) | BuildContextSource::Elsewhere(_) | BuildContextSource::Fetched(_))
+        | None => {
             let name = needed.name.parse();
             finder.find(&name.map_err(|error| BaseError::Name { span: needed.span, error })?)
         }

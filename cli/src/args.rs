@@ -6,7 +6,7 @@ mod images;
 mod surroundings;
 
 pub use destinations::{Destinations, ManifestFormat};
-pub use images::{HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
+pub use images::{DiffArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
 
 use crate::flags;
 pub use care::{
@@ -88,6 +88,8 @@ pub enum Command {
     Tag(TagArgs),
     /// Show how an image came about
     History(HistoryArgs),
+    /// Show which files differ between two images or layers, and how
+    Diff(DiffArgs),
     /// Write images to an archive or layout
     Save(SaveArgs),
     /// Bring the images of an archive or layout into the store
@@ -96,7 +98,7 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 24] = [
+    pub const NAMES: [&str; 25] = [
         "build",
         "pull",
         "run",
@@ -119,6 +121,7 @@ impl Command {
         "prune",
         "tag",
         "history",
+        "diff",
         "save",
         "load",
     ];
@@ -205,7 +208,7 @@ pub struct BuildArgs {
     /// Flags of other builders that were typed
     #[arg(skip)]
     pub foreign: Vec<flags::Typed>,
-    /// The directory that COPY and ADD read from
+    /// What COPY and ADD read from: a directory, a git repository, a URL of an archive, or `-` for one on standard input
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 }

@@ -12,9 +12,10 @@ use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
 use builder::{BuildResult, Bundle, ManifestBytes, Places, Planned, PruneOptions, PullRequest, Pulled, Pushed};
 use layerfs::cancel::Cancel;
+use layerfs::compare::{Difference, Side};
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
-use layerfs::export::{LayerCompression, SaveTo};
+use layerfs::export::{ExportLayer, FinishedImage, LayerCompression, SaveTo};
 use layerfs::image::Image;
 use layerfs::load::Loaded;
 use layerfs::platform::Platform;
@@ -58,6 +59,20 @@ pub struct Pruned {
     pub objects: u64,
     /// Bytes that were theirs.
     pub bytes: u64,
+}
+
+/// Fetches the contexts of a build that are no directories of the user, and the Dockerfile that is in one.
+///
+/// # Errors
+/// [`Failure`] if one cannot be had.
+pub fn with_contexts(
+    request: BuildRequest,
+    in_context: Option<Option<&str>>,
+    root: &Path,
+    sink: &dyn ProgressSink,
+    cancel: &Cancel,
+) -> Result<BuildRequest, Failure> {
+    Ok(builder::with_contexts(request, in_context, &open(root)?, sink, cancel)?)
 }
 
 /// Builds; returns what it came to. What a failed command leaves is shown to `attendant`.
@@ -294,6 +309,37 @@ pub fn find_if_there(root: &Path, name: &str) -> Result<Option<StoredImage>, Fai
 /// [`Failure`].
 pub fn save(root: &Path, images: &[(Image, Vec<ImageRef>)], to: &SaveTo) -> Result<(), Failure> {
     Ok(layerfs::export::save(images, to, &open(root)?)?)
+}
+
+/// Compares two images or layers; times count only if `times` is set.
+///
+/// # Errors
+/// [`Failure`].
+pub fn compare(
+    root: &Path,
+    (left, right): (&Compared, &Compared),
+    times: bool,
+    cancel: &Cancel,
+) -> Result<Vec<Difference>, Failure> {
+    let store = open(root)?;
+    let side = |compared: &Compared| match compared {
+        Compared::Image(image) => Side::image(&layers(image), &store, cancel),
+        Compared::Layer(image, number) => Side::layer(&layers(image)[..=*number], &store, cancel),
+    };
+    Ok(layerfs::compare::compare(&side(left)?, &side(right)?, times)?)
+}
+
+/// What can be compared.
+#[derive(Debug)]
+pub enum Compared {
+    /// The files of an image.
+    Image(Image),
+    /// What one layer of an image says, by its number from the lowest.
+    Layer(Image, usize),
+}
+
+fn layers(image: &Image) -> Vec<ExportLayer> {
+    FinishedImage::whole(image.clone(), None).layers
 }
 
 /// Brings the images of a file or directory into the store; those of standard input where none is given.

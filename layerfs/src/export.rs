@@ -33,6 +33,7 @@ mod store;
 mod tests;
 mod tree_tar;
 
+pub use crate::source::ExportLayer;
 pub use destination::Destination;
 pub use docker_archive::DockerArchive;
 pub use engine::{Engine, EngineExporter};
@@ -47,9 +48,7 @@ pub use sparse::SparseExporter;
 pub use store::StoreExporter;
 pub use tree_tar::TreeTar;
 
-use crate::blobs::BlobStore;
-use crate::compress::Compression;
-use crate::descriptor::{Descriptor, media_type, to_docker, to_oci};
+use crate::descriptor::{Descriptor, media_type, to_docker};
 use crate::digest::{DiffId, Digest};
 use crate::error::StoreError;
 use crate::image::{Image, ImageConfig, Manifest};
@@ -59,7 +58,6 @@ use crate::source::Origin;
 use crate::store::Store;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::io::Read;
 
 /// Somewhere an image can go. Contract: after an error, or a kill at any time, what was there before is as it was, and
 /// there is nothing half-written under the name that was asked for (what went to standard output is gone, of course).
@@ -70,17 +68,6 @@ pub trait Exporter: Debug {
     /// [`StoreError::NoBlob`] if a layer is not in the store; [`StoreError::DigestMismatch`] and
     /// [`StoreError::SizeMismatch`] if one is damaged; [`StoreError::Io`].
     fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError>;
-}
-
-/// A layer of an image that is to be exported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportLayer {
-    /// Digest of its plain tar.
-    pub diff_id: DiffId,
-    /// The blob in the store: a plain tar if the layer was built here; as it came, if it is a base image's.
-    pub blob: Descriptor,
-    /// Who has the blob of a base image's layer. It need not be in the store if the image goes to registries only.
-    pub source: Option<Origin>,
 }
 
 /// An image that is whole: its config and its layers, which are in the store.
@@ -167,27 +154,6 @@ impl FinishedImage {
         }
         let bytes = manifest.print();
         (Descriptor::of(&manifest.media_type, &bytes), bytes)
-    }
-}
-
-impl ExportLayer {
-    /// Returns the blob as an OCI manifest states it. Layers that a registry may not hand out become usual ones: their
-    /// bytes are there. Annotations of a base image's manifest stay behind.
-    fn descriptor(&self) -> Descriptor {
-        let kind = &self.blob.media_type;
-        let kind = match Compression::of_media_type(kind) {
-            Some(form) => form.oci_media_type(),
-            None => to_oci(kind),
-        };
-        Descriptor::new(kind, self.blob.digest, self.blob.size)
-    }
-
-    /// Opens the blob for one read from start to end, verified as it is read: in the store, or else where it comes from.
-    pub(crate) fn open(&self, store: &Store) -> Result<Box<dyn Read + Send>, StoreError> {
-        match (store.blobs().reader(&self.blob.digest), &self.source) {
-            (Err(StoreError::NoBlob(_)), Some(origin)) => origin.0.open(&self.blob),
-            (found, _) => found,
-        }
     }
 }
 

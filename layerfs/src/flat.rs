@@ -7,10 +7,10 @@ pub use content::FileContent;
 use crate::cancel::Cancel;
 use crate::compress::{Compression, decompress};
 use crate::error::StoreError;
-use crate::export::ExportLayer;
 use crate::index::LayerIndex;
 use crate::io_error::{IoContext, IoError};
 use crate::path::TreePath;
+use crate::source::ExportLayer;
 use crate::stack::{Found, Stack};
 use crate::store::Store;
 use crate::unpack::{

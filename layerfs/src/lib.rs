@@ -57,8 +57,12 @@ pub mod store;
 pub mod source;
 
 pub mod download;
-pub mod export;
+
 pub mod flat;
+
+pub mod compare;
+pub mod export;
+
 pub mod load;
 
 #[cfg(test)]

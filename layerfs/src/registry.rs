@@ -28,6 +28,7 @@ mod session;
 pub mod settings;
 mod transport;
 pub mod trust;
+pub mod web;
 
 #[cfg(test)]
 mod testing;

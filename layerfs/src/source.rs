@@ -5,6 +5,7 @@ mod archive;
 mod choose;
 mod collection;
 mod docker;
+mod export_layer;
 mod layout;
 mod oci_archive;
 mod origin;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use collection::{CollectedImage, Collection};
 pub use docker::DockerArchiveSource;
+pub use export_layer::ExportLayer;
 pub use layout::LayoutSource;
 pub use origin::Origin;
 pub use registry::{PullError, RegistrySource};

@@ -1,7 +1,9 @@
 //! The build context: which files of the user's directory a build may see, and what they say.
 
+pub mod archive;
 pub mod glob;
 pub mod ignore;
 pub mod local;
 pub mod memo;
+pub mod repository;
 pub mod tree;

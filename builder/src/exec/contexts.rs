@@ -3,6 +3,7 @@
 use crate::context::local::{BuildContext, ContextError, ignore_file_of};
 use crate::context::memo::{Memo, MemoStore};
 use crate::context::tree::{EmptyTree, SourceTree};
+use crate::fetch_context::FetchedContext;
 use crate::plan::op::From;
 use crate::request::{BuildContextSource, BuildRequest, ContextSource};
 use layerfs::digest::Digest;
@@ -14,6 +15,7 @@ use layerfs::store::Store;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The user's directories that a build may read: the build context and the named ones, each with its own rules and
 /// with what is remembered of its files.
@@ -25,12 +27,13 @@ pub struct Contexts {
     nothing: Memo,
 }
 
-/// One directory.
+/// One context.
 #[derive(Debug)]
-struct Opened {
-    context: BuildContext,
-    memo: Memo,
-    name: String,
+enum Opened {
+    /// A directory, with what is remembered of its files.
+    Directory { context: Box<BuildContext>, memo: Memo, name: String },
+    /// What was fetched for this build.
+    Fetched(Arc<FetchedContext>),
 }
 
 impl Contexts {
@@ -45,13 +48,17 @@ impl Contexts {
                 let specific = ignore_file(request)?;
                 Some(Opened::open(directory, specific, &memos)?)
             }
-            ContextSource::Empty => None,
+            ContextSource::Fetched(fetched) => Some(Opened::Fetched(Arc::clone(fetched))),
+            ContextSource::Empty | ContextSource::Elsewhere(_) => None,
         };
         let mut named = HashMap::new();
         for (name, source) in &request.build_contexts {
-            if let BuildContextSource::Directory(directory) = source {
-                named.insert(name.clone(), Opened::open(directory, None, &memos)?);
-            }
+            let opened = match source {
+                BuildContextSource::Directory(directory) => Opened::open(directory, None, &memos)?,
+                BuildContextSource::Fetched(fetched) => Opened::Fetched(Arc::clone(fetched)),
+                _ => continue,
+            };
+            named.insert(name.clone(), opened);
         }
         Ok(Self { main, named, memos, nothing: Memo::default() })
     }
@@ -67,19 +74,23 @@ impl Contexts {
     /// Returns the tree of a local source; an empty one for what has no files.
     pub fn tree(&self, from: &From) -> &dyn SourceTree {
         match self.get(from) {
-            Some(opened) => &opened.context,
+            Some(Opened::Directory { context, .. }) => &**context,
+            Some(Opened::Fetched(fetched)) => fetched.tree(),
             None => &EmptyTree,
         }
     }
 
     /// Reports whether the build context's ignore file has a line that brings something back.
     pub fn has_exceptions(&self) -> bool {
-        self.main.as_ref().is_some_and(|opened| opened.context.rules().has_exceptions())
+        matches!(&self.main, Some(Opened::Directory { context, .. }) if context.rules().has_exceptions())
     }
 
     /// Returns what is remembered of the files of a source.
     pub fn memo(&self, from: &From) -> &Memo {
-        self.get(from).map_or(&self.nothing, |opened| &opened.memo)
+        match self.get(from) {
+            Some(Opened::Directory { memo, .. }) => memo,
+            Some(Opened::Fetched(_)) | None => &self.nothing,
+        }
     }
 
     /// Returns the sockets that were met and left out, with the name of their context where it has one.
@@ -89,7 +100,10 @@ impl Contexts {
                 Some(name) => format!("{name}:{path}"),
                 None => path.to_string(),
             };
-            opened.context.skipped_sockets().iter().map(shown).collect()
+            match opened {
+                Opened::Directory { context, .. } => context.skipped_sockets().iter().map(shown).collect(),
+                Opened::Fetched(_) => Vec::new(),
+            }
         };
         let named = self.named.iter().flat_map(|(name, opened)| of(Some(name), opened));
         let mut all: Vec<String> = self.main.iter().flat_map(|opened| of(None, opened)).chain(named).collect();
@@ -102,10 +116,10 @@ impl Contexts {
     /// # Errors
     /// The operating system's.
     pub fn save(&self, began: Timestamp) -> io::Result<()> {
-        self.main
-            .iter()
-            .chain(self.named.values())
-            .try_for_each(|opened| opened.memo.save(&self.memos, &opened.name, began))
+        self.main.iter().chain(self.named.values()).try_for_each(|opened| match opened {
+            Opened::Directory { memo, name, .. } => memo.save(&self.memos, name, began),
+            Opened::Fetched(_) => Ok(()),
+        })
     }
 }
 
@@ -127,7 +141,7 @@ impl Opened {
         let context = BuildContext::open(directory, specific)?;
         let name = Digest::of(std::path::absolute(directory).unwrap_or_default().as_os_str().as_encoded_bytes()).hex();
         let memo = Memo::load(memos, &name);
-        Ok(Self { context, memo, name })
+        Ok(Self::Directory { context: Box::new(context), memo, name })
     }
 }
 

@@ -11,9 +11,10 @@ use crate::copy::workdir::plan_workdir;
 use crate::copy::write::write_layer;
 use crate::error::StepError;
 use crate::exec::material::mount_pattern;
+use crate::exec::remote::prefix;
 use crate::exec::session::Session;
 use crate::exec::step::StepRun;
-use crate::plan::op::{CopyOp, From, WorkdirOp};
+use crate::plan::op::{CopyOp, From, Remote, WorkdirOp};
 use layerfs::digest::{DiffId, HashWriter};
 use layerfs::io_error::IoContext;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
@@ -38,9 +39,11 @@ impl StepRun<'_> {
     pub(super) fn copy(&self, op: &CopyOp, key: LayerKey) -> Result<(), StepError> {
         let session = self.session;
         let selected = session.selected(self.stage, self.at, op)?;
-        let selection = match selected.take() {
+        let fetched = session.fetched(op, true)?;
+        let all = op.remotes.values().all(|remote| matches!(remote, Remote::File { .. }));
+        let selection = match selected.take().filter(|_| all) {
             Some(selection) => selection,
-            None => session.select(&op.from, &op.choice(), op.chown.as_deref())?.0,
+            None => session.select_op(op, &fetched)?.0,
         };
         let below = match op.link && !op.chown.as_deref().is_some_and(asks_accounts) {
             // Nothing of the stack counts, so nothing of it needs to be here.
@@ -48,11 +51,8 @@ impl StepRun<'_> {
             false => session.build.shelf.indexes(&self.state.stack)?,
         };
         let target = self.target(op, &below)?;
-        session.with_tree(&op.from, |tree| {
-            let archives = match op.unpack_archives {
-                true => archives(&selection, tree, session)?,
-                false => BTreeMap::new(),
-            };
+        session.with_sources(op, &fetched, |tree| {
+            let archives = archives(op, &selection, tree, session)?;
             let onto = if op.link { Stack::default() } else { below.clone() };
             let plan = plan(selection, &op.heredocs, archives, &target, &onto)?;
             session.write_blob(plan, tree, key)
@@ -87,12 +87,17 @@ fn owner_in(text: &str, below: &Stack) -> Result<Owner, StepError> {
 
 /// Returns the archives among what ADD names, by number of the item.
 fn archives(
+    op: &CopyOp,
     selection: &Selection,
     tree: &dyn SourceTree,
     session: &Session<'_>,
 ) -> Result<BTreeMap<usize, Archive>, StepError> {
     let mut archives = BTreeMap::new();
     for (number, item) in selection.items.iter().enumerate() {
+        let is_remote = op.remotes.keys().any(|number| item.root.is_within(&prefix(*number)));
+        if !(if is_remote { op.unpack_remote } else { op.unpack_archives }) {
+            continue;
+        }
         let [file] = item.entries.as_slice() else { continue };
         if item.directory.is_some() || !matches!(file.metadata.kind, Kind::File { .. }) {
             continue;

@@ -2,12 +2,14 @@
 
 use crate::context::tree::{LayerFiles, SourceTree, StackTree};
 use crate::copy::digest::content_digest;
+use crate::copy::error::CopyError;
 use crate::copy::select::{Choice, Selection, select};
 use crate::error::StepError;
+use crate::exec::remote::{Fetched, JoinedTree, prefix};
 use crate::exec::session::Session;
 use crate::exec::stage::StepKey;
 use crate::key::{self, CacheKey, KeyBuilder, RunInputs};
-use crate::plan::op::{CopyOp, From, MountKind, Op, RunOp};
+use crate::plan::op::{CopyOp, From, MountKind, Op, Remote, RunOp};
 use crate::worker::files_at_once;
 use layerfs::digest::Digest;
 use layerfs::layer::{Layer, LayerKey};
@@ -118,9 +120,67 @@ impl Session<'_> {
     /// [`StepError::Copy`]; what the worker fails with for files of a stage.
     pub(super) fn selected(&self, stage: usize, at: usize, copy: &CopyOp) -> Result<Arc<Selected>, StepError> {
         self.selections.get_or_try((stage, at), || {
-            let (selection, digest) = self.select(&copy.from, &copy.choice(), copy.chown.as_deref())?;
+            let fetched = self.fetched(copy, false)?;
+            let (selection, digest) = self.select_op(copy, &fetched)?;
             Ok(Arc::new(Selected { digest, selection: Mutex::new(Some(selection)) }))
         })
+    }
+
+    /// Returns what the sources of a COPY or ADD name, with the digest of it all. Repositories that are not among what
+    /// was `fetched` are stood for by their commits.
+    pub(super) fn select_op(
+        &self,
+        op: &CopyOp,
+        fetched: &[(usize, Arc<Fetched>)],
+    ) -> Result<(Selection, Digest), StepError> {
+        let mut sources = Vec::with_capacity(op.sources.len());
+        let mut commits = Vec::new();
+        for (number, source) in op.sources.iter().enumerate() {
+            let found = fetched.iter().find(|(other, _)| *other == number);
+            match (op.remotes.get(&number), found) {
+                (None, _) => sources.push(source.clone()),
+                (Some(_), Some((_, fetched))) => {
+                    sources.push(mount_pattern(&prefix(number).join(fetched.path().as_bytes())));
+                }
+                (Some(Remote::Repository { git, keep }), None) => {
+                    commits.push(format!(
+                        "{} {} {keep} {:?}",
+                        self.commit(git)?,
+                        git.subdirectory.as_deref().unwrap_or_default(),
+                        git.submodules
+                    ));
+                }
+                (Some(Remote::File { .. }), None) => {}
+            }
+        }
+        let choice = Choice { sources: &sources, ..op.choice() };
+        self.with_sources(op, fetched, |tree| {
+            let mut selection = select(&choice, tree).map_err(|error| named(error, op, &sources))?;
+            let content =
+                content_digest(&mut selection, op.chown.as_deref(), tree, self.build.contexts.memo(&op.from))?;
+            if commits.is_empty() {
+                return Ok((selection, content));
+            }
+            let builder = KeyBuilder::new("lbuild git content v1").list("commit", commits.iter());
+            Ok((selection, builder.part("content", content.to_string()).finish().0.0))
+        })
+    }
+
+    /// Calls `read` with the tree of a COPY's or ADD's sources.
+    pub(super) fn with_sources<T>(
+        &self,
+        op: &CopyOp,
+        fetched: &[(usize, Arc<Fetched>)],
+        read: impl FnOnce(&dyn SourceTree) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        if fetched.is_empty() {
+            return self.with_tree(&op.from, read);
+        }
+        let tree = |(number, fetched): &(usize, Arc<Fetched>)| {
+            Ok::<_, StepError>((prefix(*number), fetched.tree(self.build.store.blobs())?))
+        };
+        let remotes: Vec<_> = fetched.iter().map(tree).collect::<Result<_, _>>()?;
+        self.with_tree(&op.from, |main| read(&JoinedTree { main, remotes }))
     }
 
     /// Returns what `choice` names in `from`, every file's digest noted, and the digest of it all.
@@ -165,6 +225,18 @@ impl Session<'_> {
             From::Stage(stage) => self.stage_digest(*stage, &choice, || Ok(self.select(from, &choice, None)?.1)),
             From::Context | From::NamedContext(_) | From::Scratch => Ok(self.select(from, &choice, None)?.1),
         }
+    }
+}
+
+/// Returns an error with a remote source as it was typed.
+fn named(error: CopyError, op: &CopyOp, sources: &[String]) -> CopyError {
+    match error {
+        CopyError::NotFound { source_text, .. } if source_text.starts_with('\0') => {
+            let number = sources.iter().position(|source| *source == source_text);
+            let source_text = number.and_then(|number| op.sources.get(number)).cloned().unwrap_or_default();
+            CopyError::NotFound { source_text, similar: None }
+        }
+        other => other,
     }
 }
 

@@ -15,6 +15,7 @@ mod fetching;
 mod lazy_worker;
 mod material;
 mod pins;
+mod remote;
 mod run;
 mod session;
 mod shelf;

@@ -10,10 +10,13 @@ use crate::exec::failed::FailedRun;
 use crate::exec::lazy_worker::LazyWorker;
 use crate::exec::material::Selected;
 use crate::exec::pins::Pins;
+use crate::exec::remote::Fetched;
 use crate::exec::shelf::Shelf;
 use crate::exec::state::{StageCell, State};
+use crate::git_ref::GitRef;
 use crate::key::CacheKey;
 use crate::plan::Plan;
+use crate::plan::op::Remote;
 use crate::progress::{Event, ProgressSink, StepId};
 use crate::request::{SecretSpec, SshSpec};
 use crate::sandbox::limits::RunLimits;
@@ -21,8 +24,10 @@ use layerfs::cancel::Cancel;
 use layerfs::flight::Flight;
 use layerfs::layer::ExecutionId;
 use layerfs::meta::Timestamp;
+use layerfs::registry::Registries;
 use layerfs::store::Store;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 /// What a build is told about how to run, apart from its plan.
@@ -38,6 +43,8 @@ pub struct Settings<'a> {
     pub jobs: Option<usize>,
     /// Secrets by id.
     pub secrets: &'a [SecretSpec],
+    /// Authorities that replace the system's, for git.
+    pub ca_file: Option<&'a Path>,
     /// SSH agents by id.
     pub ssh: &'a [SshSpec],
     /// Name of the id tier, part of every RUN's key.
@@ -68,6 +75,8 @@ pub struct Build<'a> {
     pub worker: &'a LazyWorker<'a>,
     /// Records.
     pub cache: &'a dyn CacheBackend,
+    /// Who fetches files of the web.
+    pub registries: &'a Registries,
     /// Who listens.
     pub sink: &'a dyn ProgressSink,
     /// What ends it.
@@ -86,6 +95,8 @@ pub struct Session<'a> {
     image_stages: HashSet<usize>,
     slots: Slots,
     pub(super) agents: Agents<'a>,
+    pub(super) commits: Flight<GitRef, String>,
+    pub(super) remotes: Flight<Remote, Arc<Fetched>>,
 }
 
 impl<'a> Session<'a> {
@@ -99,6 +110,8 @@ impl<'a> Session<'a> {
             cells: build.plan.stages.iter().map(|_| StageCell::default()).collect(),
             image_stages: image_stages(build.plan),
             slots: Slots::new(build.settings.jobs),
+            commits: Flight::default(),
+            remotes: Flight::default(),
             agents: Agents::new(build.settings.ssh, build.store.temporary()),
             build,
         }

@@ -96,6 +96,9 @@ pub fn copy_key(
         chmod,
         link,
         unpack_archives,
+        unpack_remote,
+        // What they hold is in the content digest.
+        remotes: _,
     } = op;
     let builder = KeyBuilder::new(STEP)
         .part("op", "copy")
@@ -108,7 +111,8 @@ pub fn copy_key(
         .option("chown", chown.as_ref())
         .option("chmod", chmod.as_ref())
         .part("link", link.to_string())
-        .part("unpack archives", unpack_archives.to_string());
+        .part("unpack archives", unpack_archives.to_string())
+        .list_if_any("unpack remote", unpack_remote.then_some("true").iter());
     scripts(builder, "heredoc", heredocs)
         .part("content", content.to_string())
         .option("source date epoch", source_date_epoch.map(|epoch| epoch.to_string()))

@@ -76,6 +76,8 @@ fn copy_op() -> CopyOp {
         chmod: None,
         link: false,
         unpack_archives: false,
+        unpack_remote: false,
+        remotes: std::collections::BTreeMap::new(),
     }
 }
 
@@ -224,7 +226,8 @@ fn every_input_of_a_run_changes_its_key_5_3() {
 
 #[test]
 fn every_field_of_a_copy_changes_its_key_5_4() {
-    let changes: [Change<CopyOp>; 15] = [
+    let changes: [Change<CopyOp>; 16] = [
+        |op| op.unpack_remote = true,
         |op| op.sources[0].push('x'),
         |op| drop(op.sources.pop()),
         |op| op.sources = vec!["ab".to_owned()],

@@ -2,13 +2,16 @@
 
 use super::PlanError;
 use super::chmod;
-use super::op::{CopyOp, From, Op, Script};
+use super::op::{CopyOp, From, Op, Remote, Script};
 use super::run::script;
 use super::stage::{StagePlanner, failed, source};
 use crate::context::ignore::IgnoreRules;
 use crate::dockerfile::instruction::{Add, Copy, Heredoc, Sources, Word};
 use crate::dockerfile::{Expander, Parsed};
+use crate::git_ref::{GitRef, is_git, is_url};
 use crate::source::{Span, Spanned};
+use layerfs::registry::web::without_user;
+use std::collections::BTreeMap;
 
 /// COPY or ADD, its words expanded.
 struct Expanded {
@@ -35,23 +38,40 @@ impl StagePlanner<'_> {
         Ok(())
     }
 
-    /// ADD of local files.
+    /// ADD.
     pub(super) fn add(&mut self, add: &Add, parsed: &Parsed) -> Result<(), PlanError> {
         let shown = self.shown(parsed);
         let expanded = self.copied(&add.sources, add.chown.as_ref(), add.chmod.as_ref())?;
-        for source in &expanded.sources {
-            if let Some(what) = remote(&source.value) {
-                return Err(PlanError::Unsupported { what: what.of_add(), span: source.span });
-            }
-        }
-        if let Some(checksum) = &add.checksum {
-            return Err(PlanError::LocalChecksum { span: checksum.span });
-        }
-        let (exclude, unpack_archives) = (excluded(&add.exclude)?, add.unpack.unwrap_or(true));
+        let remotes = self.remotes(add, &expanded)?;
+        let exclude = excluded(&add.exclude)?;
+        let (unpack_archives, unpack_remote) = (add.unpack.unwrap_or(true), add.unpack.unwrap_or(false));
         let op = self.copy_op(&expanded, From::Context);
-        let op = CopyOp { exclude, link: add.link, unpack_archives, ..op };
+        let op = CopyOp { exclude, link: add.link, unpack_archives, unpack_remote, remotes, ..op };
         self.push_copy("ADD", &expanded, op, parsed.span, &shown);
         Ok(())
+    }
+
+    /// Returns the sources that are fetched, by number (1.6-20 to 1.6-23).
+    fn remotes(&mut self, add: &Add, expanded: &Expanded) -> Result<BTreeMap<usize, Remote>, PlanError> {
+        let checksum = match &add.checksum {
+            Some(word) => Some(Spanned::new(self.expand(word)?, word.span)).filter(|text| !text.value.is_empty()),
+            None => None,
+        };
+        if let Some(checksum) = &checksum
+            && expanded.sources.len() + expanded.heredocs.len() > 1
+        {
+            return Err(PlanError::ManyChecksums { span: checksum.span });
+        }
+        let mut remotes = BTreeMap::new();
+        for (number, source) in expanded.sources.iter().enumerate() {
+            if let Some(remote) = remote(source, add.keep_git_dir, checksum.as_ref())? {
+                remotes.insert(number, remote);
+            }
+        }
+        match checksum {
+            Some(checksum) if remotes.is_empty() => Err(PlanError::LocalChecksum { span: checksum.span }),
+            _ => Ok(remotes),
+        }
     }
 
     fn copy_from(&self, from: Option<&Spanned<String>>) -> Result<From, PlanError> {
@@ -118,6 +138,8 @@ impl StagePlanner<'_> {
             chmod: expanded.chmod.clone(),
             link: false,
             unpack_archives: false,
+            unpack_remote: false,
+            remotes: BTreeMap::new(),
         }
     }
 
@@ -133,7 +155,7 @@ fn history_line(instruction: &str, expanded: &Expanded) -> String {
     let mut words = vec![instruction.to_owned()];
     words.extend(expanded.chown.iter().map(|owner| format!("--chown={owner}")));
     words.extend(expanded.chmod.iter().map(|mode| format!("--chmod={mode}")));
-    words.extend(expanded.sources.iter().map(|source| source.value.clone()));
+    words.extend(expanded.sources.iter().map(|source| shown_source(&source.value)));
     words.extend(expanded.heredocs.iter().map(|heredoc| format!("<<{}", heredoc.name)));
     words.push(expanded.destination.clone());
     words.push("# buildkit".to_owned());
@@ -152,62 +174,57 @@ fn excluded(patterns: &[Spanned<String>]) -> Result<Vec<String>, PlanError> {
     Ok(patterns.iter().map(|pattern| pattern.value.clone()).collect())
 }
 
-/// What a source that is no local path is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Remote {
-    Url,
-    Git,
-}
-
-impl Remote {
-    fn of_add(self) -> &'static str {
-        match self {
-            Self::Url => "ADD of a URL",
-            Self::Git => "ADD of a git repository",
+/// Returns a source as history shows it: a URL without a password.
+fn shown_source(source: &str) -> String {
+    match source.split_once("://") {
+        Some((_, rest)) if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) => {
+            without_user(source)
         }
+        _ => source.to_owned(),
     }
 }
 
-/// Returns what kind of remote source `source` is, if it is one (1.6-22).
-fn remote(source: &str) -> Option<Remote> {
-    let lower = source.to_ascii_lowercase();
-    if lower.starts_with("git@") || lower.starts_with("ssh://") || lower.starts_with("git://") {
-        return Some(Remote::Git);
+/// Returns what a source of ADD is, if it is fetched (1.6-20 to 1.6-23).
+fn remote(
+    source: &Spanned<String>,
+    keep_git_dir: Option<bool>,
+    checksum: Option<&Spanned<String>>,
+) -> Result<Option<Remote>, PlanError> {
+    if is_url(&source.value) {
+        let digest = |text: &Spanned<String>| {
+            let wrong = |_| PlanError::InvalidChecksum { text: text.value.clone(), span: text.span };
+            text.value.parse().map_err(wrong)
+        };
+        let checksum = checksum.map(digest).transpose()?;
+        return Ok(Some(Remote::File { url: source.value.clone(), checksum }));
     }
-    if !lower.starts_with("http://") && !lower.starts_with("https://") {
-        return None;
+    if !is_git(&source.value) {
+        return Ok(None);
     }
-    let path = lower.split(['#', '?']).next().unwrap_or_default();
-    Some(if path.ends_with(".git") { Remote::Git } else { Remote::Url })
+    let wrong = |why: String| PlanError::Git { why, span: source.span };
+    let mut git = GitRef::parse(&source.value).map_err(|error| wrong(error.to_string()))?;
+    if let (Some(flag), Some(query)) = (keep_git_dir, git.keep_git_dir)
+        && flag != query
+    {
+        return Err(wrong("inconsistent keep-git-dir configuration".to_owned()));
+    }
+    if let Some(checksum) = checksum {
+        if git.checksum.as_ref().is_some_and(|query| *query != checksum.value) {
+            return Err(wrong(format!("checksum conflicts with the one in `{}`", source.value)));
+        }
+        git.checksum = Some(checksum.value.clone());
+    }
+    let keep = keep_git_dir.or(git.keep_git_dir).unwrap_or(false);
+    Ok(Some(Remote::Repository { git, keep }))
 }
 
 fn refuse_remote(source: &Spanned<String>) -> Result<(), PlanError> {
     let (source_text, span) = (source.value.clone(), source.span);
-    match remote(&source.value) {
-        None => Ok(()),
-        Some(Remote::Url) => Err(PlanError::CopyUrl { source_text, span }),
-        Some(Remote::Git) => Err(PlanError::CopyGit { source_text, span }),
+    if is_url(&source.value) {
+        return Err(PlanError::CopyUrl { source_text, span });
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remote_sources_of_1_6_22_are_told_from_paths() {
-        for (source, wanted) in [
-            ("a/b", None),
-            ("git@host:a/b", Some(Remote::Git)),
-            ("ssh://git@host/a", Some(Remote::Git)),
-            ("git://host/a", Some(Remote::Git)),
-            ("https://host/a.git#main:sub", Some(Remote::Git)),
-            ("HTTPS://host/a.tar.gz", Some(Remote::Url)),
-            ("http://host/a.git/b", Some(Remote::Url)),
-            ("https", None),
-            ("a.git", None),
-        ] {
-            assert_eq!(remote(source), wanted, "{source}");
-        }
+    if is_git(&source.value) {
+        return Err(PlanError::CopyGit { source_text, span });
     }
+    Ok(())
 }

@@ -58,14 +58,6 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
-    /// Something that lbuild cannot do yet.
-    #[error("{what} is not supported yet")]
-    Unsupported {
-        /// What.
-        what: &'static str,
-        /// Where it stands.
-        span: Span,
-    },
     /// The caller resolved fewer images than the graph needs.
     #[error("image `{image}` was not resolved")]
     UnresolvedImage {
@@ -178,6 +170,28 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
+    /// `--checksum` with several sources.
+    #[error("checksum can't be specified for multiple sources")]
+    ManyChecksums {
+        /// Where it stands.
+        span: Span,
+    },
+    /// `--checksum` of what is no digest.
+    #[error("invalid checksum `{text}`")]
+    InvalidChecksum {
+        /// The text.
+        text: String,
+        /// Where it stands.
+        span: Span,
+    },
+    /// An address of a git repository that means nothing.
+    #[error("{why}")]
+    Git {
+        /// What is wrong with it.
+        why: String,
+        /// Where it stands.
+        span: Span,
+    },
     /// COPY of an URL.
     #[error("source `{source_text}` of COPY cannot be a URL")]
     CopyUrl {
@@ -228,7 +242,6 @@ impl PlanError {
             | Self::InsecureNotAllowed { span }
             | Self::InvalidDevice { span, .. }
             | Self::NoDevice { span, .. }
-            | Self::Unsupported { span, .. }
             | Self::UnresolvedImage { span, .. }
             | Self::UnresolvedSource { span, .. }
             | Self::BlankName { span, .. }
@@ -243,6 +256,9 @@ impl PlanError {
             | Self::Mount { span, .. }
             | Self::InvalidMode { span, .. }
             | Self::InvalidExclude { span, .. }
+            | Self::ManyChecksums { span }
+            | Self::InvalidChecksum { span, .. }
+            | Self::Git { span, .. }
             | Self::CopyUrl { span, .. }
             | Self::CopyGit { span, .. }
             | Self::LocalChecksum { span }
@@ -268,6 +284,7 @@ impl PlanError {
             Self::InvalidMode { .. } => {
                 fixed("write an octal mode up to 07777, or a symbolic one such as `u=rwX,go=rX`")
             }
+            Self::InvalidChecksum { .. } => fixed("write `sha256:` and 64 hexadecimal digits"),
             Self::CopyUrl { .. } | Self::CopyGit { .. } => fixed("use ADD"),
             Self::ForeignRun { host, .. } => Some(format!(
                 "run it on this machine's with `FROM --platform=$BUILDPLATFORM`, build with `--platform {host}` or on such a \

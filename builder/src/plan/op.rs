@@ -1,8 +1,11 @@
 //! [`Op`]: what a step does to files, with every variable gone.
 
 use crate::copy::select::Choice;
+use crate::git_ref::GitRef;
+use layerfs::digest::Digest;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// What a step does to files.
@@ -198,6 +201,29 @@ pub struct CopyOp {
     pub link: bool,
     /// ADD: local archives are unpacked.
     pub unpack_archives: bool,
+    /// ADD: archives of the web are unpacked.
+    pub unpack_remote: bool,
+    /// ADD: which of `sources`, by number, are fetched from elsewhere.
+    pub remotes: BTreeMap<usize, Remote>,
+}
+
+/// A source of ADD that is fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Remote {
+    /// A file of the web.
+    File {
+        /// Its URL.
+        url: String,
+        /// The digest that it must have.
+        checksum: Option<Digest>,
+    },
+    /// A git repository.
+    Repository {
+        /// Which, and what of it.
+        git: GitRef,
+        /// Whether `.git` is kept.
+        keep: bool,
+    },
 }
 
 impl CopyOp {

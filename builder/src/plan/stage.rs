@@ -267,6 +267,8 @@ fn whole_directory(name: &str) -> CopyOp {
         chmod: None,
         link: false,
         unpack_archives: false,
+        unpack_remote: false,
+        remotes: std::collections::BTreeMap::new(),
     }
 }
 

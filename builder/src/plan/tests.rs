@@ -321,13 +321,31 @@ fn networks_and_host_names_1_7_11_1_3_8() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_refused_by_name() {
-    let later = |what: &str| format!("{what} is not supported yet");
+fn remote_sources_of_1_6_20_to_1_6_23() {
+    let digest = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+    let remotes = |text: &str| match case(&format!("FROM b\n{text}")).good().stages[0].steps[0].op.clone() {
+        Op::Copy(copy) => format!("{:?}", copy.remotes),
+        op => panic!("{op:?}"),
+    };
+    let file = remotes(&format!("ADD --checksum={digest} http://h/f /"));
+    assert!(file.contains(r#"0: File { url: "http://h/f", checksum: Some("#), "{file}");
+    let git = remotes("ADD --keep-git-dir a https://h/x.git#v1:d b /");
+    assert!(git.starts_with("{1: Repository {") && git.ends_with("keep: true }}"), "{git}");
+    assert_eq!(remotes("ADD a b /"), "{}");
+    let history = history(&case("FROM b\nADD https://u:p@h/f?token=x https://h/g?v=1 /").good(), 0);
+    assert_eq!(history, ["ADD https://h/f https://h/g?v=1 / # buildkit"]);
     for (text, message, place) in [
-        ("ADD http://h/f /", later("ADD of a URL"), "http://h/f"),
-        ("ADD git@h:a/b.git /", later("ADD of a git repository"), "git@h:a/b.git"),
+        ("ADD --checksum=abc http://h/f /", "invalid checksum `abc`", "abc"),
+        ("ADD --checksum=abc a http://h/f /", "checksum can't be specified for multiple sources", "abc"),
+        ("ADD --checksum=abc a /", "--checksum needs an HTTP(S) or git source", "abc"),
+        (
+            "ADD --keep-git-dir https://h/x.git?keep-git-dir=0 /",
+            "inconsistent keep-git-dir configuration",
+            "https://h/x.git?keep-git-dir=0",
+        ),
+        ("ADD https://h/x.git?q=1 /", "unexpected query `q`", "https://h/x.git?q=1"),
     ] {
-        assert_eq!(case(&format!("FROM b\n{text}")).bad(), (message, place.to_owned()), "{text}");
+        assert_eq!(case(&format!("FROM b\n{text}")).bad(), (message.to_owned(), place.to_owned()), "{text}");
     }
 }
 

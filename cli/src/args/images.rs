@@ -116,6 +116,26 @@ pub struct TagArgs {
     pub names: Vec<String>,
 }
 
+/// `lbuild diff`.
+#[derive(Debug, ClapArgs)]
+pub struct DiffArgs {
+    /// `text`, `json`, or a Go template for each path (`{{.Kind}} {{.Path}}`)
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+    /// Let times of modification count, too
+    #[arg(long)]
+    pub times: bool,
+    /// End with status 1 if something differs
+    #[arg(long)]
+    pub exit_code: bool,
+    /// The first: an image (name, image ID or the beginning of one), or a layer by its diff ID or digest
+    #[arg(value_name = "A")]
+    pub from: String,
+    /// The second
+    #[arg(value_name = "B")]
+    pub to: String,
+}
+
 /// Values of `lbuild save --format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SaveFormatArg {

@@ -23,7 +23,11 @@ use std::sync::Arc;
 
 /// Builds the image, tells what came of it, and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
+    let mut settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
+    if settings.is_elsewhere() {
+        let in_context = settings.in_context.as_ref().map(Option::as_deref);
+        settings.request = engine::with_contexts(settings.request, in_context, &scene.root, &Quiet, &scene.cancel)?;
+    }
     if let Some(call) = &settings.call {
         // What is said comes on standard output; of what goes on meanwhile nothing is told.
         return call::run(call, &settings, &scene.root, &Quiet, &scene.cancel);
@@ -122,8 +126,12 @@ fn metadata(built: &BuildResult, outputs: &[Output]) -> Value {
         metadata.insert("containerimage.digest".into(), manifest.digest.to_string().into());
         metadata.insert("containerimage.descriptor".into(), json!(manifest));
     }
-    let mut names: Vec<String> = outputs.iter().flat_map(Output::names).map(ToString::to_string).collect();
-    names.dedup();
+    let mut names: Vec<String> = Vec::new();
+    for name in outputs.iter().flat_map(Output::names).map(ToString::to_string) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     if !names.is_empty() {
         metadata.insert("image.name".into(), names.join(",").into());
     }

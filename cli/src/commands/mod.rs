@@ -3,6 +3,7 @@
 mod build;
 mod call;
 mod completions;
+mod diff;
 mod doctor;
 mod du;
 mod fsck;
@@ -120,6 +121,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Prune(prune) => prune::run(prune, scene),
         Command::Tag(tag) => tag::run(tag, scene),
         Command::History(history) => history::run(history, scene),
+        Command::Diff(diff) => diff::run(diff, scene),
         Command::Save(save) => save::run(save, scene),
         Command::Load(load) => load::run(load, scene),
     }

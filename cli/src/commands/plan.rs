@@ -132,7 +132,7 @@ impl Drawing<'_> {
             MountKind::Cache { id, .. } => format!("the cache `{id}`"),
             MountKind::Tmpfs { .. } => "memory".to_owned(),
             MountKind::Secret { id, .. } => format!("the secret `{id}`"),
-            MountKind::Ssh { id, .. } => format!("the agent `{id}`"),
+            MountKind::Ssh { id, .. } => format!("the SSH agent `{id}`"),
         }
     }
 

@@ -49,7 +49,7 @@ fn destination(args: &SaveArgs, terminal: bool) -> Result<SaveTo, SettingsError>
 }
 
 /// Returns the image; blobs that are in a registry only are fetched.
-fn whole(name: &str, scene: &Scene) -> Result<StoredImage, Failure> {
+pub(super) fn whole(name: &str, scene: &Scene) -> Result<StoredImage, Failure> {
     let stored = engine::find(&scene.root, name)?;
     let Some(lacking) = stored.names.first().filter(|_| stored.is_sparse) else { return Ok(stored) };
     at_registries(None, scene, |registry| registry.complete(lacking))?;

@@ -242,7 +242,7 @@ pub const ROWS: &[Row] = &[
     row("os", None, Text, "p", Own("as the first part of `--platform`; only `linux`")),
     row("os-feature", None, Text, "p", Refused("only Linux images are built, and those have no features")),
     row("os-version", None, Text, "p", Refused("only Linux images are built, and those have no version")),
-    row("output", Some('o'), Text, "xp", Own("see [outputs](../README.md#every-day)")),
+    row("output", Some('o'), Text, "xp", Own("see [outputs](outputs.md)")),
     row(
         "pid",
         None,

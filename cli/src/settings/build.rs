@@ -8,6 +8,7 @@ use crate::flags;
 use crate::terminal;
 use crate::ui::View;
 use builder::diagnostic::Diagnostic;
+use builder::fetch_context::ContextPlace;
 use builder::plan::op::Network;
 use builder::request::{BuildContextSource, BuildRequest, ContextSource, PullPolicy, SshSpec};
 use builder::source::Source;
@@ -44,6 +45,8 @@ pub struct BuildSettings {
     pub view: View,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
+    /// That the Dockerfile is in a context that is to be fetched, and its name there if one was typed.
+    pub in_context: Option<Option<String>>,
     /// Where what the build came to goes, besides.
     pub metadata_file: Option<PathBuf>,
     /// What is to be said of the build in place of doing it.
@@ -54,6 +57,14 @@ pub struct BuildSettings {
     pub warnings: Vec<Diagnostic>,
     /// Whether the image ID goes to standard output.
     pub prints_id: bool,
+}
+
+impl BuildSettings {
+    /// Reports whether a context is to be fetched.
+    pub fn is_elsewhere(&self) -> bool {
+        let named = |(_, source): &(String, BuildContextSource)| matches!(source, BuildContextSource::Elsewhere(_));
+        matches!(self.request.context, ContextSource::Elsewhere(_)) || self.request.build_contexts.iter().any(named)
+    }
 }
 
 /// Returns what `args` mean.
@@ -69,7 +80,16 @@ pub fn build(
     let warnings = flags::judge(&typed.foreign)?;
     let args = &config.build.completed(typed);
     let context = context(&args.path)?;
-    let (dockerfile, dockerfile_path) = dockerfile(args)?;
+    let from_stdin = args.file.as_deref() == Some(Path::new("-"));
+    let is_elsewhere = matches!(context, ContextSource::Elsewhere(_));
+    if from_stdin && context == ContextSource::Elsewhere(ContextPlace::Stdin) {
+        return Err(malformed("--file", "-", "standard input is the build context already"));
+    }
+    let in_context = (is_elsewhere && !from_stdin).then(|| args.file.as_ref().map(|file| file.display().to_string()));
+    let (dockerfile, dockerfile_path) = match &in_context {
+        Some(_) => (Source::new("", ""), None),
+        None => dockerfile(args)?,
+    };
     let outputs = output::outputs(args, environment)?;
     let around = &args.surroundings;
     let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
@@ -104,7 +124,7 @@ pub fn build(
     };
     let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
     let metadata_file = args.destinations.metadata_file.clone();
-    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, call, warnings, prints_id })
+    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, call, in_context, warnings, prints_id })
 }
 
 /// Returns the network that was typed.
@@ -145,14 +165,8 @@ pub fn new_name(text: &str) -> Result<ImageRef, SettingsError> {
 
 fn context(path: &Path) -> Result<ContextSource, SettingsError> {
     let text = path.to_string_lossy();
-    if text == "-" || text.contains("://") || text.starts_with("git@") {
-        let what = if text == "-" {
-            "a build context on standard input".to_owned()
-        } else {
-            format!("the build context `{text}`")
-        };
-        let help = "give a directory; `-f -` reads the Dockerfile from standard input".to_owned();
-        return Err(SettingsError::Later { what, help });
+    if let Some(place) = place("PATH", &text)? {
+        return Ok(ContextSource::Elsewhere(place));
     }
     let failed = |why: String| SettingsError::Context { path: path.to_owned(), why };
     match std::fs::metadata(path) {
@@ -161,6 +175,11 @@ fn context(path: &Path) -> Result<ContextSource, SettingsError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(failed(format!("path `{text}` not found"))),
         Err(error) => Err(failed(IoError::new("open", path, &error).to_string())),
     }
+}
+
+/// Returns the place that is no directory of the user; nothing if it is one.
+fn place(flag: &'static str, text: &str) -> Result<Option<ContextPlace>, SettingsError> {
+    ContextPlace::of(text).map_err(|error| malformed(flag, text, &error.to_string()))
 }
 
 fn dockerfile(args: &BuildArgs) -> Result<(Source, Option<PathBuf>), SettingsError> {
@@ -242,11 +261,14 @@ fn build_context(text: &str) -> Result<(String, BuildContextSource), SettingsErr
         Some(("oci-layout", rest)) => oci_layout(rest.strip_prefix("//").unwrap_or(rest)),
         Some(("docker-archive", rest)) => docker_archive(rest.strip_prefix("//").unwrap_or(rest)),
         Some(("docker-image", rest)) => BuildContextSource::Image(tag(rest.strip_prefix("//").unwrap_or(rest))?),
-        Some((scheme @ ("http" | "https" | "git" | "ssh" | "target"), _)) => {
-            let help = "give a directory, an OCI layout or a Docker archive".to_owned();
-            return Err(SettingsError::Later { what: format!("a build context of kind `{scheme}:`"), help });
+        Some(("target", _)) => return Err(malformed(FLAG, text, "`target:` names a target of a bake file")),
+        _ if source == "-" => {
+            return Err(malformed(FLAG, text, "only the build context itself comes from standard input"));
         }
-        _ => BuildContextSource::Directory(source.into()),
+        _ => match place(FLAG, source)? {
+            Some(place) => BuildContextSource::Elsewhere(place),
+            None => BuildContextSource::Directory(source.into()),
+        },
     };
     exists(FLAG, text, &source)?;
     Ok((name.to_owned(), source))
@@ -282,7 +304,9 @@ fn exists(flag: &'static str, text: &str, source: &BuildContextSource) -> Result
         BuildContextSource::Directory(dir) => (dir, "directory"),
         BuildContextSource::OciLayout { dir, .. } => (dir, "OCI layout"),
         BuildContextSource::DockerArchive { file, .. } => (file, "file"),
-        BuildContextSource::Image(_) => return Ok(()),
+        BuildContextSource::Image(_) | BuildContextSource::Elsewhere(_) | BuildContextSource::Fetched(_) => {
+            return Ok(());
+        }
     };
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() != (wanted == "file") => Ok(()),

@@ -39,6 +39,9 @@ pub enum SettingsError {
     /// An archive would come from a terminal.
     #[error("refusing to read an archive from the terminal")]
     TerminalInput,
+    /// Neither an image nor a layer.
+    #[error("the store has neither an image nor a layer `{0}`")]
+    NoSide(String),
     /// Neither Docker nor Podman is here.
     #[error("neither Docker (`/var/run/docker.sock`, `DOCKER_HOST`) nor Podman is here to load the image into")]
     NoEngine,
@@ -206,6 +209,7 @@ impl SettingsError {
             | Self::TooLong { .. }
             | Self::Variable { .. }
             | Self::DigestAsName { .. }
+            | Self::NoSide(_)
             | Self::Io(_) => None,
         }
     }

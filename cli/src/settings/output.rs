@@ -56,12 +56,23 @@ fn check_places(args: &BuildArgs, outputs: &[Output]) -> Result<(), SettingsErro
     }
     let mut files: Vec<&Path> = Vec::new();
     for path in outputs.iter().filter_map(file) {
+        check_parent(&text, path)?;
         if files.contains(&path) && !path.starts_with("/dev") {
             return Err(malformed(FLAG, &text, &format!("two outputs go to `{}`", path.display())));
         }
         files.push(path);
     }
     Ok(())
+}
+
+/// Refuses a file in a directory that is not there: better now than after the build.
+fn check_parent(text: &str, path: &Path) -> Result<(), SettingsError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            Err(malformed(FLAG, text, &format!("there is no directory `{}`", parent.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn malformed(flag: &'static str, text: &str, why: &str) -> SettingsError {

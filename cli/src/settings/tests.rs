@@ -67,8 +67,7 @@ fn contexts_and_dockerfiles_that_are_not_there_are_named() {
         |arguments: &[&str]| build(&typed(arguments), &Environment::default()).expect_err("refused").to_string();
     assert_eq!(refused(&["/no/such"]), "unable to prepare context: path `/no/such` not found");
     assert_eq!(refused(&["/dev/null"]), "unable to prepare context: path `/dev/null` is not a directory");
-    assert_eq!(refused(&["-"]), "a build context on standard input is not built yet");
-    assert_eq!(refused(&["https://x/y.git"]), "the build context `https://x/y.git` is not built yet");
+    assert_eq!(refused(&["https://x/y.git?z=1"]), "`PATH https://x/y.git?z=1`: unexpected query `z`");
     let empty = tempfile::tempdir().expect("a directory");
     let path = empty.path().to_string_lossy().into_owned();
     assert_eq!(refused(&[&path]), format!("no Dockerfile: `{path}/Dockerfile` does not exist"));
@@ -137,7 +136,16 @@ fn build_contexts_are_directories_layouts_or_archives() {
     assert!(message(&["--build-context", "x"]).contains("write `NAME=DIR`"));
     assert!(message(&["--build-context", "x=/no/such"]).ends_with("open `/no/such`: No such file or directory"));
     assert!(message(&["--build-context", "x=oci-layout:///dev/null"]).ends_with("`/dev/null` is not an OCI layout"));
-    assert_eq!(message(&["--build-context", "x=https://y"]), "a build context of kind `https:` is not built yet");
+    for (text, wanted) in [("x=https://y/a.tgz", "https://y/a.tgz"), ("x=https://y/a.git#b:c", "https://y/a.git")] {
+        let settings = meant(&["--build-context", text], &[]).expect("settings");
+        assert!(settings.is_elsewhere());
+        match &settings.request.build_contexts[0].1 {
+            BuildContextSource::Elsewhere(place) => assert_eq!(place.shown(), wanted),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(message(&["--build-context", "x=-"]).contains("standard input"));
+    assert!(message(&["--build-context", "x=target:y"]).contains("bake"));
 }
 
 /// FEATURES 3.1-15.
@@ -211,6 +219,7 @@ fn outputs_are_the_store_layouts_and_archives() {
             "type=tar,dest=x,compression=gzip",
             "`--output type=tar,dest=x,compression=gzip`: files are not compressed: `compression` is for layers",
         ),
+        ("type=oci,dest=/no/such/x", "`--output type=oci,dest=/no/such/x`: there is no directory `/no/such`"),
         ("type=oci,dest=/", "`--output type=oci,dest=/`: `/` is a directory, and an archive is a file"),
         (
             "type=oci,dest=/dev/null,tar=false",

@@ -2,10 +2,11 @@
 
 use super::ExportLayer;
 use super::tree_tar::{clamped, tar_error};
+use crate::blobs::BlobStore;
 use crate::cancel::Cancel;
 use crate::change::{Change, Node};
 use crate::descriptor::{Descriptor, media_type};
-use crate::digest::{DiffId, HashWriter};
+use crate::digest::{ChainId, DiffId, HashWriter};
 use crate::error::StoreError;
 use crate::flat::Flat;
 use crate::index::LayerIndex;
@@ -13,12 +14,13 @@ use crate::io_error::IoError;
 use crate::lease::{Held, Lease};
 use crate::meta::Timestamp;
 use crate::path::TreePath;
+use crate::sealed;
 use crate::stack::{Found, Stack};
 use crate::store::Store;
 use crate::tar::{TarError, write_layer};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes layers of other layers; what is made is a plain tar in the store, which the lease holds.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +48,10 @@ impl Rework<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn clamped(&self, layer: &ExportLayer, latest: Timestamp) -> Result<ExportLayer, StoreError> {
+        let note = self.note(layer.diff_id, &format!("until-{}.{:09}", latest.seconds, latest.nanoseconds));
+        if let Some(known) = self.known(&note)? {
+            return Ok(known);
+        }
         let flat = Flat::open(std::slice::from_ref(layer), self.store, self.cancel)?;
         let mut index = LayerIndex::clone(&flat.stack().layers()[0]);
         for change in &mut index.changes {
@@ -53,7 +59,7 @@ impl Rework<'_> {
                 *metadata = clamped(metadata, Some(latest));
             }
         }
-        self.write(&index, &flat, |path| (0, path.clone()))
+        self.write(&note, &index, &flat, |path| (0, path.clone()))
     }
 
     /// Returns one layer in the place of all but the `base` lowest.
@@ -61,16 +67,41 @@ impl Rework<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn squashed(&self, layers: &[ExportLayer], base: usize) -> Result<ExportLayer, StoreError> {
+        let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id).collect();
+        let (Some(top), Some(chain)) = (diff_ids.last(), ChainId::of(&diff_ids)) else {
+            return Err(StoreError::Malformed { place: "layers".into(), why: "there is none".into() });
+        };
+        let note = self.note(*top, &format!("squash-{base}-{}", chain.0.hex()));
+        if let Some(known) = self.known(&note)? {
+            return Ok(known);
+        }
         let flat = Flat::open(layers, self.store, self.cancel)?;
         let index = merged(flat.stack(), base)?;
-        self.write(&index, &flat, |path| {
+        self.write(&note, &index, &flat, |path| {
             let found = flat.stack().lookup(path);
             found.map_or((0, path.clone()), |found| (found.layer, found.inode))
         })
     }
 
+    /// Returns the file that says what was made of the layer `of`, beside its compressed forms.
+    fn note(&self, of: DiffId, how: &str) -> PathBuf {
+        self.store.derived().join(format!("{}.{how}.json", of.0.hex()))
+    }
+
+    /// Returns the layer that was made before, if it is still in the store.
+    fn known(&self, note: &Path) -> Result<Option<ExportLayer>, StoreError> {
+        let stated = sealed::read(note)?;
+        let Some(blob) = stated.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok()) else {
+            return Ok(None);
+        };
+        self.lease.hold(&[Held::Blob(blob.digest)])?;
+        let is_there = self.store.blobs().size(&blob.digest)? == Some(blob.size);
+        Ok(is_there.then(|| ExportLayer { diff_id: DiffId(blob.digest), blob, source: None }))
+    }
+
     fn write(
         &self,
+        note: &Path,
         index: &LayerIndex,
         flat: &Flat,
         inode: impl Fn(&TreePath) -> (usize, TreePath),
@@ -88,6 +119,8 @@ impl Rework<'_> {
         self.lease.hold(&[Held::Blob(digest)])?;
         self.store.blobs().commit(blob, &digest, size)?;
         let blob = Descriptor::new(media_type::OCI_LAYER, digest, size);
+        let stated = serde_json::to_vec(&blob).expect("a descriptor of texts and numbers prints");
+        sealed::write(note, &self.store.temporary(), &stated)?;
         Ok(ExportLayer { diff_id: DiffId(digest), blob, source: None })
     }
 }
@@ -133,7 +166,6 @@ fn is_directory(found: Found<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blobs::BlobStore;
     use crate::digest::Digest;
     use crate::meta::Kind;
     use crate::testing::Tar;
@@ -212,5 +244,10 @@ mod tests {
         let times: Vec<Timestamp> = flat.walk().iter().map(|(_, found)| found.metadata.mtime).collect();
         assert_eq!(times, [zero, zero]);
         assert_eq!(fixture.with(|rework| rework.clamped(&clamped, zero)).expect("clamped").diff_id, clamped.diff_id);
+        // What was made before serves without its source, as long as it is there itself.
+        fixture.store.blobs().remove(&layer.blob.digest).expect("removed");
+        assert_eq!(fixture.with(|rework| rework.clamped(&layer, zero)).expect("known"), clamped);
+        fixture.store.blobs().remove(&clamped.blob.digest).expect("removed");
+        assert!(fixture.with(|rework| rework.clamped(&layer, zero)).is_err());
     }
 }

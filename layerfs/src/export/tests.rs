@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::blobs::BlobStore;
-use crate::compress::{CompressOptions, compress_layer};
+use crate::compress::{CompressOptions, Compression, compress_layer};
 use crate::image::Index;
 use crate::reference::ImageRef;
 use crate::refs::{FULL_NAME, REF_NAME};

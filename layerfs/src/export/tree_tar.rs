@@ -36,6 +36,9 @@ impl TreeTar {
         self.destination.write(|out| {
             let mut tree = Tree { flat: &flat, tar: TarWriter::new(out), first_names: HashMap::new(), place };
             for (path, found) in in_depth(flat.walk()) {
+                if cancel.is_cancelled() {
+                    return Err(IoError::new("write", place, &io::Error::other("interrupted")).into());
+                }
                 tree.add(path, &found, self.latest)?;
             }
             let out = tree.tar.finish().map_err(|error| tar_error(error, place))?;

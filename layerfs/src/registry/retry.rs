@@ -121,7 +121,7 @@ fn parse_after(text: &str, now: SystemTime) -> Option<Duration> {
 
 /// Returns the seconds since 1970 of a date (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`, or one of the two old forms
 /// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
-fn parse_date(text: &str) -> Option<u64> {
+pub(super) fn parse_date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let words: Vec<&str> = text.split([' ', ',', ':', '-']).filter(|word| !word.is_empty()).collect();
     let (day, month, year, time) = match words[..] {

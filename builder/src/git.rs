@@ -1,0 +1,264 @@
+//! [`Git`]: repositories by way of the system's `git`, which gets no option, protocol or setting from an address.
+
+use crate::git_ref::GitRef;
+use layerfs::cancel::Cancel;
+use layerfs::registry::secret::Secret;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How often one who waits for git looks whether the build was ended.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// Most bytes of what git says that are read.
+const LONGEST: u64 = 1 << 20;
+/// The protocols that an address, and a submodule, may use.
+const PROTOCOLS: &str = "https:http:ssh:git";
+
+/// Why a repository cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GitError {
+    /// There is no git.
+    #[error("git cannot be started: {why}")]
+    Start {
+        /// The operating system's words.
+        why: String,
+    },
+    /// Git failed.
+    #[error("{act} `{remote}`: {why}")]
+    Failed {
+        /// What was being done.
+        act: &'static str,
+        /// The repository, without user.
+        remote: String,
+        /// Git's words.
+        why: String,
+    },
+    /// The repository has no such branch, tag or commit.
+    #[error("repository `{remote}` does not contain `{reference}`")]
+    NoReference {
+        /// The repository, without user.
+        remote: String,
+        /// What was asked for.
+        reference: String,
+    },
+    /// The commit is another than it should be.
+    #[error("expected checksum to match `{wanted}`, got `{commit}`")]
+    Checksum {
+        /// What it should begin with.
+        wanted: String,
+        /// The commit.
+        commit: String,
+    },
+    /// The build was ended.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl GitError {
+    /// Returns what to do about it.
+    pub fn help(&self) -> Option<String> {
+        let text = match self {
+            Self::Start { .. } => "install git",
+            Self::Failed { .. } => {
+                "for a private repository give `--secret id=GIT_AUTH_TOKEN,…`, or start an SSH agent for `git@…`"
+            }
+            Self::NoReference { .. } => "name a branch, a tag, or a commit by all of its digits",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// Speaks to repositories by way of git.
+#[derive(Debug, Clone)]
+pub struct Git<'a> {
+    /// Ends it.
+    pub cancel: &'a Cancel,
+    /// `Authorization` for the repository's server.
+    pub authorization: Option<Secret>,
+    /// Authorities that replace the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Git<'_> {
+    /// Returns the commit that an address means, all of its digits.
+    ///
+    /// # Errors
+    /// [`GitError`].
+    pub fn resolve(&self, git: &GitRef) -> Result<String, GitError> {
+        let commit = match git.reference.as_deref() {
+            Some(reference) if is_commit(reference) => reference.to_owned(),
+            reference => self.ask(git, reference)?,
+        };
+        match &git.checksum {
+            Some(wanted) if !commit.starts_with(wanted.as_str()) => {
+                Err(GitError::Checksum { wanted: wanted.clone(), commit })
+            }
+            _ => Ok(commit),
+        }
+    }
+
+    fn ask(&self, git: &GitRef, reference: Option<&str>) -> Result<String, GitError> {
+        let name = reference.unwrap_or("HEAD");
+        let peeled = format!("{name}^{{}}");
+        let told =
+            self.run(git, "ask for the references of", None, &["ls-remote", "--", &git.remote, name, &peeled])?;
+        let short = name.strip_prefix("refs/").unwrap_or(name);
+        let tag = format!("refs/tags/{short}");
+        let wanted = [
+            name.to_owned(),
+            format!("refs/{short}^{{}}"),
+            format!("refs/{short}"),
+            format!("refs/heads/{short}"),
+            format!("{tag}^{{}}"),
+            tag,
+        ];
+        let found = |wanted: &String| {
+            let line = told.lines().find(|line| line.split_once('\t').is_some_and(|(_, name)| name == wanted))?;
+            line.split_once('\t').map(|(commit, _)| commit.to_owned())
+        };
+        let no_reference = || GitError::NoReference { remote: shown(&git.remote), reference: name.to_owned() };
+        wanted.iter().find_map(found).filter(|commit| is_commit(commit)).ok_or_else(no_reference)
+    }
+
+    /// Checks `commit` out in the empty directory `to`, with submodules unless they are not wanted, and without `.git`
+    /// unless it is to be kept. Returns the commit's time in seconds.
+    ///
+    /// # Errors
+    /// [`GitError`].
+    pub fn checkout(&self, git: &GitRef, commit: &str, keep: bool, to: &Path) -> Result<i64, GitError> {
+        let run = |act, arguments: &[&str]| self.run(git, act, Some(to), arguments);
+        run("prepare", &["init", "-q", "."])?;
+        run("prepare", &["remote", "add", "origin", "--", &git.remote])?;
+        // Some servers give no single commit, others no shallow copy.
+        let shallow = run("fetch from", &["fetch", "-q", "--no-tags", "--depth=1", "origin", commit]);
+        match shallow {
+            Ok(_) => {}
+            Err(GitError::Cancelled) => return Err(GitError::Cancelled),
+            Err(_) => drop(run("fetch from", &["fetch", "-q", "origin", "+refs/*:refs/remotes/origin/*"])?),
+        }
+        let no_reference = |_| GitError::NoReference { remote: shown(&git.remote), reference: commit.to_owned() };
+        run("check out", &["checkout", "-q", "--force", "--detach", commit, "--"]).map_err(no_reference)?;
+        if git.submodules.unwrap_or(true) && to.join(".gitmodules").symlink_metadata().is_ok() {
+            run("fetch the submodules of", &["submodule", "update", "-q", "--init", "--recursive", "--depth=1"])?;
+        }
+        let time = run("look at", &["show", "-s", "--format=%ct", commit])?;
+        if !keep {
+            remove_git(to).map_err(|error| GitError::Failed {
+                act: "clean up after",
+                remote: shown(&git.remote),
+                why: error.to_string(),
+            })?;
+        }
+        Ok(time.trim().parse().unwrap_or(0))
+    }
+
+    fn run(&self, git: &GitRef, act: &'static str, at: Option<&Path>, arguments: &[&str]) -> Result<String, GitError> {
+        let failed = |why: String| GitError::Failed { act, remote: shown(&git.remote), why };
+        let file = || tempfile::tempfile().map_err(|error| failed(error.to_string()));
+        let (mut output, mut errors) = (file()?, file()?);
+        let copy = |file: &std::fs::File| file.try_clone().map_err(|error| failed(error.to_string()));
+        let mut command = self.command(git, at);
+        command.args(arguments).stdin(Stdio::null()).stdout(copy(&output)?).stderr(copy(&errors)?);
+        let mut child = command.spawn().map_err(|error| GitError::Start { why: error.to_string() })?;
+        let status = loop {
+            match child.try_wait().map_err(|error| failed(error.to_string()))? {
+                Some(status) => break status,
+                None if self.cancel.is_cancelled() => {
+                    // It ends in any case; how says nothing.
+                    child.kill().and_then(|()| child.wait()).ok();
+                    return Err(GitError::Cancelled);
+                }
+                None => std::thread::sleep(PATIENCE),
+            }
+        };
+        if status.success() {
+            return Ok(text_of(&mut output));
+        }
+        let said = text_of(&mut errors);
+        let line = said.lines().rev().find(|line| line.starts_with("fatal:") || line.starts_with("error:"));
+        let why = line.or_else(|| said.lines().last()).unwrap_or("it gave no reason");
+        Err(failed(why.trim_start_matches("fatal: ").to_owned()))
+    }
+
+    /// Returns git with no setting, hook or protocol but ours.
+    fn command(&self, git: &GitRef, at: Option<&Path>) -> Command {
+        let mut command = Command::new("git");
+        if let Some(at) = at {
+            command.current_dir(at);
+        }
+        for name in
+            ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR"]
+        {
+            command.env_remove(name);
+        }
+        command.env("GIT_ALLOW_PROTOCOL", PROTOCOLS).env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true");
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("LC_ALL", "C");
+        command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes").env("GIT_LFS_SKIP_SMUDGE", "1");
+        if let Some(file) = &self.ca_file {
+            command.env("GIT_SSL_CAINFO", file);
+        }
+        // By the environment: arguments are there for all to see.
+        let mut settings = vec![
+            ("core.hooksPath".to_owned(), "/dev/null".to_owned()),
+            ("core.fsmonitor".to_owned(), "false".to_owned()),
+            ("core.autocrlf".to_owned(), "false".to_owned()),
+            ("protocol.file.allow".to_owned(), "never".to_owned()),
+            ("init.defaultBranch".to_owned(), "main".to_owned()),
+            ("advice.detachedHead".to_owned(), "false".to_owned()),
+        ];
+        if let (Some(authorization), Some(origin)) = (&self.authorization, http_origin(&git.remote)) {
+            settings.push((format!("http.{origin}.extraHeader"), format!("Authorization: {}", authorization.expose())));
+        }
+        command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (number, (key, value)) in settings.into_iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
+        }
+        command
+    }
+}
+
+/// Reports whether `text` is all digits of a commit, SHA-1 or SHA-256.
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Returns `https://host[:port]/` of an address; nothing for other protocols.
+fn http_origin(remote: &str) -> Option<String> {
+    let (scheme, rest) = remote.split_once("://")?;
+    let host = rest.split('/').next()?.rsplit('@').next()?;
+    matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https").then(|| format!("{scheme}://{host}/"))
+}
+
+/// Returns an address without its user, which may hold a password.
+fn shown(remote: &str) -> String {
+    match remote.contains("://") {
+        true => layerfs::registry::web::without_user(remote),
+        false => remote.to_owned(),
+    }
+}
+
+fn text_of(file: &mut std::fs::File) -> String {
+    let mut bytes = Vec::new();
+    // What cannot be read was not said.
+    if file.rewind().is_ok() && file.take(LONGEST).read_to_end(&mut bytes).is_err() {
+        return String::new();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Removes `.git`, a directory here and a file in submodules.
+fn remove_git(top: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(top)? {
+        let entry = entry?;
+        let is_directory = entry.file_type()?.is_dir();
+        match (entry.file_name() == ".git", is_directory) {
+            (true, true) => std::fs::remove_dir_all(entry.path())?,
+            (true, false) => std::fs::remove_file(entry.path())?,
+            (false, true) => remove_git(&entry.path())?,
+            (false, false) => {}
+        }
+    }
+    Ok(())
+}
