@@ -94,7 +94,7 @@ fn userns_command_lines_of_pipelines_build() {
 fn command_lines_that_cannot_be_honoured_say_what_to_do() {
     let lab = lab();
     for (line, cure) in [
-        ("build --platform linux/amd64,linux/arm64 -t app .", "lbuild manifest create"),
+        ("build --platform linux/amd64,linux/arm64 -t app .", "build one platform"),
         ("build --provenance=mode=max -t app .", "--provenance=false"),
         ("build --sbom=true -t app .", "run a scanner"),
         ("build -v /cache:/cache -t app .", "RUN --mount=type=bind"),

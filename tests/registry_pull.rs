@@ -97,6 +97,10 @@ fn a_limit_leaves_what_is_held_already() {
     lab.file("f", "another");
     lab.lbuild_within(60, &["--pull", "-t", "y", "."]).ok().says("429").says("WARN: ");
     assert_eq!(lab.layer("y", 1), ["f"]);
+    // Tidying up forgets nothing that would have to be asked for again.
+    lab.lbuild(&["prune"]).ok();
+    lab.file("f", "a third");
+    lab.lbuild_within(60, &["--pull", "-t", "y", "."]).ok().says("429").says("WARN: ");
     let fresh = copy_onto(&proxy.name("base:1"));
     let run = fresh.lbuild_within(60, &["-t", "x", "."]);
     run.ends(125).says("429").says(&proxy.name("base:1")).says("a fault of the test").says("help: ");

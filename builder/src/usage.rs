@@ -78,6 +78,9 @@ pub fn prune(store: &Store, options: &PruneOptions, cancel: &Cancel) -> Result<G
         return Ok(GcReport { derived, bytes, ..GcReport::default() });
     }
     let index_age = if options.all { Duration::ZERO } else { INDEX_AGE };
+    // What registries were asked for lately is not asked for again because of a gc.
+    let oldest = SystemTime::now().checked_sub(index_age).unwrap_or(SystemTime::UNIX_EPOCH);
+    kept.merge(&store.reach_of_remembered(oldest)?);
     let gc = GcOptions { records: kept, index_age, mounts: leaving.mounts };
     let mut remover = |paths: &[PathBuf]| remove(&worker, paths, cancel).map_err(as_store_error);
     let mut report = store.gc(&gc, &mut remover)?;
