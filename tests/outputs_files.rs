@@ -346,8 +346,11 @@ fn subid_an_image_is_loaded_into_podman() {
     Run::within(&mut build, 120).ok().says("loading into Podman");
     let podman = |arguments: &[&str]| {
         let mut podman = std::process::Command::new("podman");
-        let run = podman.args(arguments).env("CONTAINERS_STORAGE_CONF", &storage).env("HOME", lab.home()).output();
-        String::from_utf8_lossy(&run.expect("podman").stdout).trim().to_owned()
+        podman.args(arguments).current_dir(lab.home()).env("CONTAINERS_STORAGE_CONF", &storage).env("HOME", lab.home());
+        let run = podman.output();
+        let run = run.expect("podman");
+        assert!(run.status.success(), "podman {arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8_lossy(&run.stdout).trim().to_owned()
     };
     let id = fs::read_to_string(lab.path("id")).expect("an id");
     assert_eq!(podman(&["images", "--no-trunc", "-q", "example.com/x:1"]), id);
