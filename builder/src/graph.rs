@@ -131,8 +131,7 @@ impl StageGraph {
     /// Returns the stages and images that the target of `dockerfile` needs.
     ///
     /// # Errors
-    /// [`GraphError`]: a FROM that cannot be expanded, a name that means nothing, stages that need each other, or what
-    /// is not supported yet in a stage that the target needs.
+    /// [`GraphError`]: a FROM that cannot be expanded, a name that means nothing, or stages that need each other.
     pub fn new(dockerfile: &Dockerfile, options: &GraphOptions) -> Result<Self, GraphError> {
         let globals = Globals::new(dockerfile, options)?;
         let resolution = Resolver::new(dockerfile, options, &globals).resolve()?;
