@@ -4,6 +4,7 @@ mod compressor;
 mod decode;
 mod encode;
 mod foreign;
+mod line;
 mod members;
 
 pub use decode::decompress;

@@ -2,13 +2,11 @@
 
 use crate::compress::Compression;
 use crate::compress::compressor::Method;
-use crate::compress::members::{MAX, Members};
+use crate::compress::line::Line;
+use crate::compress::members::Members;
 use crate::digest::{DiffId, Digest, HashReader, HashWriter};
 use flate2::GzBuilder;
 use std::io::{self, BufReader, Read, Write};
-
-/// Plain bytes that are compressed while the next are read: what bounds memory, whatever the number of cores.
-const MAX_BATCH: u64 = 16 << 20;
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,56 +96,31 @@ pub fn compress_layer(
     Ok(Compressed { digest, size, diff_id: DiffId(diff_id) })
 }
 
-/// One member of the batch that is being compressed.
-struct Slot {
-    plain: Vec<u8>,
-    member: io::Result<Vec<u8>>,
-}
-
 fn compress_members(tar: &mut dyn Read, out: &mut dyn Write, method: Method) -> Result<(), CompressError> {
-    let limit = MAX_BATCH.min(MAX * rayon::current_num_threads() as u64);
-    let mut members = Members::new(tar);
-    let mut batch = read_batch(&mut members, limit)?;
-    if batch.is_empty() {
+    let (mut members, mut line) = (Members::new(tar), Line::new(method));
+    // This thread cuts, hashes and writes while the pool compresses; it blocks no thread of the pool.
+    rayon::in_place_scope(|scope| {
+        let mut plain = line.room();
         // An empty stream is one empty member: readers refuse a blob of no bytes.
-        batch.push(Slot::new(Vec::new()));
-    }
-    while !batch.is_empty() {
-        // This thread reads the next batch while the pool compresses this one; it blocks no thread of the pool.
-        let next = rayon::in_place_scope(|scope| {
-            for slot in &mut batch {
-                scope.spawn(move |_| slot.compress(method));
+        let mut more = members.next(&mut plain).map_err(CompressError::Read)? || plain.is_empty();
+        while more {
+            line.push(scope, plain);
+            if line.is_full() {
+                write_first(&mut line, out)?;
             }
-            read_batch(&mut members, limit)
-        })?;
-        for slot in batch {
-            out.write_all(&slot.member.map_err(CompressError::Compress)?).map_err(CompressError::Write)?;
+            plain = line.room();
+            more = members.next(&mut plain).map_err(CompressError::Read)?;
         }
-        batch = next;
-    }
-    Ok(())
+        while write_first(&mut line, out)? {}
+        Ok(())
+    })
 }
 
-fn read_batch(members: &mut Members<'_>, limit: u64) -> Result<Vec<Slot>, CompressError> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    while bytes < limit {
-        let Some(plain) = members.next().map_err(CompressError::Read)? else {
-            break;
-        };
-        bytes += plain.len() as u64;
-        batch.push(Slot::new(plain));
-    }
-    Ok(batch)
-}
-
-impl Slot {
-    fn new(plain: Vec<u8>) -> Self {
-        Self { plain, member: Ok(Vec::new()) }
-    }
-
-    fn compress(&mut self, method: Method) {
-        self.member = method.compress(&std::mem::take(&mut self.plain));
-    }
+/// Writes the member in front; reports whether there was one.
+fn write_first(line: &mut Line, out: &mut dyn Write) -> Result<bool, CompressError> {
+    let Some(member) = line.pop() else { return Ok(false) };
+    out.write_all(&member.map_err(CompressError::Compress)?).map_err(CompressError::Write)?;
+    Ok(true)
 }
 
 fn compress_whole(tar: &mut dyn Read, out: &mut dyn Write, method: Method) -> Result<(), CompressError> {

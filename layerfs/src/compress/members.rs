@@ -47,25 +47,26 @@ impl<'a> Members<'a> {
         Self { tar, pending: Vec::new(), entry_left: 0, until_cut: None, unknown: false, ended: false }
     }
 
-    /// Returns the next member's plain bytes, at most 1 MiB; nothing at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut member = std::mem::take(&mut self.pending);
+    /// Puts the next member's plain bytes into `member`, at most 1 MiB; reports whether there were any.
+    pub(super) fn next(&mut self, member: &mut Vec<u8>) -> io::Result<bool> {
+        member.clear();
+        member.append(&mut self.pending);
+        let mut head = std::mem::take(&mut self.pending);
         while !self.ended {
-            if self.fill(&mut member)? {
-                return Ok(Some(member));
+            if self.fill(member)? {
+                break;
             }
             if self.ended || self.entry_left > 0 || self.unknown {
                 continue;
             }
-            let mut head = Vec::new();
             let entry = self.head(&mut head)?;
-            if self.begin(entry, &member, &head) {
+            if self.begin(entry, member, &head) {
                 self.pending = head;
-                return Ok(Some(member));
+                break;
             }
             member.append(&mut head);
         }
-        Ok(Some(member).filter(|member| !member.is_empty()))
+        Ok(!member.is_empty())
     }
 
     /// Reads what is left of the entry begun into `member`; reports whether the member ends here.

@@ -49,7 +49,11 @@ fn expand(blob: &[u8]) -> io::Result<Vec<u8>> {
 fn cut(tar: &[u8]) -> Vec<Vec<u8>> {
     let mut input = tar;
     let mut members = members::Members::new(&mut input);
-    std::iter::from_fn(|| members.next().unwrap()).collect()
+    std::iter::from_fn(|| {
+        let mut member = Vec::new();
+        members.next(&mut member).unwrap().then_some(member)
+    })
+    .collect()
 }
 
 const FORMS: [Compression; 3] = [Compression::Plain, Compression::Gzip, Compression::Zstd];

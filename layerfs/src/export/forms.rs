@@ -155,7 +155,12 @@ impl LayerCompression {
         out: &mut dyn Write,
     ) -> Result<Compressed, StoreError> {
         let place = store.blobs().path(&layer.blob.digest);
-        let mut tar = decompress(layer.open(store)?).map_err(|error| unwrap_error(error, "read", &place))?;
+        let blob = match store.blobs().open(&layer.blob.digest) {
+            // What is hashed as a plain tar need not be hashed as a blob.
+            Ok(plain) if layer.blob.digest == layer.diff_id.0 => Box::new(plain),
+            _ => layer.open(store)?,
+        };
+        let mut tar = decompress(blob).map_err(|error| unwrap_error(error, "read", &place))?;
         let made = compress_layer(&mut tar, out, &self.options()).map_err(|error| failure(error, &place))?;
         if made.diff_id != layer.diff_id {
             let what = format!("layer tar of blob {}", layer.blob.digest);
