@@ -1,5 +1,5 @@
 """The command line of `tests/bench`."""
-import argparse, json, os, platform, subprocess, sys
+import argparse, json, os, platform, signal, subprocess, sys
 from . import measure, process, report
 from .places import HERE, REPOSITORY, Docker, Places, as_user
 from .rows import NAMES, ROWS
@@ -104,6 +104,8 @@ def outside(options):
 
 def main():
     options = parsed()
+    # What was mounted is unmounted, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for needed in (options.lbuild, options.floors):
         if not os.access(needed, os.X_OK):
             process.fail(f"{needed} is not there: `make bench` builds it")

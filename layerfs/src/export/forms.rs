@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::io_error::{IoContext, IoError};
 use crate::sealed;
 use crate::store::Store;
+use crate::trace::Phase;
 use crate::verify::unwrap_error;
 use std::fs::File;
 use std::io::{self, BufReader, Seek, Write};
@@ -155,6 +156,9 @@ impl LayerCompression {
         out: &mut dyn Write,
     ) -> Result<Compressed, StoreError> {
         let place = store.blobs().path(&layer.blob.digest);
+        let compressing = store.trace().begin(Phase::Compressing, || layer.diff_id.to_string());
+        let mut compressing = compressing.on_all_cores();
+        compressing.bytes(|| layer.blob.size);
         let mut tar = decompress(layer.open(store)?).map_err(|error| unwrap_error(error, "read", &place))?;
         let made = compress_layer(&mut tar, out, &self.options()).map_err(|error| failure(error, &place))?;
         if made.diff_id != layer.diff_id {
