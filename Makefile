@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 
-.PHONY: all demo test check bench bench-build soak fuzz install aarch64
+.PHONY: all demo test check bench bench-build ratios ratios-write soak fuzz install aarch64
 
 all:
 	$(CARGO) build --release --locked
@@ -35,6 +35,13 @@ aarch64:
 # on tmpfs if the caller is root. BENCH="w1 w2 --runs 3 --json FILE" says what else.
 bench: bench-build
 	tests/bench $(if $(filter 0,$(shell id -u)),--as with) $(BENCH)
+
+# Fails if a quick row takes a share of its bound that grew by half against tests/benchmark/ratios.json; without peers.
+ratios: bench-build
+	tests/bench $(if $(filter 0,$(shell id -u)),--as with) --ratios check
+
+ratios-write: bench-build
+	tests/bench $(if $(filter 0,$(shell id -u)),--as with) --ratios write
 
 bench-build:
 	tests/setup bench

@@ -1,6 +1,6 @@
 """The command line of `tests/bench`."""
 import argparse, json, os, platform, signal, subprocess, sys
-from . import measure, process, report
+from . import measure, process, ratios, report
 from .places import HERE, REPOSITORY, Docker, Places, as_user
 from .rows import NAMES, ROWS
 
@@ -28,6 +28,8 @@ def parsed():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", metavar="FILE", help="keep all numbers")
     parser.add_argument("--markdown", action="store_true", help="print tables for docs/PERFORMANCE.md at the end")
+    parser.add_argument("--best", action="store_true", help="let the best run decide every row")
+    parser.add_argument("--ratios", choices=["check", "write"], help="compare the quick rows with the committed ratios, or write these")
     parser.add_argument("--lbuild", default=os.environ.get("LBUILD", os.path.join(TARGET, "release", "lbuild")), help="the program (target/release/lbuild)")
     parser.add_argument("--floors", default=os.path.join(TARGET, "release", "examples", "floors"), help=argparse.SUPPRESS)
     parser.add_argument("--bases", default=os.path.join(TARGET, "bases"), help=argparse.SUPPRESS)
@@ -38,6 +40,8 @@ def parsed():
     if unknown:
         parser.error(f"no such row: {' '.join(unknown)}; there are {' '.join(NAMES)}")
     options.names = options.names or NAMES
+    if options.ratios:
+        options.peers, options.places, options.best, options.runs, options.best_runs = "none", "tmpfs", True, 3, 15
     return options
 
 
@@ -57,7 +61,7 @@ def passed_on(options):
     """Returns the words of a run inside one place."""
     words = [*options.names, "--runs", options.runs, "--best-runs", options.best_runs, "--peer-runs", options.peer_runs, "--peers", options.peers,
              "--seed", options.seed, "--lbuild", os.path.abspath(options.lbuild), "--floors", options.floors, "--bases", options.bases]
-    return [str(word) for word in words]
+    return [str(word) for word in words] + (["--best"] if options.best else [])
 
 
 def inside(options):
@@ -86,10 +90,20 @@ def in_place(options, what, where):
             docker.end()
 
 
+def of_ratios(options, what, where):
+    def run(names):
+        options.names = names
+        return in_place(options, what, where)["results"]
+
+    ratios.check(run) if options.ratios == "check" else ratios.write(run, machine())
+
+
 def outside(options):
     print(f"machine: {machine()}; best of {options.best_runs} or median of {options.runs}, seed {options.seed}")
     places, measured = Places(os.path.join(TARGET, "bench"), options.places.split(",")), []
     try:
+        if options.ratios:
+            return of_ratios(options, *places.found[0])
         for what, where in places.found:
             measured.append(in_place(options, what, where))
     finally:

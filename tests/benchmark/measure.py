@@ -59,8 +59,12 @@ def runs_of(row, options):
     return options.best_runs if row.statistic == "best" else options.runs
 
 
-def value(row, times):
-    return min(times) if row.statistic == "best" else statistics.median(times)
+def statistic_of(row, options):
+    return "best" if options.best else row.statistic
+
+
+def value(statistic, times):
+    return min(times) if statistic == "best" else statistics.median(times)
 
 
 def measure(row, at, builders, results):
@@ -79,7 +83,7 @@ def measure(row, at, builders, results):
     sizes = rows.sizes(at, row)
     floors = {name: rows.floor_of(at, row, name) for name in row.floors}
     times = in_turn(row, at, builders, floors)
-    return summary(row, {builder.name: times[builder.name] for builder in builders}, {name: times[name] for name in floors}, results) | {
+    return summary(row, statistic_of(row, at.options), {builder.name: times[builder.name] for builder in builders}, {name: times[name] for name in floors}, results) | {
         "memory_mib": memory, "store_growth": grown, "sizes": sizes}
 
 
@@ -99,17 +103,17 @@ def wants_another(times, builder, options):
     return builder.name == "lbuild" or len(times) < options.peer_runs or max(times) < SLOW
 
 
-def summary(row, times, floors, results):
+def summary(row, statistic, times, floors, results):
     """Returns the figures of a row: the best or median of each, the bound, and the share of it that lbuild took."""
-    took = {name: value(row, some) for name, some in times.items()}
-    least = {name: value(row, some) for name, some in floors.items()}
+    took = {name: value(statistic, some) for name, some in times.items()}
+    least = {name: value(statistic, some) for name, some in floors.items()}
     earlier = {one["row"]: one["took"]["lbuild"] for one in results}
     try:
         bound = row.bound(least, earlier) if row.bound else None
     except KeyError:
         # It is a share of another row, which was not asked for.
         bound = None
-    return {"row": row.name, "what": row.what, "rule": row.rule, "statistic": row.statistic, "took": took, "floors": least,
+    return {"row": row.name, "what": row.what, "rule": row.rule, "statistic": statistic, "took": took, "floors": least,
             "bound": bound, "share": took["lbuild"] / bound if bound else None, "runs": times, "floor_runs": floors,
             "commands": row.commands, "compresses": row.compresses}
 
