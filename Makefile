@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 
-.PHONY: all demo test check bench soak fuzz install aarch64
+.PHONY: all demo test check bench bench-build ratios ratios-write soak fuzz install aarch64
 
 all:
 	$(CARGO) build --release --locked
@@ -31,12 +31,23 @@ check:
 aarch64:
 	tests/check-aarch64
 
-# Ratios to Buildah, on a journaled ext4 and on tmpfs if the caller is root.
-bench:
+# Times beside those of the peers and the floors of this machine, as a plain user with id ranges; on a journaled ext4 and
+# on tmpfs if the caller is root. BENCH="w1 w2 --runs 3 --json FILE" says what else.
+bench: bench-build
+	tests/bench $(if $(filter 0,$(shell id -u)),--as with) $(BENCH)
+
+# Fails if a quick row takes a share of its bound that grew by half against tests/benchmark/ratios.json; without peers.
+ratios: bench-build
+	tests/bench $(if $(filter 0,$(shell id -u)),--as with) --ratios check
+
+ratios-write: bench-build
+	tests/bench $(if $(filter 0,$(shell id -u)),--as with) --ratios write
+
+bench-build:
 	tests/setup bench
 	tests/bases demo
 	$(CARGO) build --release --locked
-	tests/bench
+	$(CARGO) build --release --locked -p layerfs --example floors
 
 # The tests that take long: 100 seeded kills, full disks, two builds beside a prune, 200 seeded pulls and pushes through a
 # proxy that breaks things, 100000 mutations of every hostile input.

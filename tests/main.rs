@@ -44,5 +44,6 @@ mod sandbox_mounts;
 mod sandbox_run;
 mod sandbox_view;
 mod survive;
+mod trace;
 mod tree;
 mod usage;

@@ -26,6 +26,7 @@ use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
 use layerfs::source::Collection;
 use layerfs::store::{Found, FsckReport, ImageSummary, Store};
+use layerfs::trace::Trace;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +62,15 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+/// The store of a build.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Its directory.
+    pub root: &'a Path,
+    /// Who is told where the time goes.
+    pub trace: Trace,
+}
+
 /// Fetches the contexts of a build that are no directories of the user, and the Dockerfile that is in one.
 ///
 /// # Errors
@@ -81,12 +91,13 @@ pub fn with_contexts(
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
 pub fn build(
     request: &BuildRequest,
-    root: &Path,
+    place: &Place<'_>,
     sink: &dyn ProgressSink,
     cancel: &Cancel,
     attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, Failure> {
-    let result = builder::build_attended(request, &open(root)?, sink, cancel, attendant);
+    let store = open(place.root)?.traced(place.trace.clone());
+    let result = builder::build_attended(request, &store, sink, cancel, attendant);
     result.map_err(|error| of_build(&error))
 }
 

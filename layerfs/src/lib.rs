@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod flight;
 pub mod io_error;
 pub mod sys;
+pub mod trace;
 
 pub mod digest;
 pub mod platform;

@@ -16,6 +16,17 @@ pub struct Selection {
     pub items: Vec<Item>,
 }
 
+impl Selection {
+    /// Returns the bytes of its regular files.
+    pub fn bytes(&self) -> u64 {
+        let size = |entry: &SelectedEntry| match entry.metadata.kind {
+            Kind::File { size } => size,
+            _ => 0,
+        };
+        self.items.iter().flat_map(|item| &item.entries).map(size).sum()
+    }
+}
+
 /// A file, or a directory whose contents are copied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {

@@ -21,6 +21,7 @@ use layerfs::layer::{ExecutionId, Layer, LayerKey};
 use layerfs::meta::{Kind, Timestamp};
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
+use layerfs::trace::Phase;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -117,9 +118,11 @@ impl Session<'_> {
 
     /// Writes a planned layer as a blob of the store, with its index and diff ID under `key`.
     fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
+        let mut writing = self.trace().begin(Phase::Writing, || format!("tar of {key}"));
         let mut blob = self.build.store.blobs().create()?;
         let (writer, index) = write_layer(plan, tree, HashWriter::new(blob.file()))?;
         let (_, digest, size) = writer.finish();
+        writing.bytes(|| size);
         self.build.shelf.hold_blob(digest)?;
         self.build.store.blobs().commit(blob, &digest, size)?;
         self.build.store.indexes().put(&key, Arc::new(index))?;

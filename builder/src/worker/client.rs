@@ -11,6 +11,7 @@ use layerfs::cancel::Cancel;
 use layerfs::digest::{ChainId, DiffId};
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
+use layerfs::trace::Trace;
 use rustix::event::{PollFd, PollFlags};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,6 +24,8 @@ use std::thread::JoinHandle;
 pub struct WorkerOptions {
     /// The ids of its user namespace.
     pub id_map: IdMap,
+    /// Who is told where its time goes.
+    pub trace: Trace,
 }
 
 /// A running worker. It ends when this is dropped, and with it everything it started; it ends too if this process does,
@@ -32,6 +35,7 @@ pub struct Worker {
     control: Mutex<Option<Channel>>,
     keeper: Option<JoinHandle<()>>,
     id_map: IdMap,
+    trace: Trace,
 }
 
 impl Worker {
@@ -40,9 +44,9 @@ impl Worker {
     /// # Errors
     /// [`WorkerStartError`].
     pub fn start(store: &Path, options: WorkerOptions) -> Result<Self, WorkerStartError> {
-        let started = start::start(store, &options.id_map)?;
+        let started = start::start(store, &options.id_map, options.trace.is_on())?;
         let control = Mutex::new(Some(started.control));
-        Ok(Self { control, keeper: Some(started.keeper), id_map: options.id_map })
+        Ok(Self { control, keeper: Some(started.keeper), id_map: options.id_map, trace: options.trace })
     }
 
     /// Returns the ids of its user namespace.
@@ -76,6 +80,7 @@ impl Worker {
             match channel.receive::<Reply>() {
                 Ok((Reply::Failed(_), _)) if cancelled => return Err(WorkerError::Cancelled),
                 Ok((Reply::Failed(error), _)) => return Err(error.with_one_id(self.id_map.one_id_help())),
+                Ok((Reply::Spans(spans), _)) => spans.into_iter().for_each(|span| self.trace.pass(span)),
                 Ok((reply, _)) if is_last(&reply) => return Ok(reply),
                 Ok((reply, descriptors)) => on_reply(reply, descriptors),
                 Err(ChannelError::Closed) if cancelled => return Err(WorkerError::Cancelled),

@@ -6,6 +6,7 @@ use crate::worker::error::WorkerError;
 use layerfs::digest::{ChainId, DiffId};
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
+use layerfs::trace::Span;
 use serde::{Deserialize, Serialize};
 
 /// A call of the front. Descriptors travel beside it, in the order of their numbers.
@@ -113,6 +114,8 @@ pub enum Reply {
         /// Bytes on disk.
         bytes: u64,
     },
+    /// Where the time of the call went, before the last answer, if the front wants to know.
+    Spans(Vec<Span>),
     /// It failed.
     Failed(WorkerError),
 }

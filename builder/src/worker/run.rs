@@ -17,12 +17,15 @@ use layerfs::mount::{Active, Mounter, probe};
 use layerfs::path::TreePath;
 use layerfs::rootdir::RootDir;
 use layerfs::stack::Stack;
+use layerfs::sys::process;
+use layerfs::trace::Phase;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How long output is awaited after the command's end: someone outside may hold a pipe that the command handed over.
 const GRACE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -107,11 +110,15 @@ impl Runner {
         let terminal = if spec.terminal { secrets.pop() } else { None };
         let scratch = Scratch::new(&self.temporary)?;
         let mounter = self.mounter(layers)?;
+        let command = || spec.arguments.join(" ");
+        let mounting = call.begin(Phase::Mounting, command);
         let prepared = self.prepare(call, layers, spec, &*mounter, &scratch.path())?;
+        drop(mounting);
         let exit = self.execute(call, &prepared.instructions, secrets, terminal)?;
         match (exit, spec.result) {
             (Exit::Status(0), RunResult::Commit(key)) => {
                 call.check()?;
+                let _diffing = call.begin(Phase::Diffing, command);
                 commit(&*mounter, layers, prepared, key)?;
             }
             (_, RunResult::Commit(key)) if spec.keep_failed => {
@@ -239,11 +246,12 @@ impl Runner {
         secrets: Vec<OwnedFd>,
         terminal: Option<OwnedFd>,
     ) -> Result<Exit, WorkerError> {
+        let mut running = call.begin(Phase::Running, || instructions.arguments.join(" "));
         let (channel, far) = Channel::pair()?;
         let mut command = self.program.helper();
         command.stdin(Stdio::from(far.into_socket()));
         let (output, errors) = connect(&mut command, terminal)?;
-        let mut helper = command.spawn().at("start", "sandbox helper")?;
+        let helper = command.spawn().at("start", "sandbox helper")?;
         // It holds the far ends, whose end must be the helper's.
         drop(command);
         let secrets_borrowed: Vec<BorrowedFd<'_>> = secrets.iter().map(AsFd::as_fd).collect();
@@ -252,7 +260,7 @@ impl Runner {
         let mut watch = Watch { call, channel: &channel, output, errors, report: None };
         let watched = sent.map_err(WorkerError::from).and_then(|()| watch.until_end());
         let report = watch.report.take();
-        finish(&channel, &mut helper)?;
+        running.cpu(finish(&channel, &helper)?);
         watched?;
         match report {
             Some(Report::Status(status)) => Ok(Exit::Status(status)),
@@ -313,11 +321,11 @@ fn commit(mounter: &dyn Mounter, layers: &Layers, prepared: Prepared, key: Layer
     layers.publish(&name, &key, index)
 }
 
-/// Lets the helper end, and takes leave of it: only then has it taken its mount points away.
-fn finish(channel: &Channel, helper: &mut Child) -> Result<(), WorkerError> {
+/// Lets the helper end, and takes leave of it: only then has it taken its mount points away. Returns the CPU time of the
+/// helper and all that it waited for.
+fn finish(channel: &Channel, helper: &Child) -> Result<Duration, WorkerError> {
     channel.finish_sending();
-    helper.wait().at("wait for", "sandbox helper")?;
-    Ok(())
+    Ok(process::wait_for_cpu(helper.id()).at("wait for", "sandbox helper")?)
 }
 
 fn user_source(

@@ -3,13 +3,14 @@
 use super::on_fail::Attending;
 use super::{Scene, call, io_failure, print, tell};
 use crate::args::BuildArgs;
-use crate::engine;
+use crate::engine::{self, Place};
 use crate::exit::Exit;
 use crate::logs::{KEPT_BUILDS, Keeper, Secrets};
 use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
-use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, annotation};
+use crate::trace::{Chronicle, TraceFile};
+use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
 use builder::BuildResult;
 use builder::attend::Attendant;
 use builder::progress::{Event, ProgressSink};
@@ -59,14 +60,22 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     let shared = Box::new(Shared(Arc::clone(&screen)));
     let below: Box<dyn ProgressSink> =
         if settings.view.needs_places() { Box::new(Placed::new(request.dockerfile.clone(), shared)) } else { shared };
-    let sink = Watched::new(vec![&recorder, &keeper, ledger], below);
+    let trace = settings.trace.as_deref().map(TraceFile::create).transpose().map_err(io_failure)?;
+    let chronicle = trace.as_ref().map(|file| file.chronicle.as_ref());
+    let mut watchers: Vec<&dyn Watcher> = vec![&recorder, &keeper, ledger];
+    watchers.extend(chronicle.map(|chronicle: &Chronicle| chronicle as &dyn Watcher));
+    let sink = Watched::new(watchers, below);
     let attending = settings.on_fail.clone().map(|how| Attending::new(how, Arc::clone(&screen)));
     let attendant = attending.as_ref().map(|attending| attending as &dyn Attendant);
     settings.warnings.iter().for_each(|warning| sink.event(Event::Warning(warning.clone())));
-    let built = engine::build(request, &scene.root, &sink, &scene.cancel, attendant);
+    let place = Place { root: &scene.root, trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default() };
+    let built = engine::build(request, &place, &sink, &scene.cancel, attendant);
     // The view must stand before anything is printed below it.
     screen.settle();
     drop((sink, attending, screen));
+    if let Some(Err(error)) = trace.map(TraceFile::finish) {
+        tell(&format!("warning: the trace of this build is not whole: {error}\n"));
+    }
     if let Some(error) = keeper.finish() {
         tell(&format!("warning: the logs of this build are not kept: {error}\n"));
     }

@@ -49,6 +49,8 @@ pub struct BuildSettings {
     pub in_context: Option<Option<String>>,
     /// Where what the build came to goes, besides.
     pub metadata_file: Option<PathBuf>,
+    /// File for where the time went.
+    pub trace: Option<PathBuf>,
     /// What is to be said of the build in place of doing it.
     pub call: Option<Call>,
     /// What is done with a RUN that failed.
@@ -125,8 +127,8 @@ pub fn build(
         registries,
     };
     let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
-    let metadata_file = args.destinations.metadata_file.clone();
-    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, call, in_context, warnings, prints_id })
+    let (metadata_file, trace) = (args.destinations.metadata_file.clone(), args.destinations.trace.clone());
+    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, trace, call, in_context, warnings, prints_id })
 }
 
 /// Returns the network that was typed.

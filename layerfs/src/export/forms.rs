@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::io_error::{IoContext, IoError};
 use crate::sealed;
 use crate::store::Store;
+use crate::trace::Phase;
 use crate::verify::unwrap_error;
 use std::fs::File;
 use std::io::{self, BufReader, Seek, Write};
@@ -155,6 +156,9 @@ impl LayerCompression {
         out: &mut dyn Write,
     ) -> Result<Compressed, StoreError> {
         let place = store.blobs().path(&layer.blob.digest);
+        let compressing = store.trace().begin(Phase::Compressing, || layer.diff_id.to_string());
+        let mut compressing = compressing.on_all_cores();
+        compressing.bytes(|| layer.blob.size);
         let blob = match store.blobs().open(&layer.blob.digest) {
             // What is hashed as a plain tar need not be hashed as a blob.
             Ok(plain) if layer.blob.digest == layer.diff_id.0 => Box::new(plain),
