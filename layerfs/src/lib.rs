@@ -5,6 +5,7 @@
 //! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`.
 
 pub mod base64;
+pub mod behind;
 
 pub mod cancel;
 pub mod flight;

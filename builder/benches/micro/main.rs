@@ -149,7 +149,10 @@ fn bytes(clock: &Clock) {
             name,
             amount,
             || (),
-            |()| compress_layer(&mut tar.as_slice(), &mut io::sink(), &CompressOptions::new(form)).expect("compressed"),
+            |()| {
+                compress_layer(&mut tar.as_slice(), &mut io::sink(), &CompressOptions::new(form), None)
+                    .expect("compressed")
+            },
         );
     }
 }

@@ -15,6 +15,7 @@ use crate::exec::remote::prefix;
 use crate::exec::session::Session;
 use crate::exec::step::StepRun;
 use crate::plan::op::{CopyOp, From, Remote, WorkdirOp};
+use layerfs::behind::behind;
 use layerfs::digest::{DiffId, HashWriter};
 use layerfs::io_error::IoContext;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
@@ -120,8 +121,11 @@ impl Session<'_> {
     fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
         let mut writing = self.trace().begin(Phase::Writing, || format!("tar of {key}"));
         let mut blob = self.build.store.blobs().create()?;
-        let (writer, index) = write_layer(plan, tree, HashWriter::new(blob.file()))?;
-        let (_, digest, size) = writer.finish();
+        // Files are read and checked beside the hashing of the tar.
+        let (written, tar) =
+            behind(HashWriter::new(blob.file()), |out| write_layer(plan, tree, out).map(|(_, index)| index));
+        let (index, tar) = (written?, tar.at("write", self.build.store.temporary())?);
+        let (_, digest, size) = tar.finish();
         writing.bytes(|| size);
         self.build.shelf.hold_blob(digest)?;
         self.build.store.blobs().commit(blob, &digest, size)?;

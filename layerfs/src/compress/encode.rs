@@ -8,6 +8,8 @@ use crate::digest::{DiffId, Digest, HashReader, HashWriter};
 use flate2::GzBuilder;
 use std::io::{self, BufReader, Read, Write};
 
+const BUFFER: usize = 256 << 10;
+
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompressOptions {
@@ -75,7 +77,8 @@ impl CompressOptions {
 }
 
 /// Writes the plain layer `tar` to `out` in another form. The bytes depend on the tar, the form and the level alone.
-/// Members end at entries (see the rule in `members.rs`), so that what did not change keeps its members.
+/// Members end at entries (see the rule in `members.rs`), so that what did not change keeps its members. A tar that is
+/// `known` to have its diff ID is not hashed.
 ///
 /// # Errors
 /// [`CompressError`].
@@ -83,17 +86,31 @@ pub fn compress_layer(
     tar: &mut dyn Read,
     out: &mut dyn Write,
     options: &CompressOptions,
+    known: Option<DiffId>,
 ) -> Result<Compressed, CompressError> {
-    let mut tar = BufReader::with_capacity(256 << 10, HashReader::new(tar));
     let mut out = HashWriter::new(out);
-    match (options.method()?, options.single_member) {
-        (None, _) => copy(&mut tar, &mut out)?,
-        (Some(method), true) => compress_whole(&mut tar, &mut out, method)?,
-        (Some(method), false) => compress_members(&mut tar, &mut out, method)?,
-    }
+    let diff_id = match known {
+        Some(diff_id) => {
+            compress(&mut BufReader::with_capacity(BUFFER, tar), &mut out, options)?;
+            diff_id
+        }
+        None => {
+            let mut tar = BufReader::with_capacity(BUFFER, HashReader::new(tar));
+            compress(&mut tar, &mut out, options)?;
+            DiffId(tar.into_inner().finish().1)
+        }
+    };
     out.flush().map_err(CompressError::Write)?;
-    let ((_, diff_id, _), (_, digest, size)) = (tar.into_inner().finish(), out.finish());
-    Ok(Compressed { digest, size, diff_id: DiffId(diff_id) })
+    let (_, digest, size) = out.finish();
+    Ok(Compressed { digest, size, diff_id })
+}
+
+fn compress(tar: &mut dyn Read, out: &mut dyn Write, options: &CompressOptions) -> Result<(), CompressError> {
+    match (options.method()?, options.single_member) {
+        (None, _) => copy(tar, out),
+        (Some(method), true) => compress_whole(tar, out, method),
+        (Some(method), false) => compress_members(tar, out, method),
+    }
 }
 
 fn compress_members(tar: &mut dyn Read, out: &mut dyn Write, method: Method) -> Result<(), CompressError> {

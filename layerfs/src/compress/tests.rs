@@ -36,7 +36,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
 
 fn compress(tar: &[u8], options: &CompressOptions) -> (Vec<u8>, Compressed) {
     let mut blob = Vec::new();
-    let compressed = compress_layer(&mut &tar[..], &mut blob, options).unwrap();
+    let compressed = compress_layer(&mut &tar[..], &mut blob, options, None).unwrap();
     (blob, compressed)
 }
 
@@ -70,6 +70,18 @@ fn every_form_comes_back() {
                 Compressed { digest: Digest::of(&blob), size: blob.len() as u64, diff_id: DiffId(Digest::of(&tar)) };
             assert_eq!(compressed, wanted);
         }
+    }
+}
+
+#[test]
+fn a_known_diff_id_is_taken_as_it_is() {
+    let (tar, known) = (layer(&files()), DiffId(Digest::of("known")));
+    for form in FORMS {
+        let options = CompressOptions::new(form);
+        let mut blob = Vec::new();
+        let compressed = compress_layer(&mut &tar[..], &mut blob, &options, Some(known)).unwrap();
+        assert_eq!((compressed.diff_id, compressed.digest), (known, Digest::of(&blob)));
+        assert!(blob == compress(&tar, &options).0, "{form:?}");
     }
 }
 
@@ -180,7 +192,7 @@ fn levels_out_of_range_are_refused() {
         (Compression::Plain, 99, false),
     ] {
         let options = CompressOptions { level: Some(level), ..CompressOptions::new(form) };
-        assert_eq!(compress_layer(&mut &b"x"[..], &mut Vec::new(), &options).is_err(), refused, "{options:?}");
+        assert_eq!(compress_layer(&mut &b"x"[..], &mut Vec::new(), &options, None).is_err(), refused, "{options:?}");
     }
 }
 

@@ -4,11 +4,13 @@
 //! derived/<diff ID's digits>.<form>-<level>        the layer in that form
 //! derived/<diff ID's digits>.<form>-<level>.json   its descriptor, self-verifying; written last
 //! ```
-//! They are cache: not fsynced, and checked against the digest before they are used; a damaged one is made anew.
+//! They are cache: not fsynced, and checked against the digest before they are used, unless they are as they were written;
+//! a damaged one is made anew.
 
 use super::ExportLayer;
 use super::layout::Part;
 use super::store::check_size;
+use crate::blobs::seal::{is_unchanged, seal};
 use crate::compress::{CompressError, CompressOptions, Compressed, Compression, compress_layer, decompress};
 use crate::descriptor::Descriptor;
 use crate::digest::HashReader;
@@ -19,7 +21,7 @@ use crate::store::Store;
 use crate::trace::Phase;
 use crate::verify::unwrap_error;
 use std::fs::File;
-use std::io::{self, BufReader, Seek, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -134,6 +136,7 @@ impl LayerCompression {
     ) -> Result<Part, StoreError> {
         let path = self.path(layer, store);
         let descriptor = self.descriptor(made);
+        seal(written.as_file(), &descriptor.digest).at("set the time of", &path)?;
         let file = written.persist(&path).map_err(|error| IoError::new("rename", &path, &error.error))?;
         let stated = serde_json::to_vec(&descriptor).expect("a descriptor of texts and numbers prints");
         sealed::write(&note_of(&path), &store.temporary(), &stated)?;
@@ -159,13 +162,17 @@ impl LayerCompression {
         let compressing = store.trace().begin(Phase::Compressing, || layer.diff_id.to_string());
         let mut compressing = compressing.on_all_cores();
         compressing.bytes(|| layer.blob.size);
-        let blob = match store.blobs().open(&layer.blob.digest) {
-            // What is hashed as a plain tar need not be hashed as a blob.
-            Ok(plain) if layer.blob.digest == layer.diff_id.0 => Box::new(plain),
-            _ => layer.open(store)?,
+        // A plain tar is named by its diff ID: one that is as it was written need not be hashed again.
+        let known = match layer.blob.digest == layer.diff_id.0 {
+            true => store.blobs().open_unchanged(&layer.blob)?,
+            false => None,
         };
-        let mut tar = decompress(blob).map_err(|error| unwrap_error(error, "read", &place))?;
-        let made = compress_layer(&mut tar, out, &self.options()).map_err(|error| failure(error, &place))?;
+        let diff_id = known.as_ref().map(|_| layer.diff_id);
+        let mut tar: Box<dyn Read + Send> = match known {
+            Some(plain) => Box::new(plain),
+            None => decompress(layer.open(store)?).map_err(|error| unwrap_error(error, "read", &place))?,
+        };
+        let made = compress_layer(&mut tar, out, &self.options(), diff_id).map_err(|error| failure(error, &place))?;
         if made.diff_id != layer.diff_id {
             let what = format!("layer tar of blob {}", layer.blob.digest);
             return Err(StoreError::DigestMismatch { what, wanted: layer.diff_id.0, got: made.diff_id.0 });
@@ -195,10 +202,16 @@ fn find(path: &Path, form: Compression) -> Result<Option<Part>, StoreError> {
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
+    if descriptor.media_type != form.oci_media_type() {
+        return Ok(None);
+    }
+    if is_unchanged(&file, &descriptor).at("stat", path)? {
+        return Ok(Some(Part { descriptor, file }));
+    }
     let mut reader = HashReader::new(BufReader::with_capacity(256 << 10, file));
     io::copy(&mut reader, &mut io::sink()).at("read", path)?;
     let (file, digest, size) = reader.finish();
-    if (digest, size, form.oci_media_type()) != (descriptor.digest, descriptor.size, descriptor.media_type.as_str()) {
+    if (digest, size) != (descriptor.digest, descriptor.size) {
         return Ok(None);
     }
     Ok(Some(Part { descriptor, file: rewound(file.into_inner(), path)? }))
