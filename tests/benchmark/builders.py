@@ -46,7 +46,7 @@ class Lbuild:
         return [self.command("tag", IMAGE, name)]
 
     def push(self, name):
-        return [self.command("push", "-q", name)]
+        return [self.command("push", name)]
 
 
 class Buildah:

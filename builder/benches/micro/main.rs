@@ -150,7 +150,7 @@ fn bytes(clock: &Clock) {
             amount,
             || (),
             |()| {
-                compress_layer(&mut tar.as_slice(), &mut io::sink(), &CompressOptions::new(form), None)
+                compress_layer(&mut tar.as_slice(), &mut io::sink(), &CompressOptions::new(form), &Default::default())
                     .expect("compressed")
             },
         );

@@ -2,8 +2,9 @@
 
 use crate::compress::Compression;
 use crate::compress::compressor::Method;
+use crate::compress::cuts::Cuts;
+use crate::compress::earlier::{Earlier, Members};
 use crate::compress::line::Line;
-use crate::compress::members::Members;
 use crate::digest::{DiffId, Digest, HashReader, HashWriter};
 use flate2::GzBuilder;
 use std::io::{self, BufReader, Read, Write};
@@ -22,7 +23,7 @@ pub struct CompressOptions {
 }
 
 /// What came out of [`compress_layer`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compressed {
     /// Digest of the blob.
     pub digest: Digest,
@@ -30,6 +31,17 @@ pub struct Compressed {
     pub size: u64,
     /// Digest of the plain tar.
     pub diff_id: DiffId,
+    /// What the blob consists of, if it is several members.
+    pub members: Members,
+}
+
+/// What is known beforehand, and spares work. The result is the same without it.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The diff ID of the tar, which is not hashed then.
+    pub diff_id: Option<DiffId>,
+    /// Layers whose members may come again.
+    pub earlier: Earlier,
 }
 
 /// What can go wrong with compressing a layer.
@@ -77,8 +89,7 @@ impl CompressOptions {
 }
 
 /// Writes the plain layer `tar` to `out` in another form. The bytes depend on the tar, the form and the level alone.
-/// Members end at entries (see the rule in `members.rs`), so that what did not change keeps its members. A tar that is
-/// `known` to have its diff ID is not hashed.
+/// Members end at entries (see the rule in `cuts.rs`), so that what did not change keeps its members.
 ///
 /// # Errors
 /// [`CompressError`].
@@ -86,57 +97,68 @@ pub fn compress_layer(
     tar: &mut dyn Read,
     out: &mut dyn Write,
     options: &CompressOptions,
-    known: Option<DiffId>,
+    known: &Known,
 ) -> Result<Compressed, CompressError> {
     let mut out = HashWriter::new(out);
-    let diff_id = match known {
+    let (members, diff_id) = match known.diff_id {
         Some(diff_id) => {
-            compress(&mut BufReader::with_capacity(BUFFER, tar), &mut out, options)?;
-            diff_id
+            (compress(&mut BufReader::with_capacity(BUFFER, tar), &mut out, options, &known.earlier)?, diff_id)
         }
         None => {
             let mut tar = BufReader::with_capacity(BUFFER, HashReader::new(tar));
-            compress(&mut tar, &mut out, options)?;
-            DiffId(tar.into_inner().finish().1)
+            let members = compress(&mut tar, &mut out, options, &known.earlier)?;
+            (members, DiffId(tar.into_inner().finish().1))
         }
     };
     out.flush().map_err(CompressError::Write)?;
     let (_, digest, size) = out.finish();
-    Ok(Compressed { digest, size, diff_id })
+    Ok(Compressed { digest, size, diff_id, members })
 }
 
-fn compress(tar: &mut dyn Read, out: &mut dyn Write, options: &CompressOptions) -> Result<(), CompressError> {
+fn compress(
+    tar: &mut dyn Read,
+    out: &mut dyn Write,
+    options: &CompressOptions,
+    earlier: &Earlier,
+) -> Result<Members, CompressError> {
     match (options.method()?, options.single_member) {
-        (None, _) => copy(tar, out),
-        (Some(method), true) => compress_whole(tar, out, method),
-        (Some(method), false) => compress_members(tar, out, method),
+        (None, _) => copy(tar, out).map(|()| Members::default()),
+        (Some(method), true) => compress_whole(tar, out, method).map(|()| Members::default()),
+        (Some(method), false) => compress_members(tar, out, method, earlier),
     }
 }
 
-fn compress_members(tar: &mut dyn Read, out: &mut dyn Write, method: Method) -> Result<(), CompressError> {
-    let (mut members, mut line) = (Members::new(tar), Line::new(method));
+fn compress_members(
+    tar: &mut dyn Read,
+    out: &mut dyn Write,
+    method: Method,
+    earlier: &Earlier,
+) -> Result<Members, CompressError> {
+    let (mut cuts, mut line, mut members) = (Cuts::new(tar), Line::new(method, earlier), Members::default());
     // This thread cuts, hashes and writes while the pool compresses; it blocks no thread of the pool.
     rayon::in_place_scope(|scope| {
         let mut plain = line.room();
         // An empty stream is one empty member: readers refuse a blob of no bytes.
-        let mut more = members.next(&mut plain).map_err(CompressError::Read)? || plain.is_empty();
+        let mut more = cuts.next(&mut plain).map_err(CompressError::Read)? || plain.is_empty();
         while more {
             line.push(scope, plain);
             if line.is_full() {
-                write_first(&mut line, out)?;
+                write_first(&mut line, out, &mut members)?;
             }
             plain = line.room();
-            more = members.next(&mut plain).map_err(CompressError::Read)?;
+            more = cuts.next(&mut plain).map_err(CompressError::Read)?;
         }
-        while write_first(&mut line, out)? {}
-        Ok(())
+        while write_first(&mut line, out, &mut members)? {}
+        Ok(members)
     })
 }
 
 /// Writes the member in front; reports whether there was one.
-fn write_first(line: &mut Line, out: &mut dyn Write) -> Result<bool, CompressError> {
-    let Some(member) = line.pop() else { return Ok(false) };
-    out.write_all(&member.map_err(CompressError::Compress)?).map_err(CompressError::Write)?;
+fn write_first(line: &mut Line<'_>, out: &mut dyn Write, members: &mut Members) -> Result<bool, CompressError> {
+    let Some(done) = line.pop() else { return Ok(false) };
+    let (member, bytes) = done.map_err(CompressError::Compress)?;
+    out.write_all(&bytes).map_err(CompressError::Write)?;
+    members.push(member);
     Ok(true)
 }
 

@@ -1,6 +1,7 @@
 //! [`Line`]: members that are compressed by all cores, and come out in the order in which they went in.
 
 use super::compressor::Method;
+use super::earlier::{Earlier, Member, crc};
 use rayon::{Scope, Yield};
 use std::collections::VecDeque;
 use std::io;
@@ -13,8 +14,9 @@ const PER_CORE: usize = 4;
 const MOST: usize = 24;
 
 /// Members being compressed, the first to be written in front.
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     method: Method,
+    earlier: &'a Earlier,
     most: usize,
     waiting: VecDeque<Receiver<Done>>,
     /// Room for plain bytes, to be filled again.
@@ -23,14 +25,14 @@ pub(super) struct Line {
 
 /// A compressed member, and the room that its plain bytes were in.
 struct Done {
-    member: io::Result<Vec<u8>>,
+    member: io::Result<(Member, Vec<u8>)>,
     plain: Vec<u8>,
 }
 
-impl Line {
-    pub(super) fn new(method: Method) -> Self {
+impl<'a> Line<'a> {
+    pub(super) fn new(method: Method, earlier: &'a Earlier) -> Self {
         let most = MOST.min(PER_CORE * rayon::current_num_threads());
-        Self { method, most, waiting: VecDeque::with_capacity(most), spare: Vec::new() }
+        Self { method, earlier, most, waiting: VecDeque::with_capacity(most), spare: Vec::new() }
     }
 
     /// Returns room for the plain bytes of a member.
@@ -43,26 +45,37 @@ impl Line {
     }
 
     /// Lets a thread of the pool compress `plain`.
-    pub(super) fn push<'scope>(&mut self, scope: &Scope<'scope>, plain: Vec<u8>) {
+    pub(super) fn push<'scope>(&mut self, scope: &Scope<'scope>, plain: Vec<u8>)
+    where
+        'a: 'scope,
+    {
         let (done, waiting) = sync_channel(1);
-        let method = self.method;
-        scope.spawn(move |_| compress(plain, method, &done));
+        let (method, earlier) = (self.method, self.earlier);
+        scope.spawn(move |_| compress(plain, method, earlier, &done));
         self.waiting.push_back(waiting);
     }
 
     /// Returns the first member, once it is compressed; nothing if there is none.
-    pub(super) fn pop(&mut self) -> Option<io::Result<Vec<u8>>> {
+    pub(super) fn pop(&mut self) -> Option<io::Result<(Member, Vec<u8>)>> {
         let Done { member, plain } = wait(&self.waiting.pop_front()?);
         self.spare.push(plain);
         Some(member)
     }
 }
 
-fn compress(plain: Vec<u8>, method: Method, done: &SyncSender<Done>) {
-    let member = method.compress(&plain);
+fn compress(plain: Vec<u8>, method: Method, earlier: &Earlier, done: &SyncSender<Done>) {
+    let member = member(&plain, method, earlier);
     if done.send(Done { member, plain }).is_err() {
         // Reading or writing failed; nobody waits any more.
     }
+}
+
+/// Returns the member that holds `plain`: an earlier layer's, or a new one.
+fn member(plain: &[u8], method: Method, earlier: &Earlier) -> io::Result<(Member, Vec<u8>)> {
+    let crc = crc(plain);
+    let bytes = earlier.find(plain, crc).map_or_else(|| method.compress(plain), Ok)?;
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
+    Ok((Member { crc, plain: length(plain)?, compressed: length(&bytes)? }, bytes))
 }
 
 /// Waits for a member. A thread of the pool compresses while it waits: it may be the only one.

@@ -32,7 +32,8 @@ impl Fixture {
         let tar = Tar::default().file("file", content).end();
         let form = Compression::of_media_type(kind).expect("a layer");
         let mut bytes = Vec::new();
-        compress_layer(&mut tar.as_slice(), &mut bytes, &CompressOptions::new(form), None).expect("compressed");
+        compress_layer(&mut tar.as_slice(), &mut bytes, &CompressOptions::new(form), &Default::default())
+            .expect("compressed");
         self.store.blobs().put(&bytes).expect("put");
         ExportLayer { diff_id: DiffId(Digest::of(&tar)), blob: Descriptor::of(kind, &bytes), source: None }
     }

@@ -1,4 +1,4 @@
-//! [`Members`]: a layer tar, cut where gzip members (or zstd frames) end.
+//! [`Cuts`]: a layer tar, cut where gzip members (or zstd frames) end.
 //!
 //! The cuts are part of the format of our blobs: they freeze with the first release. An entry reaches from its first
 //! extended header to the padding of its content. In order:
@@ -23,7 +23,7 @@ pub(super) const MAX: u64 = 1 << 20;
 const HASH_MASK: u64 = 0xf;
 
 /// Cuts a tar into members.
-pub(super) struct Members<'a> {
+pub(super) struct Cuts<'a> {
     tar: &'a mut dyn Read,
     /// Headers of the next entry, which begins a member of its own.
     pending: Vec<u8>,
@@ -42,7 +42,7 @@ struct Head {
     content: u64,
 }
 
-impl<'a> Members<'a> {
+impl<'a> Cuts<'a> {
     pub(super) fn new(tar: &'a mut dyn Read) -> Self {
         Self { tar, pending: Vec::new(), entry_left: 0, until_cut: None, unknown: false, ended: false }
     }
