@@ -79,7 +79,8 @@ def measure(row, at, builders, results):
             memory = rows.memory_of(at, row, builder, 1000)
         else:
             row.once(at, builder, 1000)
-        grown[builder.name] = sum(map(process.disk, builder.places())) - before
+        if all(os.access(place, os.R_OK) for place in builder.places()):
+            grown[builder.name] = sum(map(process.disk, builder.places())) - before
     sizes = rows.sizes(at, row)
     floors = {name: rows.floor_of(at, row, name) for name in row.floors}
     times = in_turn(row, at, builders, floors)

@@ -50,7 +50,7 @@ def remove(path):
 
 def disk(path):
     """Returns the bytes of disk that a tree takes; zero if it is not there."""
-    if not os.path.exists(path):
+    if not os.access(path, os.R_OK):
         return 0
     said = subprocess.run(in_namespace(["du", "-s", "--block-size=1", path]), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return int(said.stdout.split()[0])
