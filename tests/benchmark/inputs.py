@@ -67,6 +67,13 @@ class Inputs:
             self.put(f"w3/data/d{i // 100:02}/f{i:04}", body)
         self.put("w3/Dockerfile", "FROM scratch\nCOPY data /data\n")
 
+    def big(self):
+        half = self.random.randbytes(1 << 20) + self.words(1 << 20)
+        self.put("big/Dockerfile", "FROM scratch\nCOPY file /file\n")
+        with open(os.path.join(self.root, "big", "file"), "wb") as file:
+            for _ in range(3 << 10):
+                file.write(half)
+
     def w4(self):
         self.small_files("w4", 100000, 8193)
         self.put("w4/Dockerfile", "FROM busybox\nCOPY data /data\n")
