@@ -207,6 +207,8 @@ def sizes(at, row):
 
 
 def memory_of(at, row, builder, number):
+    # The worker of the build before may still be on its way out.
+    time.sleep(0.3)
     with process.Memory(at.lbuild, COPIES) as memory:
         row.once(at, builder, number)
     return memory.peak / 1024
