@@ -41,7 +41,7 @@ def parsed():
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
         parser.error(f"no such row: {' '.join(unknown)}; there are {' '.join(NAMES)}")
-    options.names = options.names or NAMES
+    options.typed, options.names = options.names, options.names or NAMES
     if options.ratios:
         options.peers, options.places, options.best, options.runs, options.best_runs = "none", "tmpfs", True, 3, 15
     return options
@@ -103,7 +103,8 @@ def of_ratios(options, what, where):
         options.names = names
         return in_place(options, what, where)["results"]
 
-    ratios.check(run) if options.ratios == "check" else ratios.write(run, machine())
+    rows = options.typed
+    ratios.check(run, rows) if options.ratios == "check" else ratios.write(run, machine(), rows)
 
 
 def draw(options, what, where):
