@@ -110,10 +110,14 @@ class BuildKit:
 
     def __init__(self, socket, data, bases):
         self.socket, self.data, self.bases = socket, data, os.path.realpath(bases)
-        os.environ.update(DOCKER_BUILDKIT="1", DOCKER_CONFIG=os.path.join(tempfile.gettempdir(), "lbuild-bench-docker"))
+        # Credentials and plug-ins of the caller's do not count.
+        self.config = tempfile.mkdtemp(prefix="lbuild-bench-docker.")
+        os.environ["DOCKER_BUILDKIT"] = "1"
+        # Debian's client, where there is one: later ones want a plug-in for BuildKit.
+        self.client = "/usr/bin/docker" if os.path.exists("/usr/bin/docker") else "docker"
 
     def command(self, *words):
-        return ["docker", "-H", f"unix://{self.socket}", *words]
+        return [self.client, "--config", self.config, "-H", f"unix://{self.socket}", *words]
 
     def empty(self):
         self.remove()

@@ -1,6 +1,6 @@
 """The command line of `tests/bench`."""
 import argparse, json, os, platform, signal, subprocess, sys
-from . import measure, process, ratios, report
+from . import measure, plot, process, ratios, report
 from .places import HERE, REPOSITORY, Docker, Places, as_user
 from .rows import NAMES, ROWS
 
@@ -30,6 +30,8 @@ def parsed():
     parser.add_argument("--markdown", action="store_true", help="print tables for docs/PERFORMANCE.md at the end")
     parser.add_argument("--best", action="store_true", help="let the best run decide every row")
     parser.add_argument("--ratios", choices=["check", "write"], help="compare the quick rows with the committed ratios, or write these")
+    parser.add_argument("--plot", metavar="FILE", help="measure and draw cost against work as SVG, in place of the rows")
+    parser.add_argument("--most", type=int, default=1_000_000, help="the most files or steps of the plot (1000000)")
     parser.add_argument("--lbuild", default=os.environ.get("LBUILD", os.path.join(TARGET, "release", "lbuild")), help="the program (target/release/lbuild)")
     parser.add_argument("--floors", default=os.path.join(TARGET, "release", "examples", "floors"), help=argparse.SUPPRESS)
     parser.add_argument("--bases", default=os.path.join(TARGET, "bases"), help=argparse.SUPPRESS)
@@ -39,7 +41,7 @@ def parsed():
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
         parser.error(f"no such row: {' '.join(unknown)}; there are {' '.join(NAMES)}")
-    options.names = options.names or NAMES
+    options.typed, options.names = options.names, options.names or NAMES
     if options.ratios:
         options.peers, options.places, options.best, options.runs, options.best_runs = "none", "tmpfs", True, 3, 15
     return options
@@ -61,15 +63,21 @@ def passed_on(options):
     """Returns the words of a run inside one place."""
     words = [*options.names, "--runs", options.runs, "--best-runs", options.best_runs, "--peer-runs", options.peer_runs, "--peers", options.peers,
              "--seed", options.seed, "--lbuild", os.path.abspath(options.lbuild), "--floors", options.floors, "--bases", options.bases]
-    return [str(word) for word in words] + (["--best"] if options.best else [])
+    return [str(word) for word in words] + (["--best"] if options.best else []) + (["--plot", "x", "--most", str(options.most)] if options.plot else [])
 
 
 def inside(options):
     """Measures in one place, as whoever we are, and writes what came out beside it."""
     where = options.inside
+    if options.plot:
+        return write_results(where, {"points": plot.measure(where, options)})
     results = measure.measure_all(where, set(options.names), options, lambda result: print(report.line(result), flush=True))
+    write_results(where, {"who": who(), "results": results})
+
+
+def write_results(where, what):
     with open(os.path.join(where, "results.json"), "w") as file:
-        json.dump({"who": who(), "results": results}, file)
+        json.dump(what, file)
 
 
 def in_place(options, what, where):
@@ -95,13 +103,22 @@ def of_ratios(options, what, where):
         options.names = names
         return in_place(options, what, where)["results"]
 
-    ratios.check(run) if options.ratios == "check" else ratios.write(run, machine())
+    rows = options.typed
+    ratios.check(run, rows) if options.ratios == "check" else ratios.write(run, machine(), rows)
+
+
+def draw(options, what, where):
+    points = in_place(options, what, where)["points"]
+    with open(options.plot, "w") as file:
+        file.write(plot.svg(points, f"best of {plot.RUNS}, {what}; {machine()}"))
 
 
 def outside(options):
     print(f"machine: {machine()}; best of {options.best_runs} or median of {options.runs}, seed {options.seed}")
     places, measured = Places(os.path.join(TARGET, "bench"), options.places.split(",")), []
     try:
+        if options.plot:
+            return draw(options, *places.found[0])
         if options.ratios:
             return of_ratios(options, *places.found[0])
         for what, where in places.found:

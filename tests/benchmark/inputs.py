@@ -1,7 +1,9 @@
 """The build contexts, made from a seed: the same seed gives the same bytes everywhere."""
-import os, random
+import os, random, time
 
 WORDS = [w * n for w in ("int ", "return ", "the ", "{\n", "}\n", "a", "struct ", "0x", "// ", "value ", "->", ";\n") for n in (1, 2)]
+#: Seconds that a new context rests: what was written a moment ago may change again unseen, and is not remembered.
+REST = 3
 #: What a stage of w7 computes.
 ARITHMETIC = "n=0; while [ $n -lt 400000 ]; do n=$((n+1)); done"
 #: What the steps of w6 run.
@@ -22,6 +24,7 @@ class Inputs:
         if not os.path.exists(path):
             self.random.seed(f"{self.seed} {name}")
             getattr(self, name)()
+            time.sleep(REST)
         return path
 
     def words(self, size):
@@ -67,6 +70,13 @@ class Inputs:
             self.put(f"w3/data/d{i // 100:02}/f{i:04}", body)
         self.put("w3/Dockerfile", "FROM scratch\nCOPY data /data\n")
 
+    def big(self):
+        half = self.random.randbytes(1 << 20) + self.words(1 << 20)
+        self.put("big/Dockerfile", "FROM scratch\nCOPY file /file\n")
+        with open(os.path.join(self.root, "big", "file"), "wb") as file:
+            for _ in range(3 << 10):
+                file.write(half)
+
     def w4(self):
         self.small_files("w4", 100000, 8193)
         self.put("w4/Dockerfile", "FROM busybox\nCOPY data /data\n")
@@ -93,6 +103,7 @@ class Inputs:
             self.random.seed(f"{self.seed} {name}")
             self.small_files(name, count, 1024)
             self.put(f"{name}/Dockerfile", "FROM busybox\nCOPY data /data\n")
+            time.sleep(REST)
         return path
 
     def steps(self, count):

@@ -22,16 +22,28 @@ class At:
         self.out = os.path.join(where, "out")
         os.makedirs(self.out, exist_ok=True)
 
-    def builders(self, group):
-        """Returns lbuild and the peers, each with an empty store."""
-        options = self.options
+    def has_room(self, row):
+        """Reports whether a row's files fit; what it made before counts as free."""
+        found = os.statvfs(self.where)
+        made = process.disk(os.path.join(self.inputs.root, row.group))
+        return found.f_bavail * found.f_frsize + made >= row.room
+
+    def begin_group(self, row):
+        """Returns who builds the rows of a group, each with an empty store; nobody if there is no room."""
+        found = self.builders(row) if self.has_room(row) else []
+        for builder in found:
+            builder.empty()
+        return found
+
+    def builders(self, row):
+        options, group = self.options, row.group
         found = [Lbuild(self.where, self.lbuild, self.bases, group)]
+        if row.alone:
+            return found
         if "buildah" in options.peers and Buildah.is_here():
             found.append(Buildah(self.where, self.bases, group))
         if "buildkit" in options.peers and options.docker:
             found.append(BuildKit(options.docker, os.path.join(self.where, "docker"), self.bases))
-        for builder in found:
-            builder.empty()
         return found
 
     def archive(self, builder):
@@ -42,6 +54,8 @@ class At:
             os.remove(self.archive(builder))
 
     def end_of_group(self, group, builders):
+        if group in ("w3", "big"):
+            process.remove(os.path.join(self.inputs.root, group))
         for builder in builders:
             builder.remove()
             self.drop_archives(builder)
@@ -56,6 +70,8 @@ class At:
 
 
 def runs_of(row, options):
+    if row.alone:
+        return 1
     return options.best_runs if row.statistic == "best" else options.runs
 
 
@@ -79,7 +95,8 @@ def measure(row, at, builders, results):
             memory = rows.memory_of(at, row, builder, 1000)
         else:
             row.once(at, builder, 1000)
-        grown[builder.name] = sum(map(process.disk, builder.places())) - before
+        if all(os.access(place, os.R_OK) for place in builder.places()):
+            grown[builder.name] = sum(map(process.disk, builder.places())) - before
     sizes = rows.sizes(at, row)
     floors = {name: rows.floor_of(at, row, name) for name in row.floors}
     times = in_turn(row, at, builders, floors)
@@ -125,9 +142,12 @@ def measure_all(where, wanted, options, tell):
         for row in (row for row in rows.ROWS if row.name in wanted):
             if row.group != group:
                 at.end_of_group(group, builders)
-                builders, group = at.builders(row.group), row.group
-            results.append(measure(row, at, builders, results))
-            tell(results[-1])
+                builders, group = at.begin_group(row), row.group
+            if builders:
+                results.append(measure(row, at, builders, results))
+                tell(results[-1])
+            else:
+                print(f"{row.name:6} left out: it needs {row.room >> 30} GiB", flush=True)
         at.end_of_group(group, builders)
     finally:
         at.end()

@@ -50,21 +50,21 @@ def remove(path):
 
 def disk(path):
     """Returns the bytes of disk that a tree takes; zero if it is not there."""
-    if not os.path.exists(path):
+    if not os.access(path, os.R_OK):
         return 0
     said = subprocess.run(in_namespace(["du", "-s", "--block-size=1", path]), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return int(said.stdout.split()[0])
 
 
 class Memory(threading.Thread):
-    """Samples the memory of every process that runs a program, and keeps the highest sum, in KiB.
+    """Samples the memory of all processes that run a program and descend from this one, and keeps the highest sum, in KiB.
 
     Commands of the image are other programs, so they do not count; copies of the program in memory do."""
 
     def __init__(self, program, copies):
         super().__init__(daemon=True)
         self.programs = (os.path.realpath(program), f"/memfd:{copies} (deleted)")
-        self.peak, self.ended = 0, False
+        self.peak, self.ended, self.own = 0, False, str(os.getpid())
 
     def __enter__(self):
         self.start()
@@ -79,9 +79,18 @@ class Memory(threading.Thread):
             self.peak = max(self.peak, sum(map(self.resident, filter(str.isdigit, os.listdir("/proc")))))
             time.sleep(0.005)
 
+    def descends(self, process):
+        """Reports whether a process was started by this one, or by one that was."""
+        while process not in ("0", "1"):
+            if process == self.own:
+                return True
+            with open(f"/proc/{process}/stat") as file:
+                process = file.read().rsplit(")", 1)[1].split()[1]
+        return False
+
     def resident(self, process):
         try:
-            if os.readlink(f"/proc/{process}/exe") not in self.programs:
+            if os.readlink(f"/proc/{process}/exe") not in self.programs or not self.descends(process):
                 return 0
             with open(f"/proc/{process}/smaps_rollup") as file:
                 return sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))

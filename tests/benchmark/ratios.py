@@ -15,6 +15,8 @@ TRIES = 3
 
 
 def committed():
+    if not os.path.exists(FILE):
+        return {}
     with open(FILE) as file:
         return json.load(file)["shares"]
 
@@ -37,9 +39,14 @@ def lower(shares, results):
         shares[name] = min(share, shares.get(name, share))
 
 
-def check(run):
-    """Runs the quick rows, those that fail up to three times; `run` measures rows and returns their results."""
-    known, shares, wanted = committed(), {}, QUICK
+def asked(names):
+    """Returns the quick rows among `names`; all if there are no names."""
+    return with_needs([name for name in QUICK if name in names or not names])
+
+
+def check(run, names):
+    """Runs quick rows, those that fail up to three times; `run` measures rows and returns their results."""
+    known, shares, wanted = committed(), {}, asked(names)
     for number in range(TRIES):
         lower(shares, run(wanted))
         failed = grown(shares, known)
@@ -53,12 +60,12 @@ def check(run):
     process.fail(f"shares of the bounds grew by half: {rows}; if that is wanted, `make ratios-write` keeps them")
 
 
-def write(run, machine):
-    """Runs the quick rows and keeps their shares: the larger of two runs, so that luck is not made the rule."""
-    first, second = {}, {}
-    lower(first, run(QUICK))
-    lower(second, run(QUICK))
-    shares = {name: round(max(first[name], second[name]), 3) for name in QUICK}
+def write(run, machine, names):
+    """Runs quick rows and keeps their shares: the larger of two runs, so that luck is not made the rule."""
+    wanted, first, second = asked(names), {}, {}
+    lower(first, run(wanted))
+    lower(second, run(wanted))
+    shares = committed() | {name: round(max(first[name], second[name]), 3) for name in wanted}
     with open(FILE, "w") as file:
         json.dump({"about": "shares of the bounds that rows took; `make ratios` compares, `make ratios-write` writes", "machine": machine,
                    "shares": shares}, file, indent=1)

@@ -1,4 +1,4 @@
-//! [`json`]: entries in the trace-event form of Chrome and Perfetto ("Trace Event Format", complete events and metadata).
+//! [`json()`]: entries in the trace-event form of Chrome and Perfetto ("Trace Event Format", complete events and metadata).
 
 use super::Entry;
 use super::lanes::{Group, Lane, Process, assign};
