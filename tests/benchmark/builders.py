@@ -42,6 +42,10 @@ class Lbuild:
         to = ["-o", f"type=registry,name={name}"] if push else ["-t", name]
         return [self.command("build", "-q", "--build-arg", f"REGISTRY={registry}", *to, context)]
 
+    def forget_forms(self):
+        """What makes it compress again what it compressed in an earlier run."""
+        return [self.command("prune", "--kind", "derivatives")]
+
     def tag(self, name):
         return [self.command("tag", IMAGE, name)]
 
@@ -96,6 +100,10 @@ class Buildah:
         commands = [self.building("--tls-verify=false", "--build-arg", f"REGISTRY={registry}", "-t", name, context)]
         return commands + (self.push(name) if push else [])
 
+    def forget_forms(self):
+        """It keeps no compressed layers."""
+        return []
+
     def tag(self, name):
         return [self.command("tag", IMAGE, name)]
 
@@ -141,6 +149,10 @@ class BuildKit:
     def from_registry(self, context, registry, name, push):
         build = self.command("build", "-q", "--network", "host", "--build-arg", f"REGISTRY={registry}", "-t", name, context)
         return [build] + (self.push(name) if push else [])
+
+    def forget_forms(self):
+        """What it keeps comes with --no-cache anew."""
+        return []
 
     def tag(self, name):
         return [self.command("tag", IMAGE, name)]
