@@ -100,6 +100,8 @@ def measure(row, at, builders, results):
     sizes = rows.sizes(at, row)
     floors = {name: rows.floor_of(at, row, name) for name in row.floors}
     times = in_turn(row, at, builders, floors)
+    for builder in builders:
+        row.end(builder)
     return summary(row, statistic_of(row, at.options), {builder.name: times[builder.name] for builder in builders}, {name: times[name] for name in floors}, results) | {
         "memory_mib": memory, "store_growth": grown, "sizes": sizes}
 

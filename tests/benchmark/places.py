@@ -6,6 +6,11 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 REPOSITORY = os.path.dirname(HERE)
 
 
+def available_memory():
+    with open("/proc/meminfo") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("MemAvailable:")) << 10
+
+
 class Places:
     """File systems as pairs of what and where; mounted for root, else the one that target/ is on."""
 
@@ -24,7 +29,8 @@ class Places:
             process.output(["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "has_journal", image])
             self.mount("ext4", "ext4 with a journal (loop)", ["-o", "loop", image])
         if "tmpfs" in wanted:
-            self.mount("tmpfs", "tmpfs", ["-t", "tmpfs", "-o", "size=75%", "lbuild-bench"])
+            # What is not to be had must not be asked for: the whole machine would suffer.
+            self.mount("tmpfs", "tmpfs", ["-t", "tmpfs", "-o", f"size={available_memory() * 6 // 10}", "lbuild-bench"])
 
     def mount(self, name, what, how):
         where = os.path.join(self.above, name)
