@@ -1,7 +1,8 @@
 //! [`Containers`]: Podman and Buildah.
 
-use crate::harness::output;
+use crate::harness::{Run, output};
 use crate::tree::with_ids_ok;
+use std::process::Command;
 
 /// Replaces what is mounted on /sys/fs/cgroup, since crun refuses both versions of cgroups beside each other.
 const UNIFIED: &str = "umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
@@ -33,6 +34,11 @@ impl Containers {
     #[track_caller]
     pub fn buildah(&self, arguments: &[&str]) -> String {
         self.ok(&[], "buildah", arguments)
+    }
+
+    /// Runs Buildah.
+    pub fn try_buildah(&self, arguments: &[&str]) -> Run {
+        Run::within(Command::new("buildah").args(&self.root).args(arguments), 120)
     }
 
     /// Runs Podman, which must succeed, and returns its standard output.

@@ -66,17 +66,11 @@ impl Tree {
     pub fn inside(lab: &Lab, image: &str) -> Self {
         let script = "cd / && exec tar --one-file-system --numeric-owner --xattrs --xattrs-include='*' --format=posix \
             --pax-option=delete=atime,delete=ctime --exclude=./proc --exclude=./sys --exclude=./dev -cf - .";
-        let (archive, to) = (lab.home().join("inside.tar"), lab.home().join("inside"));
-        fs::create_dir(&to).expect("a directory");
+        let archive = lab.home().join("inside.tar");
         let mut command = lab.command(&["run", "--entrypoint", "/bin/sh", image, "-c", script]);
         let written = command.stdout(fs::File::create(&archive).expect("a file")).output().expect("lbuild runs");
         assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
-        let (archive, place) = (archive.to_string_lossy(), to.to_string_lossy());
-        let how = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-owner", "-C", &place, "-xpf", &archive];
-        with_ids_ok("tar", &how);
-        let tree = Self::at(&to).without(&MOUNTED);
-        with_ids_ok("rm", &["-rf", &place]);
-        tree
+        Self::archive(lab, &archive).without(&MOUNTED)
     }
 
     /// Unpacks an image of a layout with umoci and looks at what came out.
@@ -87,6 +81,19 @@ impl Tree {
         let tree = Self::at(&lab.home().join("bundle/rootfs"));
         with_ids_ok("rm", &["-rf", &bundle]);
         tree.without(&MOUNTED)
+    }
+
+    /// Unpacks an archive of a root file system and looks at what came out.
+    #[track_caller]
+    pub fn archive(lab: &Lab, archive: &Path) -> Self {
+        let to = lab.home().join("unpacked");
+        fs::create_dir(&to).expect("a directory");
+        let (archive, place) = (archive.to_string_lossy(), to.to_string_lossy());
+        let how = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-owner", "-C", &place, "-xpf", &archive];
+        with_ids_ok("tar", &how);
+        let tree = Self::at(&to);
+        with_ids_ok("rm", &["-rf", &place]);
+        tree
     }
 
     /// Leaves out paths and what is below them.
@@ -160,16 +167,19 @@ impl Tree {
         }
     }
 
-    /// Returns what is not the same, if anything.
-    pub fn difference(&self, other: &Self) -> Option<String> {
+    /// Returns the paths that are not the same, and how.
+    pub fn differences(&self, other: &Self) -> Vec<(String, String)> {
         let describe = |tree: &Self, path: &String| tree.0.get(path).map_or("nothing".to_owned(), |it| it.join("  "));
         let paths: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
-        let differences: Vec<String> = paths
-            .into_iter()
-            .filter(|path| self.0.get(*path) != other.0.get(*path))
-            .map(|path| format!("{path}\n    {}\n    {}", describe(self, path), describe(other, path)))
-            .collect();
-        let shown: Vec<&str> = differences.iter().take(40).map(String::as_str).collect();
+        let differ = paths.into_iter().filter(|path| self.0.get(*path) != other.0.get(*path));
+        let told = |path| format!("{path}\n    {}\n    {}", describe(self, path), describe(other, path));
+        differ.map(|path| (path.clone(), told(path))).collect()
+    }
+
+    /// Returns what is not the same, if anything.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let differences = self.differences(other);
+        let shown: Vec<&str> = differences.iter().take(40).map(|(_, told)| told.as_str()).collect();
         (!differences.is_empty()).then(|| format!("{} differences\n{}", differences.len(), shown.join("\n")))
     }
 }
