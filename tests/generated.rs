@@ -47,18 +47,11 @@ struct Batch {
 impl Batch {
     fn generate(seed: usize) -> Self {
         let mut random = Random::of(seed as u64);
-        let mut context = Context::generate(&mut random);
+        let lab = Lab::new();
+        let context = Context::generate(&mut random, &lab);
         let stage = random.percent(40);
-        let cases = (0..BATCH).map(|number| Case::generate(&mut random, number, &mut context, stage)).collect();
-        Self { seed, lab: Lab::new(), context, stage, cases }
-    }
-
-    fn make(&self) {
-        let script = format!("cd '{}'\n{}", self.lab.path("").display(), self.context.script);
-        crate::harness::output("sh", &["-ec", &script]);
-        if let Some(ignore) = &self.context.ignore {
-            self.lab.file(".dockerignore", ignore);
-        }
+        let cases = (0..BATCH).map(|number| Case::generate(&mut random, number, &context, &lab, stage)).collect();
+        Self { seed, lab, context, stage, cases }
     }
 
     fn dockerfile<'a>(&self, cases: impl IntoIterator<Item = &'a Case>) -> String {
@@ -111,7 +104,10 @@ fn one_by_one<'a>(batch: &'a Batch, peer: &Peer, rules: &mut Rules, tally: &mut 
             continue;
         }
         match peer.build(&batch.lab, &batch.write([case])) {
-            Err(_) => tally.refused += 1,
+            Err(error) => {
+                eprintln!("REF {:?} || {:?}\n{case}", ours.stderr.split("error: ").last(), error.lines().last());
+                tally.refused += 1
+            }
             Ok(_) if rules.refusal(case, &ours.stderr) => tally.explained += 1,
             Ok(_) => tally.wrong(batch, case, &format!("only lbuild fails: {}", ours.stderr)),
         }
@@ -125,7 +121,7 @@ fn together(batch: &Batch, mut good: Vec<&Case>, peer: &Peer, rules: &mut Rules,
     if theirs.is_err() {
         good.retain(|case| match peer.build(&batch.lab, &batch.write([*case])) {
             Ok(_) => true,
-            Err(_) if rules.acceptance(case) => {
+            Err(error) if rules.acceptance(case, &error) => {
                 tally.explained += 1;
                 false
             }
@@ -145,10 +141,12 @@ fn together(batch: &Batch, mut good: Vec<&Case>, peer: &Peer, rules: &mut Rules,
     batch.build(&file, &format!("type=tar,dest={}", archive.display())).ok();
     let ours = Tree::archive(&batch.lab, &archive);
     tally.built += good.len();
-    for (path, why) in rules.differences(batch, &good, ours, theirs) {
-        match good.iter().find(|case| case.holds(&path)) {
-            Some(case) => tally.wrong(batch, case, &why),
-            None => tally.wrong.push(format!("== batch {}: {why}", batch.seed)),
+    for difference in ours.differences(&theirs) {
+        let case = good.iter().copied().find(|case| case.holds(&difference.path));
+        match (case, rules.unexplained(case, &difference)) {
+            (_, None) => {}
+            (Some(case), Some(why)) => tally.wrong(batch, case, &why),
+            (None, Some(why)) => tally.wrong.push(format!("== batch {}: {why}", batch.seed)),
         }
     }
 }
@@ -159,7 +157,6 @@ fn compare(peer: &Peer) {
     let first = number("LBUILD_TEST_FIRST").unwrap_or(0);
     for seed in first..first + cases().div_ceil(BATCH) {
         let batch = Batch::generate(seed);
-        batch.make();
         tally.cases += batch.cases.len();
         let good = one_by_one(&batch, peer, &mut rules, &mut tally);
         together(&batch, good, peer, &mut rules, &mut tally);

@@ -28,6 +28,23 @@ pub enum Field {
     Group,
 }
 
+impl Field {
+    /// Every field, in their order.
+    pub const ALL: [Self; 7] =
+        [Self::Kind, Self::Mode, Self::Owner, Self::Mtime, Self::Content, Self::Xattrs, Self::Group];
+}
+
+/// A path that two trees do not have alike; `None` where there is none.
+#[derive(Debug)]
+pub struct Difference {
+    /// The path, as a snapshot writes it.
+    pub path: String,
+    /// Its fields in the first tree.
+    pub ours: Option<Vec<String>>,
+    /// Its fields in the second.
+    pub theirs: Option<Vec<String>>,
+}
+
 /// What the sandbox mounts over, which is no part of an image.
 const MOUNTED: [&str; 6] = ["dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname"];
 
@@ -167,19 +184,24 @@ impl Tree {
         }
     }
 
-    /// Returns the paths that are not the same, and how.
-    pub fn differences(&self, other: &Self) -> Vec<(String, String)> {
-        let describe = |tree: &Self, path: &String| tree.0.get(path).map_or("nothing".to_owned(), |it| it.join("  "));
+    /// Returns the paths that are not the same.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let paths: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
         let differ = paths.into_iter().filter(|path| self.0.get(*path) != other.0.get(*path));
-        let told = |path| format!("{path}\n    {}\n    {}", describe(self, path), describe(other, path));
-        differ.map(|path| (path.clone(), told(path))).collect()
+        let found = |path: &String| Difference {
+            path: path.clone(),
+            ours: self.0.get(path).cloned(),
+            theirs: other.0.get(path).cloned(),
+        };
+        differ.map(found).collect()
     }
 
     /// Returns what is not the same, if anything.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let differences = self.differences(other);
-        let shown: Vec<&str> = differences.iter().take(40).map(|(_, told)| told.as_str()).collect();
+        let describe = |fields: &Option<Vec<String>>| fields.as_ref().map_or("nothing".to_owned(), |it| it.join("  "));
+        let told = |it: &Difference| format!("{}\n    {}\n    {}", it.path, describe(&it.ours), describe(&it.theirs));
+        let shown: Vec<String> = differences.iter().take(40).map(told).collect();
         (!differences.is_empty()).then(|| format!("{} differences\n{}", differences.len(), shown.join("\n")))
     }
 }

@@ -1,7 +1,8 @@
 //! [`Case`]: a few generated instructions below a directory of their own.
 
-use super::context::{Context, name};
+use super::context::{Context, make, name, quoted};
 use super::random::Random;
+use crate::harness::Lab;
 use std::fmt;
 
 /// A few generated instructions that write below `/c` and the case's number.
@@ -77,11 +78,11 @@ const DESTINATIONS: [&str; 33] = [
 fn destination(random: &mut Random, number: usize) -> String {
     let (first, second) = (name(random), name(random));
     let kind = *random.pick(&["mkdir", "echo there >", "ln -s ../f", "ln -s sub", "ln -s nowhere", "mkfifo"]);
-    let quoted = super::context::quoted(&format!("d/{first}"));
-    let below = super::context::quoted(&format!("d/sub/{second}"));
+    let first = quoted(&format!("d/{first}"));
+    let below = quoted(&format!("d/sub/{second}"));
     format!(
         "mkdir dest{number}; (cd dest{number}; mkdir -p d/sub; echo old > d/old; echo old > f; chmod 0600 f; \
-         [ -e {quoted} ] || {kind} {quoted}; [ -e {below} ] || ln d/old {below}; \
+         [ -e {first} ] || {kind} {first}; [ -e {below} ] || ln d/old {below}; \
          ln -s d ld; ln -s f lf; ln -s new/place gone; ln -s /c{number}/d labs; ln -s ../../../c{number}/d/sub out; \
          ln -s d/sub/.. up; ln -s loop loop; chmod 0710 d; chmod 0701 d/sub; \
          find . -exec touch -h -d @1400000000 {{}} +)\n"
@@ -89,11 +90,11 @@ fn destination(random: &mut Random, number: usize) -> String {
 }
 
 impl Case {
-    /// Makes up a case, and adds what it finds at its destination to the context's script.
-    pub fn generate(random: &mut Random, number: usize, context: &mut Context, stage: bool) -> Self {
+    /// Makes up a case, and makes what it finds at its destination.
+    pub fn generate(random: &mut Random, number: usize, context: &Context, lab: &Lab, stage: bool) -> Self {
         let mut instructions = Vec::new();
         if random.percent(75) {
-            context.script.push_str(&destination(random, number));
+            make(lab, &destination(random, number));
             instructions.push(Instruction::Copy(Copy {
                 add: false,
                 from: false,

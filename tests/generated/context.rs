@@ -1,15 +1,16 @@
-//! [`Context`]: a generated build context, as the script of a shell that makes it.
+//! [`Context`]: a generated build context.
 
 use super::random::Random;
+use crate::harness::{Lab, output};
 
 /// A generated build context.
 pub struct Context {
-    /// Makes it in the current directory.
-    pub script: String,
     /// Its ignore file.
     pub ignore: Option<String>,
     /// Every path of it that sources are chosen from.
-    pub paths: Vec<String>,
+    paths: Vec<String>,
+    /// Those that lead somewhere.
+    reachable: Vec<String>,
 }
 
 /// Names of entries; several directories have some in common.
@@ -115,25 +116,36 @@ pub fn quoted(text: &str) -> String {
 }
 
 impl Context {
-    /// Makes up a context.
-    pub fn generate(random: &mut Random) -> Self {
+    /// Makes up a context, and makes it.
+    pub fn generate(random: &mut Random, lab: &Lab) -> Self {
         let mut maker = Maker { random, script: String::new(), paths: Vec::new(), files: Vec::new() };
         maker.directory("", 0);
         maker.archives();
         let Maker { mut script, paths, .. } = maker;
         script.push_str("mkdir first; echo first > first/first; touch -d @1500000000 first/first\n");
+        make(lab, &script);
         let ignore = random.percent(60).then(|| ignore_file(random, &paths));
-        Self { script, ignore, paths }
+        if let Some(ignore) = &ignore {
+            lab.file(".dockerignore", ignore);
+        }
+        let reachable = paths.iter().filter(|path| lab.path(path).exists()).cloned().collect();
+        Self { ignore, paths, reachable }
     }
 
-    /// Returns a path of the context, or one that is made of its names.
+    /// Returns a path of the context, seldom one that leads nowhere.
     pub fn path(&self, random: &mut Random) -> String {
-        match random.below(10) {
+        match random.below(40) {
             0 => format!("{}/{}", random.pick(&self.paths), name(random)),
             1 => name(random).to_owned(),
-            _ => random.pick(&self.paths).clone(),
+            2..5 => random.pick(&self.paths).clone(),
+            _ => random.pick(&self.reachable).clone(),
         }
     }
+}
+
+/// Runs a script in a lab's context.
+pub fn make(lab: &Lab, script: &str) {
+    output("sh", &["-ec", &format!("cd '{}'\n{script}", lab.path("").display())]);
 }
 
 /// Returns a name, seldom an odd one.

@@ -19,6 +19,14 @@ impl Peer {
         Self::Buildah(Containers::new())
     }
 
+    /// Returns its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Buildah(_) => "Buildah",
+            Self::BuildKit { .. } => "BuildKit",
+        }
+    }
+
     /// Builds a Dockerfile in the lab's context and returns the tree, or what was said of the failure.
     pub fn build(&self, lab: &Lab, file: &str) -> Result<Tree, String> {
         match self {
@@ -56,7 +64,7 @@ fn buildah(containers: &Containers, lab: &Lab, file: &str) -> Result<Tree, Strin
 fn buildkit(socket: &str, lab: &Lab, file: &str) -> Result<Tree, String> {
     let archive = lab.home().join("theirs.tar");
     let mut command = Command::new("/usr/bin/docker");
-    command.args(["-H", socket, "build", "--network", "host", "-q", "-f", file, "-o"]);
+    command.args(["-H", socket, "build", "--network", "host", "--no-cache", "-q", "-f", file, "-o"]);
     command.arg(format!("type=tar,dest={}", archive.display())).arg(lab.path("")).env("DOCKER_BUILDKIT", "1");
     let run = Run::within(&mut command, 120);
     if run.status != 0 {
