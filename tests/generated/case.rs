@@ -77,7 +77,7 @@ const DESTINATIONS: [&str; 33] = [
 /// Returns the script that makes `dest` and a case's number: what a case finds at its destination.
 fn destination(random: &mut Random, number: usize) -> String {
     let (first, second) = (name(random), name(random));
-    let kind = *random.pick(&["mkdir", "echo there >", "ln -s ../f", "ln -s sub", "ln -s nowhere", "mkfifo"]);
+    let kind = *random.pick(&["mkdir", "echo there >", "ln -s ../f", "ln -s sub", "ln -s nowhere"]);
     let first = quoted(&format!("d/{first}"));
     let below = quoted(&format!("d/sub/{second}"));
     format!(
@@ -118,6 +118,14 @@ impl Case {
             case.instructions.push(Instruction::Workdir(to));
         }
         case
+    }
+
+    /// Returns its COPYs and ADDs.
+    pub fn copies(&self) -> impl Iterator<Item = &Copy> {
+        self.instructions.iter().filter_map(|instruction| match instruction {
+            Instruction::Copy(copy) => Some(copy),
+            Instruction::Workdir(_) => None,
+        })
     }
 
     /// Reports whether a path, as a snapshot writes it, is of this case.
@@ -204,6 +212,13 @@ fn pattern(random: &mut Random, path: &str) -> String {
         _ => format!("[a-e]{rest}"),
     };
     parts.join("/")
+}
+
+impl Copy {
+    /// Reports whether a source is a pattern.
+    pub fn has_pattern(&self) -> bool {
+        self.sources.iter().any(|source| source.contains(['*', '?', '[']))
+    }
 }
 
 impl fmt::Display for Instruction {

@@ -4,6 +4,8 @@ use super::random::Random;
 use crate::harness::{Lab, output};
 
 /// A generated build context.
+///
+/// It has no named pipes: Buildah waits for a writer of one, and the BuildKit of Docker 20.10 leaves them out.
 pub struct Context {
     /// Its ignore file.
     pub ignore: Option<String>,
@@ -194,7 +196,6 @@ impl Maker<'_> {
                 self.script.push_str(&format!("ln {to} {word}\n"));
                 return;
             }
-            12 => self.script.push_str(&format!("mkfifo -m 0640 {word}\n")),
             _ => self.file(&word),
         }
         let time = 1_600_000_000 + self.random.below(90_000_000);

@@ -16,7 +16,7 @@ pub enum Peer {
 impl Peer {
     /// Returns Buildah.
     pub fn buildah() -> Self {
-        Self::Buildah(Containers::new())
+        Self::Buildah(Containers::in_memory())
     }
 
     /// Returns its name.

@@ -1,6 +1,6 @@
 //! [`Rules`]: what another builder does otherwise, and why.
 
-use super::case::Case;
+use super::case::{Case, Copy};
 use super::peer::Peer;
 use crate::tree::{Difference, Field};
 use std::collections::BTreeMap;
@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One difference of one field of one path.
 pub struct Seen<'a> {
+    /// The path, as a snapshot writes it.
+    pub path: &'a str,
     /// The case that the path is of; none for the root.
     pub case: Option<&'a Case>,
     /// Which field differs.
@@ -20,6 +22,12 @@ pub struct Seen<'a> {
     pub began: i64,
 }
 
+impl<'a> Seen<'a> {
+    fn copies(&self) -> impl Iterator<Item = &'a Copy> {
+        self.case.into_iter().flat_map(Case::copies)
+    }
+}
+
 /// A field that another builder has otherwise.
 struct FieldRule {
     name: &'static str,
@@ -29,18 +37,26 @@ struct FieldRule {
 
 const BOTH: &[&str] = &["Buildah", "BuildKit"];
 const BUILDAH: &[&str] = &["Buildah"];
+const BUILDKIT: &[&str] = &["BuildKit"];
 
 const FIELDS: &[FieldRule] = &[
     // Directories that COPY, ADD and WORKDIR make, or copy into, have the time of the build in Buildah and in BuildKit of
-    // Docker 20.10; in lbuild, as in later ones, the source's (1.6-3, 1.6-10).
+    // Docker 20.10, or keep theirs if nothing is put into them; in lbuild, as in later ones, the source's (1.6-3, 1.6-10).
     FieldRule {
-        name: "directories have the time of the build",
+        name: "directories have a time of their own",
         peers: BOTH,
         explains: |seen| {
-            seen.field == Field::Mtime
-                && seen.theirs[Field::Kind as usize] == "directory"
-                && seconds(seen.theirs) >= seen.began
+            let (ours, theirs) = (seen.ours, seen.theirs);
+            let time = seconds(theirs);
+            let own = time >= seen.began || time == DESTINATION;
+            seen.field == Field::Mtime && is(ours, "directory") && is(theirs, "directory") && own
         },
+    },
+    // Buildah's image says nothing of the root, which `COPY first /` gives a time.
+    FieldRule {
+        name: "the root has no time",
+        peers: BUILDAH,
+        explains: |seen| seen.field == Field::Mtime && seen.path == "''" && nanoseconds(seen.theirs) == 0,
     },
     // BuildKit's tar exporter drops fractions of a second, Buildah rounds them.
     FieldRule {
@@ -57,7 +73,103 @@ const FIELDS: &[FieldRule] = &[
         peers: BUILDAH,
         explains: |seen| seen.field == Field::Mode && mode(seen.ours) & 0o777 == mode(seen.theirs),
     },
+    // BuildKit gives an octal `--chmod` to directories that are made on the way; Docker 20.10 did not yet (1.6-13).
+    FieldRule {
+        name: "`--chmod` is not for directories made on the way",
+        peers: BOTH,
+        explains: |seen| {
+            let given = seen.copies().filter_map(|copy| copy.chmod).any(|given| octal(given) == mode(seen.ours));
+            seen.field == Field::Mode && is(seen.ours, "directory") && mode(seen.theirs) == 0o755 && given
+        },
+    },
+    // In Docker 20.10 `--chmod` left the bits above 0777 as they were, and was never given its own (1.6-13).
+    FieldRule {
+        name: "`--chmod` is for the lower nine bits",
+        peers: BUILDKIT,
+        explains: |seen| {
+            let given = seen.copies().filter_map(|copy| copy.chmod).any(|given| octal(given) == mode(seen.ours));
+            seen.field == Field::Mode && mode(seen.ours) & 0o777 == mode(seen.theirs) & 0o777 && given
+        },
+    },
+    // BuildKit's tar exporter writes none.
+    FieldRule {
+        name: "extended attributes are not exported",
+        peers: BUILDKIT,
+        explains: |seen| seen.field == Field::Xattrs && seen.theirs[Field::Xattrs as usize] == "{}",
+    },
 ];
+
+/// A case that one of the two refuses.
+struct RefusalRule {
+    name: &'static str,
+    peers: &'static [&'static str],
+    explains: fn(&Case, &str) -> bool,
+}
+
+/// What only lbuild refuses, by its error.
+const REFUSED: &[RefusalRule] = &[
+    // BuildKit refuses to put a directory where something else is, and the reverse; Buildah puts it in its place (1.6-5).
+    RefusalRule {
+        name: "what is in the way is replaced",
+        peers: BUILDAH,
+        explains: |_, error| {
+            error.contains("cannot copy to non-directory") || error.contains("cannot replace to directory")
+        },
+    },
+    RefusalRule {
+        name: "WORKDIR may be a file",
+        peers: BUILDAH,
+        explains: |_, error| error.contains("is not a directory") && error.contains("| WORKDIR"),
+    },
+];
+
+/// What only the other refuses, by its error.
+const ACCEPTED: &[RefusalRule] = &[
+    // In BuildKit a pattern may match nothing (1.6-6).
+    RefusalRule {
+        name: "a pattern has to match",
+        peers: BUILDAH,
+        explains: |case, error| case.copies().any(Copy::has_pattern) && error.contains("no such file or directory"),
+    },
+    // In Docker 20.10 a file's destination that ends with `/.` was no directory yet (1.6-2).
+    RefusalRule {
+        name: "`/.` at the end of a destination is nothing",
+        peers: BUILDKIT,
+        explains: |case, error| {
+            case.copies().any(|copy| copy.to.ends_with("/.")) && error.contains("cannot copy to non-directory")
+        },
+    },
+    // Docker 20.10 walked below files.
+    RefusalRule {
+        name: "a pattern may not go through a file",
+        peers: BUILDKIT,
+        explains: |case, error| {
+            case.copies().any(Copy::has_pattern)
+                && error.contains("not a directory")
+                && error.contains("error from sender: lstat")
+        },
+    },
+    // In Docker 20.10 a `\` before a plain character was lost before the pattern was read.
+    RefusalRule {
+        name: "escapes are lost",
+        peers: BUILDKIT,
+        explains: |case, error| {
+            case.copies().any(|copy| copy.sources.iter().any(|source| source.contains('\\')))
+                && error.contains("no such file or directory")
+        },
+    },
+];
+
+/// The time of what stands at a case's destination before.
+const DESTINATION: i64 = 1_400_000_000;
+
+fn is(fields: &[String], kind: &str) -> bool {
+    fields[Field::Kind as usize] == kind
+}
+
+fn octal(text: &str) -> u32 {
+    u32::from_str_radix(text, 8).expect("an octal number")
+}
 
 fn nanoseconds(fields: &[String]) -> i64 {
     fields[Field::Mtime as usize].parse().expect("a time")
@@ -68,7 +180,7 @@ fn seconds(fields: &[String]) -> i64 {
 }
 
 fn mode(fields: &[String]) -> u32 {
-    u32::from_str_radix(&fields[Field::Mode as usize], 8).expect("a mode")
+    octal(&fields[Field::Mode as usize])
 }
 
 /// What another builder does otherwise, and how often it was seen.
@@ -86,31 +198,65 @@ impl Rules {
     }
 
     /// Reports whether there is a reason that only lbuild refuses a case.
-    pub fn refusal(&mut self, _case: &Case, _error: &str) -> bool {
-        false
+    pub fn refusal(&mut self, case: &Case, error: &str) -> bool {
+        self.outcome(REFUSED, case, error)
     }
 
     /// Reports whether there is a reason that only the other refuses a case.
-    pub fn acceptance(&mut self, _case: &Case, _error: &str) -> bool {
-        false
+    pub fn acceptance(&mut self, case: &Case, error: &str) -> bool {
+        self.outcome(ACCEPTED, case, error)
     }
 
-    /// Returns what of a difference has no reason.
-    pub fn unexplained(&mut self, case: Option<&Case>, difference: &Difference) -> Option<String> {
-        let (Some(ours), Some(theirs)) = (&difference.ours, &difference.theirs) else {
-            return Some(format!(
-                "only {} has {} {:?}",
-                if difference.ours.is_some() { "lbuild" } else { self.peer },
-                difference.path,
-                difference.ours.as_ref().or(difference.theirs.as_ref())
-            ));
+    fn outcome(&mut self, rules: &[RefusalRule], case: &Case, error: &str) -> bool {
+        let rule = rules.iter().find(|rule| rule.peers.contains(&self.peer) && (rule.explains)(case, error));
+        rule.is_some_and(|rule| self.used(rule.name))
+    }
+
+    /// Returns what has no reason of the differences between a case's trees; of the root's, if there is no case.
+    pub fn unexplained(&mut self, case: Option<&Case>, differences: &[&Difference]) -> Vec<String> {
+        let mut below = None;
+        let mut unexplained = Vec::new();
+        for difference in differences {
+            if below.as_ref().is_some_and(|top: &String| difference.path.starts_with(top)) {
+                continue;
+            }
+            if self.dangling(difference, differences) {
+                below = Some(format!("{}/", difference.path.trim_end_matches(['\'', '"'])));
+                continue;
+            }
+            unexplained.extend(self.unexplained_path(case, difference));
+        }
+        unexplained
+    }
+
+    /// Buildah makes a directory of a destination that is a link to nothing, and puts the file there; BuildKit makes the
+    /// file that the link leads to (1.6-9).
+    fn dangling(&mut self, difference: &Difference, all: &[&Difference]) -> bool {
+        let (Some(ours), Some(theirs)) = (&difference.ours, &difference.theirs) else { return false };
+        let top = format!("{}/", difference.path.trim_end_matches(['\'', '"']));
+        let same = |other: &Difference| {
+            let file = other.theirs.as_ref().filter(|_| other.ours.is_none() && other.path.starts_with(&top));
+            file.is_some_and(|file| file[Field::Content as usize] == ours[Field::Content as usize])
+        };
+        let explained = self.peer == "Buildah" && !is(ours, "directory") && is(theirs, "directory");
+        explained
+            && all.iter().any(|other| same(other))
+            && self.used("a dangling link as destination is made a directory")
+    }
+
+    fn unexplained_path(&mut self, case: Option<&Case>, difference: &Difference) -> Option<String> {
+        let path = &difference.path;
+        let (ours, theirs) = match (&difference.ours, &difference.theirs) {
+            (Some(ours), Some(theirs)) => (ours, theirs),
+            (Some(ours), None) => return Some(format!("{path}: only lbuild has {ours:?}")),
+            (None, theirs) => return Some(format!("{path}: only {} has {theirs:?}", self.peer)),
         };
         let differing = Field::ALL.into_iter().filter(|field| ours[*field as usize] != theirs[*field as usize]);
         let unexplained: Vec<String> = differing
-            .filter(|field| !self.explains(&Seen { case, field: *field, ours, theirs, began: self.began }))
+            .filter(|field| !self.explains(&Seen { path, case, field: *field, ours, theirs, began: self.began }))
             .map(|field| format!("{field:?} {} and {}", ours[field as usize], theirs[field as usize]))
             .collect();
-        (!unexplained.is_empty()).then(|| format!("{}: {}", difference.path, unexplained.join(", ")))
+        (!unexplained.is_empty()).then(|| format!("{path}: {}", unexplained.join(", ")))
     }
 
     fn explains(&mut self, seen: &Seen) -> bool {
