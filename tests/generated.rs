@@ -1,8 +1,8 @@
 //! Generated COPY, ADD, WORKDIR and ignore files: another builder makes the same trees of them, file by file.
 //!
-//! A batch is one context and twenty cases, each below a directory of its own. The cases that lbuild builds one by one are
-//! then built together by both, and the others by the other builder alone, which has to fail, too. What is otherwise has
-//! a rule with a name ([`rules`]), or fails the test.
+//! A batch is one context and twenty cases, each below a directory of its own. A case that one of the two refuses, the
+//! other has to refuse, too; the rest is built together by both and compared. What is otherwise has a rule with a name
+//! ([`rules`]), or fails the test.
 //!
 //! Buildah is what Debian has. `LBUILD_TEST_BUILDKIT=unix:///SOCKET` of a Docker with a BuildKit asks that, as well.
 //! `LBUILD_TEST_SOAK=2000` tries so many cases, and `LBUILD_TEST_FIRST=17` begins with that batch.
@@ -45,24 +45,21 @@ struct Batch {
 }
 
 impl Batch {
-    fn generate(seed: usize) -> Self {
+    fn generate(seed: usize, peer: &Peer) -> Self {
         let mut random = Random::of(seed as u64);
         let lab = Lab::new();
-        let context = Context::generate(&mut random, &lab);
+        let context = Context::generate(&mut random, &lab, peer.knows_zstd());
         let stage = random.percent(40);
         let cases = (0..BATCH).map(|number| Case::generate(&mut random, number, &context, &lab, stage)).collect();
         Self { seed, lab, context, stage, cases }
     }
 
-    fn dockerfile<'a>(&self, cases: impl IntoIterator<Item = &'a Case>) -> String {
-        let stage = if self.stage { "FROM scratch AS s\nCOPY --chown=3:4 . /s\n" } else { "" };
-        cases.into_iter().fold(format!("{stage}FROM scratch\nCOPY first /\n"), |text, case| format!("{text}{case}"))
-    }
-
     /// Writes a Dockerfile beside the context and returns its path.
-    fn write<'a>(&self, cases: impl IntoIterator<Item = &'a Case>) -> String {
+    fn write(&self, cases: &[&Case]) -> String {
+        let stage = if self.stage { "FROM scratch AS s\nCOPY --chown=3:4 . /s\n" } else { "" };
+        let cases: String = cases.iter().map(|case| format!("# {}\n{case}", case.number)).collect();
         let path = self.lab.home().join("Dockerfile");
-        std::fs::write(&path, self.dockerfile(cases)).expect("a Dockerfile");
+        std::fs::write(&path, format!("{stage}FROM scratch\nCOPY first /\n{cases}")).expect("a Dockerfile");
         path.to_string_lossy().into_owned()
     }
 
@@ -94,47 +91,73 @@ impl Tally {
     }
 }
 
-/// Builds every case alone with lbuild; what both refuse is done with.
-fn one_by_one<'a>(batch: &'a Batch, peer: &Peer, rules: &mut Rules, tally: &mut Tally) -> Vec<&'a Case> {
-    let mut good = Vec::new();
-    for case in &batch.cases {
-        let ours = batch.build(&batch.write([case]), "type=cacheonly");
+/// Takes out the cases that lbuild refuses, one after another; the other builder has to refuse each of them, too.
+fn refused<'a>(batch: &'a Batch, peer: &Peer, rules: &mut Rules, tally: &mut Tally) -> Vec<&'a Case> {
+    let mut good: Vec<&Case> = batch.cases.iter().filter(|case| !rules.unknown(case)).collect();
+    tally.explained += batch.cases.len() - good.len();
+    loop {
+        let file = batch.write(&good);
+        let ours = batch.build(&file, "type=cacheonly");
         if ours.status == 0 {
-            good.push(case);
-            continue;
+            return good;
         }
-        match peer.build(&batch.lab, &batch.write([case])) {
+        let case = good.remove(blamed(&ours, &file));
+        match peer.build(&batch.lab, &batch.write(&[case])) {
             Err(_) => tally.refused += 1,
             Ok(_) if rules.refusal(case, &ours.stderr) => tally.explained += 1,
             Ok(_) => tally.wrong(batch, case, &format!("only lbuild fails: {}", ours.stderr)),
         }
     }
-    good
 }
 
-/// Builds cases together with both; those that the other refuses are taken out first if it does not build them all.
-fn together(batch: &Batch, mut good: Vec<&Case>, peer: &Peer, rules: &mut Rules, tally: &mut Tally) {
-    let mut theirs = peer.build(&batch.lab, &batch.write(good.iter().copied()));
-    if theirs.is_err() {
-        good.retain(|case| match peer.build(&batch.lab, &batch.write([*case])) {
-            Ok(_) => true,
-            Err(error) if rules.acceptance(case, &error) => {
-                tally.explained += 1;
-                false
+/// Returns which of the cases in a Dockerfile an error of lbuild is about.
+fn blamed(run: &Run, file: &str) -> usize {
+    let place = run.stderr.split(&format!("{file}:")).nth(1).unwrap_or_else(|| panic!("no place: {}", run.stderr));
+    let line = place.split(':').next().and_then(|number| number.parse().ok()).expect("a line");
+    let text = std::fs::read_to_string(file).expect("the Dockerfile");
+    let begun = text.lines().take(line).filter(|line| line.starts_with("# ")).count();
+    begun.checked_sub(1).unwrap_or_else(|| panic!("not of a case: {}", run.stderr))
+}
+
+/// Takes out the cases that the other refuses, and returns its tree of the rest.
+fn accepted(
+    batch: &Batch,
+    good: &mut Vec<&Case>,
+    peer: &Peer,
+    rules: &mut Rules,
+    tally: &mut Tally,
+) -> Result<Tree, String> {
+    loop {
+        let error = match peer.build(&batch.lab, &batch.write(good)) {
+            Ok(tree) => return Ok(tree),
+            Err(error) if good.is_empty() => return Err(error),
+            Err(error) => error,
+        };
+        let blamed: Vec<usize> = (0..good.len()).filter(|at| good[*at].failed(&error)).collect();
+        let (at, error) = match blamed[..] {
+            [at] => (at, error),
+            _ => {
+                let alone = |at: &usize| Some((*at, peer.build(&batch.lab, &batch.write(&[good[*at]])).err()?));
+                (0..good.len()).find_map(|at| alone(&at)).ok_or(error)?
             }
-            Err(error) => {
-                tally.wrong(batch, case, &format!("only the other fails: {error}"));
-                false
-            }
-        });
-        theirs = peer.build(&batch.lab, &batch.write(good.iter().copied()));
+        };
+        let case = good.remove(at);
+        match rules.acceptance(case, &error) {
+            true => tally.explained += 1,
+            false => tally.wrong(batch, case, &format!("only the other fails: {error}")),
+        }
     }
+}
+
+/// Builds cases together with both and compares the trees.
+fn together(batch: &Batch, mut good: Vec<&Case>, peer: &Peer, rules: &mut Rules, tally: &mut Tally) {
+    let theirs = accepted(batch, &mut good, peer, rules, tally);
     let theirs = match theirs {
         Ok(tree) => tree,
         Err(error) => return tally.wrong.push(format!("== batch {}: {error}", batch.seed)),
     };
     let archive = batch.lab.home().join("ours.tar");
-    let file = batch.write(good.iter().copied());
+    let file = batch.write(&good);
     batch.build(&file, &format!("type=tar,dest={}", archive.display())).ok();
     let ours = Tree::archive(&batch.lab, &archive);
     tally.built += good.len();
@@ -158,9 +181,9 @@ fn compare(peer: &Peer) {
     let mut rules = Rules::of(peer);
     let first = number("LBUILD_TEST_FIRST").unwrap_or(0);
     for seed in first..first + cases().div_ceil(BATCH) {
-        let batch = Batch::generate(seed);
+        let batch = Batch::generate(seed, peer);
         tally.cases += batch.cases.len();
-        let good = one_by_one(&batch, peer, &mut rules, &mut tally);
+        let good = refused(&batch, peer, &mut rules, &mut tally);
         together(&batch, good, peer, &mut rules, &mut tally);
     }
     let Tally { cases, built, refused, explained, wrong } = tally;

@@ -38,39 +38,50 @@ pub struct Copy {
 }
 
 /// Destinations below a case's directory, `NAME` standing for a name.
-const DESTINATIONS: [&str; 33] = [
+const DESTINATIONS: [&str; 44] = [
     "",
     "/",
     "/NAME",
     "/NAME",
+    "/NAME",
     "/NAME/",
+    "/NAME/NAME",
     "/NAME/NAME",
     "/NAME/NAME/",
     "/new/deep/NAME",
+    "/new/deep/NAME",
     "/new/",
+    "/new/",
+    "/d",
     "/d",
     "/d",
     "/d/",
     "/d/.",
     "/d/NAME",
+    "/d/NAME",
+    "/d/NAME/",
     "/d/sub",
+    "/d/sub/NAME",
     "/d/sub/..",
-    "/f",
     "/f",
     "/f/",
     "/f/NAME",
     "/ld",
     "/ld/",
     "/ld/NAME",
+    "/ld/NAME",
+    "/ld/sub/NAME/",
     "/lf",
     "/gone",
     "/gone/",
     "/gone/NAME",
     "/labs",
     "/labs/NAME",
+    "/labs/NAME",
     "/out",
     "/out/NAME",
     "/up/NAME",
+    "/up/NAME/",
     "/loop",
 ];
 
@@ -126,6 +137,11 @@ impl Case {
             Instruction::Copy(copy) => Some(copy),
             Instruction::Workdir(_) => None,
         })
+    }
+
+    /// Reports whether one of its instructions is the step that an error is about.
+    pub fn failed(&self, error: &str) -> bool {
+        self.instructions.iter().any(|instruction| error.contains(&format!("STEP {:?}", instruction.printed())))
     }
 
     /// Reports whether a path, as a snapshot writes it, is of this case.
@@ -214,7 +230,30 @@ fn pattern(random: &mut Random, path: &str) -> String {
     parts.join("/")
 }
 
+impl Instruction {
+    /// Returns it as builders print it: words with spaces between.
+    fn printed(&self) -> String {
+        match self {
+            Self::Workdir(path) => format!("WORKDIR {path}"),
+            Self::Copy(copy) => copy.words().join(" "),
+        }
+    }
+}
+
 impl Copy {
+    /// Returns its words, the keyword too.
+    fn words(&self) -> Vec<String> {
+        let flag = |name: &str, value: Option<&str>| value.map(|value| format!("--{name}={value}"));
+        let keyword = if self.add { "ADD" } else { "COPY" };
+        let flags = [flag("from", self.from.then_some("s")), flag("chown", self.chown), flag("chmod", self.chmod)];
+        let flags = flags.into_iter().flatten();
+        [keyword.to_owned()].into_iter().chain(flags).chain(self.paths().cloned()).collect()
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &String> {
+        self.sources.iter().chain([&self.to])
+    }
+
     /// Reports whether a source is a pattern.
     pub fn has_pattern(&self) -> bool {
         self.sources.iter().any(|source| source.contains(['*', '?', '[']))
@@ -232,22 +271,14 @@ impl fmt::Display for Instruction {
 
 impl fmt::Display for Copy {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "{}", if self.add { "ADD" } else { "COPY" })?;
-        if self.from {
-            write!(to, " --from=s")?;
+        let escaped = |word: &String| word.replace('$', "\\$");
+        if !self.paths().any(|word| word.contains([' ', '#', '"', '\\', '['])) {
+            return write!(to, "{}", self.words().iter().map(escaped).collect::<Vec<_>>().join(" "));
         }
-        for (name, value) in [("chown", self.chown), ("chmod", self.chmod)] {
-            if let Some(value) = value {
-                write!(to, " --{name}={value}")?;
-            }
-        }
-        let words: Vec<&String> = self.sources.iter().chain([&self.to]).collect();
-        if words.iter().any(|word| word.contains([' ', '#', '"', '\\', '['])) {
-            let json: Vec<String> =
-                words.iter().map(|word| serde_json::json!(word.replace('$', "\\$")).to_string()).collect();
-            return write!(to, " [{}]", json.join(", "));
-        }
-        words.iter().try_for_each(|word| write!(to, " {}", word.replace('$', "\\$")))
+        let json: Vec<String> = self.paths().map(|word| serde_json::json!(escaped(word)).to_string()).collect();
+        let words = self.words();
+        let before = &words[..words.len() - json.len()];
+        write!(to, "{} [{}]", before.join(" "), json.join(", "))
     }
 }
 

@@ -68,8 +68,9 @@ const ARCHIVES: [(&str, &str); 9] = [
     ("--format=gnu -czf", "tar.gz"),
     ("--format=posix -cJf", "tar.xz"),
     ("--format=gnu -cjf", "tbz"),
-    ("--format=posix --zstd -cf", "zst"),
     ("--format=gnu -czf", "txt"),
+    // The last, since Docker 20.10 does not know it.
+    ("--format=posix --zstd -cf", "zst"),
 ];
 /// Lines of ignore files, `NAME` and `OTHER` standing for names and `PATH` for a path of the context.
 const PATTERNS: [&str; 30] = [
@@ -118,11 +119,11 @@ pub fn quoted(text: &str) -> String {
 }
 
 impl Context {
-    /// Makes up a context, and makes it.
-    pub fn generate(random: &mut Random, lab: &Lab) -> Self {
+    /// Makes up a context, and makes it; archives may be zstd's.
+    pub fn generate(random: &mut Random, lab: &Lab, zstd: bool) -> Self {
         let mut maker = Maker { random, script: String::new(), paths: Vec::new(), files: Vec::new() };
         maker.directory("", 0);
-        maker.archives();
+        maker.archives(if zstd { &ARCHIVES } else { &ARCHIVES[..ARCHIVES.len() - 1] });
         let Maker { mut script, paths, .. } = maker;
         script.push_str("mkdir first; echo first > first/first; touch -d @1500000000 first/first\n");
         make(lab, &script);
@@ -153,7 +154,7 @@ pub fn make(lab: &Lab, script: &str) {
 /// Returns a name, seldom an odd one.
 pub fn name(random: &mut Random) -> &'static str {
     let names = if random.percent(85) { &NAMES[..PLAIN] } else { &NAMES[..] };
-    *random.pick(names)
+    names[random.below(names.len())]
 }
 
 fn ignore_file(random: &mut Random, paths: &[String]) -> String {
@@ -221,9 +222,9 @@ impl Maker<'_> {
     }
 
     /// Makes archives of what is there, at the top.
-    fn archives(&mut self) {
+    fn archives(&mut self, kinds: &[(&str, &str)]) {
         for number in 0..self.random.below(3) {
-            let (how, ending) = self.random.pick(&ARCHIVES);
+            let (how, ending) = self.random.pick(kinds);
             let file = format!("packed{number}.{ending}");
             let whole = self.random.percent(40);
             let what = if whole { ".".to_owned() } else { quoted(&format!("./{}", self.random.pick(&self.paths))) };

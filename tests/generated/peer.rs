@@ -27,6 +27,11 @@ impl Peer {
         }
     }
 
+    /// Reports whether it unpacks archives of zstd.
+    pub fn knows_zstd(&self) -> bool {
+        matches!(self, Self::Buildah(_))
+    }
+
     /// Builds a Dockerfile in the lab's context and returns the tree, or what was said of the failure.
     pub fn build(&self, lab: &Lab, file: &str) -> Result<Tree, String> {
         match self {

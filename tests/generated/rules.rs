@@ -131,14 +131,6 @@ const ACCEPTED: &[RefusalRule] = &[
         peers: BUILDAH,
         explains: |case, error| case.copies().any(Copy::has_pattern) && error.contains("no such file or directory"),
     },
-    // In Docker 20.10 a file's destination that ends with `/.` was no directory yet (1.6-2).
-    RefusalRule {
-        name: "`/.` at the end of a destination is nothing",
-        peers: BUILDKIT,
-        explains: |case, error| {
-            case.copies().any(|copy| copy.to.ends_with("/.")) && error.contains("cannot copy to non-directory")
-        },
-    },
     // Docker 20.10 walked below files.
     RefusalRule {
         name: "a pattern may not go through a file",
@@ -197,6 +189,13 @@ impl Rules {
         Self { peer: peer.name(), began, used: BTreeMap::new() }
     }
 
+    /// Reports whether a case has what the other does not know: in Docker 20.10 `/.` at the end of a destination did not
+    /// make it a directory yet (1.6-2).
+    pub fn unknown(&mut self, case: &Case) -> bool {
+        let unknown = self.peer == "BuildKit" && case.copies().any(|copy| copy.to.ends_with("/."));
+        unknown && self.used("`/.` at the end of a destination is nothing")
+    }
+
     /// Reports whether there is a reason that only lbuild refuses a case.
     pub fn refusal(&mut self, case: &Case, error: &str) -> bool {
         self.outcome(REFUSED, case, error)
@@ -214,10 +213,14 @@ impl Rules {
 
     /// Returns what has no reason of the differences between a case's trees; of the root's, if there is no case.
     pub fn unexplained(&mut self, case: Option<&Case>, differences: &[&Difference]) -> Vec<String> {
+        let through = self.through(differences);
         let mut below = None;
         let mut unexplained = Vec::new();
         for difference in differences {
             if below.as_ref().is_some_and(|top: &String| difference.path.starts_with(top)) {
+                continue;
+            }
+            if through.contains(&difference.path.as_str()) {
                 continue;
             }
             if self.dangling(difference, differences) {
@@ -227,6 +230,28 @@ impl Rules {
             unexplained.extend(self.unexplained_path(case, difference));
         }
         unexplained
+    }
+
+    /// Buildah replaces a destination that is a link to a file; BuildKit writes the file that the link leads to (1.6-9).
+    /// Returns both paths of each such pair.
+    fn through<'a>(&mut self, all: &[&'a Difference]) -> Vec<&'a str> {
+        let mut paths = Vec::new();
+        if self.peer != "Buildah" {
+            return paths;
+        }
+        for link in all {
+            let (Some(ours), Some(theirs)) = (&link.ours, &link.theirs) else { continue };
+            let written = |other: &&&Difference| {
+                let file = other.ours.as_ref().filter(|file| is(file, "file"));
+                file.is_some_and(|file| file[Field::Content as usize] == theirs[Field::Content as usize])
+            };
+            let target = all.iter().find(written).filter(|_| is(ours, "symlink") && is(theirs, "file"));
+            if let Some(target) = target {
+                self.used("a link to a file as destination is replaced");
+                paths.extend([link.path.as_str(), target.path.as_str()]);
+            }
+        }
+        paths
     }
 
     /// Buildah makes a directory of a destination that is a link to nothing, and puts the file there; BuildKit makes the
