@@ -87,6 +87,8 @@ impl Tally {
         if let Some(ignore) = &batch.context.ignore {
             write!(text, ".dockerignore: {ignore:?}").expect("a text");
         }
+        // At once, since a long run may be stopped.
+        eprintln!("{text}");
         self.wrong.push(text);
     }
 }
@@ -185,6 +187,7 @@ fn compare(peer: &Peer) {
         tally.cases += batch.cases.len();
         let good = refused(&batch, peer, &mut rules, &mut tally);
         together(&batch, good, peer, &mut rules, &mut tally);
+        eprintln!("batch {seed}: {} cases, {} wrong", tally.cases, tally.wrong.len());
     }
     let Tally { cases, built, refused, explained, wrong } = tally;
     eprintln!("{cases} cases: {built} built by both, {refused} refused by both, {explained} by one for a known reason");

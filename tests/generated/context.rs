@@ -229,7 +229,8 @@ impl Maker<'_> {
             let whole = self.random.percent(40);
             let what = if whole { ".".to_owned() } else { quoted(&format!("./{}", self.random.pick(&self.paths))) };
             let owner = if self.random.percent(50) { "--owner=u:21 --group=g:22" } else { "--owner=r:0 --group=r:0" };
-            self.script.push_str(&format!("tar --exclude='./packed*' --sort=name {owner} {how} {file} {what}\n"));
+            self.script.push_str(&format!("tar --exclude='./packed*' --sort=name {owner} {how} ../{file} {what}\n"));
+            self.script.push_str(&format!("mv ../{file} {file}\n"));
             if self.random.percent(10) {
                 self.script.push_str(&format!("truncate -s 100 {file}\n"));
             }

@@ -91,6 +91,15 @@ const FIELDS: &[FieldRule] = &[
             seen.field == Field::Mode && mode(seen.ours) & 0o777 == mode(seen.theirs) & 0o777 && given
         },
     },
+    // In Docker 20.10 `--chown` said nothing about what is unpacked (1.6-19).
+    FieldRule {
+        name: "`--chown` is not for archives",
+        peers: BUILDKIT,
+        explains: |seen| {
+            let given = seen.copies().any(|copy| copy.add && copy.chown.is_some());
+            seen.field == Field::Owner && given && ["0:0", "21:22"].contains(&&*seen.theirs[Field::Owner as usize])
+        },
+    },
     // BuildKit's tar exporter writes none.
     FieldRule {
         name: "extended attributes are not exported",
@@ -130,6 +139,12 @@ const ACCEPTED: &[RefusalRule] = &[
         name: "a pattern has to match",
         peers: BUILDAH,
         explains: |case, error| case.copies().any(Copy::has_pattern) && error.contains("no such file or directory"),
+    },
+    // BuildKit gives up where a copied directory meets a link to a directory; lbuild merges the two, as Buildah does.
+    RefusalRule {
+        name: "a directory does not go through a link",
+        peers: BUILDKIT,
+        explains: |_, error| error.contains("cannot copy to non-directory"),
     },
     // Docker 20.10 walked below files.
     RefusalRule {
