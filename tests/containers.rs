@@ -48,7 +48,7 @@ impl Containers {
 
     /// Runs Buildah.
     pub fn try_buildah(&self, arguments: &[&str]) -> Run {
-        Run::within(Command::new("buildah").args(&self.root).args(arguments), 120)
+        Run::within(Command::new("buildah").args(&self.root).args(arguments), 900)
     }
 
     /// Runs Podman, which must succeed, and returns its standard output.

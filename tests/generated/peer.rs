@@ -71,7 +71,7 @@ fn buildkit(socket: &str, lab: &Lab, file: &str) -> Result<Tree, String> {
     let mut command = Command::new("/usr/bin/docker");
     command.args(["-H", socket, "build", "--network", "host", "--no-cache", "-q", "-f", file, "-o"]);
     command.arg(format!("type=tar,dest={}", archive.display())).arg(lab.path("")).env("DOCKER_BUILDKIT", "1");
-    let run = Run::within(&mut command, 120);
+    let run = Run::within(&mut command, 900);
     if run.status != 0 {
         return Err(run.stderr);
     }
