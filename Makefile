@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
+FUZZ_SECONDS ?= 300
 
 .PHONY: all demo test check bench bench-build ratios ratios-write soak fuzz install aarch64
 
@@ -27,6 +28,8 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+	for crate in layerfs builder; do \
+		$(CARGO) metadata --locked --format-version 1 --manifest-path $$crate/fuzz/Cargo.toml > /dev/null || exit; done
 
 aarch64:
 	tests/check-aarch64
@@ -50,18 +53,20 @@ bench-build:
 	$(CARGO) build --release --locked -p layerfs --example floors
 
 # The tests that take long: 100 seeded kills, full disks, two builds beside a prune, 200 seeded pulls and pushes through a
-# proxy that breaks things, 100000 mutations of every hostile input.
+# proxy that breaks things, 2,000 generated Dockerfiles beside Buildah, 100000 mutations of every hostile input.
 soak:
 	tests/setup test
 	tests/bases test
 	tests/apt-repository
 	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p lbuild --test product -- --nocapture survive::
 	LBUILD_TEST_SOAK=200 $(CARGO) test --locked -p lbuild --test product -- --nocapture registry_faults::
+	LBUILD_TEST_SOAK=2000 $(CARGO) test --locked -p lbuild --test product -- --nocapture generated::subid
 	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p layerfs -p builder --test fuzz
 
-# Every fuzz target for five minutes, led by coverage; needs a C++ compiler, no nightly toolchain.
+# Every fuzz target for five minutes, led by coverage, from the committed corpus; no nightly toolchain.
 fuzz:
-	tests/fuzz 300
+	tests/setup fuzz
+	tests/fuzz $(FUZZ_SECONDS)
 
 install:
 	$(CARGO) build --release --locked

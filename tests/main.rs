@@ -16,6 +16,7 @@ mod diff;
 mod differential;
 mod direction;
 mod flags;
+mod generated;
 mod images;
 mod invocations;
 mod lab;

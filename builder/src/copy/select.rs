@@ -214,8 +214,16 @@ fn not_found(source: &str, path: &TreePath, root: &TreePath, tree: &dyn SourceTr
     let source_text = source.to_owned();
     match tree.excluded_by(path).or_else(|| tree.excluded_by(root)) {
         Some(exclusion) => CopyError::Excluded { source_text, exclusion },
+        None if is_link(path, tree) => CopyError::Dangling { source_text, target: root.clone() },
         None => CopyError::NotFound { source_text, similar: similar(path, tree) },
     }
+}
+
+/// Reports whether a link stands at `path` itself; for words only, so what cannot be read is none.
+fn is_link(path: &TreePath, tree: &dyn SourceTree) -> bool {
+    let parent = path.parent().and_then(|parent| tree.resolve(&parent).ok());
+    let entry = parent.and_then(|parent| tree.lookup(&parent.join(path.name())).ok().flatten());
+    entry.is_some_and(|entry| entry.metadata.is_symlink())
 }
 
 /// Returns the path beside `path` that differs least from it, if it differs little.

@@ -162,6 +162,13 @@ fn row_1_6_6_a_missing_source_is_named() {
 }
 
 #[test]
+fn row_1_6_8_a_source_that_leads_nowhere_says_where() {
+    let source = tree(&["src/", "src/main>/gone/x"]);
+    let error = copy(&["./src/main"], &source, "x", &Stack::default()).unwrap_err();
+    assert_eq!(error.to_string(), "copy `./src/main`: a link leads to `/gone/x`, which is not there");
+}
+
+#[test]
 fn row_1_6_10_hardlinks_within_one_copy_stay() {
     let source = tree(&["d/", "d/b=5", "d/a=5"]);
     let plan = copy(&["d"], &source, "n", &Stack::default()).unwrap();
