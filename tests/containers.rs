@@ -1,7 +1,8 @@
 //! [`Containers`]: Podman and Buildah.
 
-use crate::harness::output;
+use crate::harness::{Run, output};
 use crate::tree::with_ids_ok;
+use std::process::Command;
 
 /// Replaces what is mounted on /sys/fs/cgroup, since crun refuses both versions of cgroups beside each other.
 const UNIFIED: &str = "umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
@@ -20,6 +21,13 @@ impl Containers {
         let at = |name: &str| home.path().join(name).to_string_lossy().into_owned();
         let root = ["--root", &at("storage"), "--runroot", &at("run"), "--storage-driver", "vfs"];
         Self { root: root.map(str::to_owned).to_vec(), home }
+    }
+
+    /// Runs Buildah, which may fail.
+    pub fn try_buildah(&self, arguments: &[&str]) -> Run {
+        let root = self.root.iter().map(String::as_str);
+        let all: Vec<&str> = root.chain(arguments.iter().copied()).collect();
+        Run::of(Command::new("buildah").args(all))
     }
 
     fn ok(&self, before: &[&str], program: &str, arguments: &[&str]) -> String {

@@ -272,7 +272,8 @@ pub(super) fn script(heredoc: &Heredoc, body: String) -> Result<Script, PlanErro
     Ok(Script { name: heredoc.name.clone(), body })
 }
 
-/// Returns a command with the bodies of its heredocs behind it, for the shell to read.
+/// Returns a command with the bodies of its heredocs behind it, tabs included, for the shell to read.
 fn with_bodies(text: &str, heredocs: &[Heredoc]) -> String {
-    heredocs.iter().fold(text.to_owned(), |text, heredoc| format!("{text}\n{}{}", heredoc.body.value, heredoc.name))
+    let body = |heredoc: &Heredoc| heredoc.with_tabs.as_ref().unwrap_or(&heredoc.body.value).clone();
+    heredocs.iter().fold(text.to_owned(), |text, heredoc| format!("{text}\n{}{}", body(heredoc), heredoc.name))
 }

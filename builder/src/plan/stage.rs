@@ -280,7 +280,9 @@ fn starting_state(
     states: &[StageState],
 ) -> Result<StageState, PlanError> {
     let image = match &graph.base {
-        Origin::Scratch | Origin::Directory(_) => base::empty(&graph.platform),
+        // What has no base is for the platform of the image, whatever FROM says (1.4-5).
+        Origin::Scratch => base::empty(&input.graph.platform),
+        Origin::Directory(_) => base::empty(&graph.platform),
         Origin::Image(index) => base_image(input, *index, stage.from.value.image.span)?,
         Origin::Stage(index) => {
             // A stage starts only from an earlier one, so its state is there.
