@@ -175,7 +175,18 @@ impl Case {
         let lab = self.lab();
         let layout = lab.home().join("theirs");
         let (context, to) = (lab.path("").to_string_lossy().into_owned(), format!("oci:{}:latest", layout.display()));
-        let how = ["--isolation", "chroot", "--network", "host", "--pull-never", "--format", "docker", "-t", "theirs"];
+        let how = [
+            "--isolation",
+            "chroot",
+            "--network",
+            "host",
+            "--pull-never",
+            "--format",
+            "docker",
+            "--identity-label=false",
+            "-t",
+            "theirs",
+        ];
         let built = containers.try_buildah(&[&["build"], &how[..], &self.lines("flags"), &[&context]].concat());
         match (built.status, self.failure()) {
             (0, None) => {}
