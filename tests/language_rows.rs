@@ -118,7 +118,7 @@ fn ids(name: &str, text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Returns the ids that a function's name holds: `row_1_2_3_what`, `rows_2_5_to_2_8_what`, `what_1_5_16`.
+/// Returns the ids that a function's name holds: `row_1_2_3_what`, `rows_2_5_to_2_8_what`, `what_1_5_16`, `what_9_9`.
 fn in_name(name: &str) -> BTreeSet<String> {
     let words: Vec<&str> = name.split('_').collect();
     let number = |at: usize| words.get(at).filter(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()));
@@ -131,7 +131,7 @@ fn in_name(name: &str) -> BTreeSet<String> {
                 found.insert(format!("1.{section}-{row}"));
                 at += 3;
             }
-            (Some(&chapter @ ("2" | "9")), Some(row), _) if rows => {
+            (Some(&chapter @ ("2" | "9")), Some(row), _) if rows || at + 2 == words.len() => {
                 found.insert(format!("{chapter}-{row}"));
                 at += 2;
             }
