@@ -152,7 +152,8 @@ impl Case {
         for line in self.lines("config") {
             let (path, wanted) = line.split_once(' ').expect("a path and JSON");
             let wanted: Value = serde_json::from_str(wanted).unwrap_or_else(|error| panic!("{line}: {error}"));
-            let pointer = if path.starts_with('/') { path.to_owned() } else { format!("/{}", path.replace('.', "/")) };
+            let whole = path.is_empty() || path.starts_with('/');
+            let pointer = if whole { path.to_owned() } else { format!("/{}", path.replace('.', "/")) };
             let found = image.config.pointer(&pointer).unwrap_or(&Value::Null);
             wrong.extend((*found != wanted).then(|| format!("{path} is {found}, not {wanted}")));
         }
