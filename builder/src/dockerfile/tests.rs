@@ -76,6 +76,14 @@ fn row_1_1_1_what_a_dockerfile_must_hold() {
 }
 
 #[test]
+fn row_1_1_1_instructions_are_counted() {
+    let text = |count: usize| format!("FROM a\n{}", "ENV a=b\n".repeat(count));
+    assert_eq!(outcome(&text(49_999)).errors, []);
+    let found = errors(&text(1_000_000));
+    assert_eq!(found, [("a Dockerfile has at most 50000 instructions".to_owned(), "ENV a=b".to_owned())]);
+}
+
+#[test]
 fn row_1_1_1_byte_order_mark_and_line_ends() {
     let dockerfile = good("\u{feff}FROM a\r\nRUN b \\\r\n  c\r\n");
     assert_eq!(dockerfile.stages[0].from.span, Span::new(3, 9));

@@ -63,7 +63,8 @@ impl StagePlanner<'_> {
             all => (with_bodies(text, all), None),
         };
         check_value("RUN", &text, span)?;
-        if text.trim().is_empty() {
+        // A heredoc without a line is a command that does nothing, as in BuildKit.
+        if text.trim().is_empty() && run.heredocs.is_empty() {
             return Err(PlanError::EmptyCommand { span });
         }
         Ok((self.in_shell(&text), script))
