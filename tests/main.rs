@@ -8,6 +8,7 @@ mod harness;
 
 mod archives;
 mod bad_input;
+mod bad_input_bounds;
 mod build_cache;
 mod care;
 mod commands;
