@@ -488,8 +488,10 @@ fn global_arguments_stand_apart() {
 /// Checks rules of 1.8: the names found, and the places they point at.
 #[test]
 fn rows_1_8_lint() {
-    let table: [(&str, &str, &[&str]); 12] = [
+    let table: [(&str, &str, &[&str]); 14] = [
         ("StageNameCasing", "FROM a AS Build\n", &["Build"]),
+        ("FromAsCasing", "From a aS b\n", &[]),
+        ("ConsistentInstructionCasing", "arg x\narg y\nFROM a\nRUN b\nrun c\n", &["run"]),
         ("FromAsCasing", "FROM a as b\nFROM a AS c\n", &["as"]),
         ("ConsistentInstructionCasing", "FROM a\nrun b\nRun c\nRUN d\n", &["run", "Run"]),
         ("ConsistentInstructionCasing", "from a\nrun b\nRUN c\n", &["RUN"]),
