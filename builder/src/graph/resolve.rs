@@ -275,7 +275,7 @@ impl<'a> Resolver<'a> {
         into: &mut ResolvedStage,
     ) -> Result<(), GraphError> {
         let named = mount.fields.iter().rev().find(|(key, _)| key == "from");
-        let Some((_, Some(name))) = named else { return Ok(()) };
+        let Some((_, Some(name))) = named.filter(|(_, name)| name.as_deref() != Some("")) else { return Ok(()) };
         refuse_variable("RUN --mount from", name, span)?;
         let place = match self.anywhere(name, number) {
             Some(to) => {
