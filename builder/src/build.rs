@@ -83,9 +83,13 @@ pub(crate) fn build_one(
 ) -> Result<BuildResult, BuildError> {
     let (dockerfile, warnings) = parse(request)?;
     let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
-    told.tell(warnings);
     // What is wrong with the graph is told before any registry is asked.
-    StageGraph::new(&dockerfile, &graph_options(request))?;
+    let graph = StageGraph::new(&dockerfile, &graph_options(request));
+    told.tell(match &graph {
+        Ok(graph) => lint::of_reached(warnings, &dockerfile, graph.stages.iter().map(|stage| stage.number)),
+        Err(_) => warnings,
+    });
+    graph?;
     let cache = LocalCache::new(store);
     let once = Once::new();
     let mut again = false;

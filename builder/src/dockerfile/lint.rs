@@ -57,6 +57,28 @@ pub fn lint(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
     warnings
 }
 
+/// Rules that BuildKit applies while it goes through a stage, and so not to stages that the target does not need.
+const OF_STAGES: [&str; 3] = ["JSONArgsRecommended", "MultipleInstructionsDisallowed", "LegacyKeyValueFormat"];
+
+/// Returns what is told of a build that goes through the stages with these numbers only, in their order.
+pub fn of_reached(
+    mut warnings: Vec<Diagnostic>,
+    dockerfile: &Dockerfile,
+    reached: impl Iterator<Item = usize>,
+) -> Vec<Diagnostic> {
+    let starts: Vec<usize> = dockerfile.stages.iter().map(|stage| stage.from.span.start).collect();
+    let reached: HashSet<usize> = reached.collect();
+    let stage_of = |warning: &Diagnostic| {
+        let place = warning.labels.first()?.span.start;
+        starts.partition_point(|start| *start <= place).checked_sub(1)
+    };
+    warnings.retain(|warning| {
+        let of_stage = warning.rule.is_some_and(|rule| OF_STAGES.contains(&rule));
+        !of_stage || stage_of(warning).is_none_or(|stage| reached.contains(&stage))
+    });
+    warnings
+}
+
 fn text(dockerfile: &Dockerfile, span: Span) -> &str {
     &dockerfile.source.text[span.range()]
 }

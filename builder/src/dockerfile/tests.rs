@@ -514,6 +514,19 @@ fn rows_1_8_lint() {
     assert_eq!(lint(&good("ARG x\nFROM a AS b\nRUN c\nCMD [\"d\"]\n")), []);
 }
 
+/// Rows 1.8-1, 1.8-7 and 1.8-13.
+#[test]
+fn rules_of_stages_are_for_stages_that_are_needed() {
+    let dockerfile = good("FROM a AS X\nCMD a\nFROM b\nENV c d\nFROM e\nCMD f\n");
+    let rules = |reached: &[usize]| {
+        let left = lint::of_reached(lint(&dockerfile), &dockerfile, reached.iter().copied());
+        left.iter().map(|warning| (warning.rule.expect("a rule"), warning.labels[0].span.start)).collect::<Vec<_>>()
+    };
+    let (casing, command, legacy) = (("StageNameCasing", 10), "JSONArgsRecommended", ("LegacyKeyValueFormat", 25));
+    assert_eq!(rules(&[0, 1, 2]), [casing, (command, 12), legacy, (command, 40)]);
+    assert_eq!(rules(&[2]), [casing, (command, 40)]);
+}
+
 #[test]
 fn ten_thousand_lines_parse() {
     let mut text = "FROM a\n".to_owned();
