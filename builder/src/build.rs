@@ -6,7 +6,7 @@ use crate::bases::{Base, Bases};
 use crate::cache::{CacheBackend, LocalCache};
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::checks::Checks;
-use crate::dockerfile::{self, Dockerfile, lint};
+use crate::dockerfile::{self, Dockerfile, front_end, lint};
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::fit::{refuse_foreign, unknown_stages};
@@ -83,9 +83,13 @@ pub(crate) fn build_one(
 ) -> Result<BuildResult, BuildError> {
     let (dockerfile, warnings) = parse(request)?;
     let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
-    told.tell(warnings);
     // What is wrong with the graph is told before any registry is asked.
-    StageGraph::new(&dockerfile, &graph_options(request))?;
+    let graph = StageGraph::new(&dockerfile, &graph_options(request));
+    told.tell(match &graph {
+        Ok(graph) => lint::of_reached(warnings, &dockerfile, graph.stages.iter().map(|stage| stage.number)),
+        Err(_) => warnings,
+    });
+    graph?;
     let cache = LocalCache::new(store);
     let once = Once::new();
     let mut again = false;
@@ -249,8 +253,12 @@ impl<'a> Told<'a> {
 
 /// Returns the build argument that stands before `# check=`.
 pub(crate) fn check_argument(request: &BuildRequest) -> Option<&str> {
-    let named = |(name, _): &&(String, Option<String>)| name == "BUILDKIT_DOCKERFILE_CHECK";
-    request.build_args.iter().rev().find(named)?.1.as_deref()
+    build_argument(request, "BUILDKIT_DOCKERFILE_CHECK")
+}
+
+/// Returns the value of a build argument.
+fn build_argument<'a>(request: &'a BuildRequest, name: &str) -> Option<&'a str> {
+    request.build_args.iter().rev().find(|(other, _)| other == name)?.1.as_deref()
 }
 
 /// Strikes every record that holds the layer that is gone; the caller then starts again, which ends, since no record
@@ -293,6 +301,7 @@ pub(crate) fn parse(request: &BuildRequest) -> Result<(Dockerfile, Vec<Diagnosti
         Some(dockerfile) if outcome.errors.is_empty() => {
             let mut warnings = outcome.warnings;
             warnings.extend(lint::lint(&dockerfile));
+            warnings.extend(front_end::foreign(&dockerfile, build_argument(request, "BUILDKIT_SYNTAX")));
             Ok((dockerfile, warnings))
         }
         _ => Err(BuildError::Parse(outcome.errors)),

@@ -62,9 +62,8 @@ fn main(
         // It is the Dockerfile itself, and there are no files beside it.
         (FoundContext::Dockerfile(bytes), _) => (ContextSource::Empty, place.shown(), bytes),
     };
-    let text = String::from_utf8(bytes).map_err(|_| FetchContextError::NotText { name: name.clone() })?;
     request.context = source;
-    request.dockerfile = Source::new(name, text);
+    request.dockerfile = Source::of_bytes(&name, bytes).map_err(|_| FetchContextError::NotText { name })?;
     Ok(())
 }
 

@@ -234,7 +234,7 @@ fn read(name: &str, from: impl Read) -> Result<Source, SettingsError> {
     if bytes.len() as u64 > DOCKERFILE_LIMIT {
         return Err(SettingsError::TooLong { name: name.to_owned(), limit: DOCKERFILE_LIMIT });
     }
-    String::from_utf8(bytes).map(|text| Source::new(name, text)).map_err(|error| not_text(name, &error))
+    Source::of_bytes(name, bytes).map_err(|error| not_text(name, &error))
 }
 
 fn not_text(name: &str, error: &std::string::FromUtf8Error) -> SettingsError {

@@ -189,7 +189,7 @@ fn an_oci_archive_has_each_blob_once_and_the_same_bytes_again_4_19_9_9() {
     let full = "docker.io/library/app:latest";
     assert_eq!(shown(&index), [[Some(full), Some("latest")], [Some("quay.io/a/b:2"), Some("2")]]);
     assert!(index.manifests.iter().all(|entry| entry.digest == manifest.digest));
-    assert_eq!(index.manifests[0].platform, Some(image.platform()), "9-3");
+    assert_eq!(index.manifests[0].platform, Some(image.platform()), "9-4");
     assert_eq!(index.manifests[0].annotations["org.opencontainers.image.created"], "2001-02-03T04:05:06Z");
 }
 
