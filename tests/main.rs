@@ -15,6 +15,7 @@ mod containers;
 mod diff;
 mod differential;
 mod direction;
+mod engines;
 mod flags;
 mod images;
 mod invocations;
