@@ -40,6 +40,7 @@ mod registry_forms;
 mod registry_pull;
 mod registry_push;
 mod registry_servers;
+mod reproducible;
 mod sandbox_docker;
 mod sandbox_mounts;
 mod sandbox_run;
