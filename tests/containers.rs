@@ -33,13 +33,6 @@ impl Containers {
         Self { root: root.map(str::to_owned).to_vec(), home }
     }
 
-    /// Runs Buildah, which may fail.
-    pub fn try_buildah(&self, arguments: &[&str]) -> Run {
-        let root = self.root.iter().map(String::as_str);
-        let all: Vec<&str> = root.chain(arguments.iter().copied()).collect();
-        Run::of(Command::new("buildah").args(all))
-    }
-
     fn ok(&self, before: &[&str], program: &str, arguments: &[&str]) -> String {
         let root = self.root.iter().map(String::as_str);
         let all: Vec<&str> =
@@ -53,7 +46,7 @@ impl Containers {
         self.ok(&[], "buildah", arguments)
     }
 
-    /// Runs Buildah.
+    /// Runs Buildah, which may fail.
     pub fn try_buildah(&self, arguments: &[&str]) -> Run {
         Run::within(Command::new("buildah").args(&self.root).args(arguments), 900)
     }

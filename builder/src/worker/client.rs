@@ -4,6 +4,7 @@ use crate::channel::{Channel, ChannelError, MOST_DESCRIPTORS};
 use crate::progress::Stream;
 use crate::sandbox::spec::RunSpec;
 use crate::worker::error::WorkerError;
+use crate::worker::heard::Heard;
 use crate::worker::id_map::IdMap;
 use crate::worker::protocol::{Exit, Reply, Request};
 use crate::worker::start::{self, WorkerStartError};
@@ -12,7 +13,6 @@ use layerfs::digest::{ChainId, DiffId};
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
 use layerfs::trace::Trace;
-use rustix::event::{PollFd, PollFlags};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -66,6 +66,19 @@ impl Worker {
         on_reply: &mut dyn FnMut(Reply, Vec<OwnedFd>),
         cancel: &Cancel,
     ) -> Result<Reply, WorkerError> {
+        let mut nothing = |_: Stream, _: &[u8]| {};
+        self.call_hearing(request, descriptors, on_reply, &mut Heard::new(&mut nothing), cancel)
+    }
+
+    /// Makes a call; what a command of it writes is `heard` before this returns.
+    fn call_hearing(
+        &self,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+        on_reply: &mut dyn FnMut(Reply, Vec<OwnedFd>),
+        heard: &mut Heard<'_>,
+        cancel: &Cancel,
+    ) -> Result<Reply, WorkerError> {
         if cancel.is_cancelled() {
             return Err(WorkerError::Cancelled);
         }
@@ -73,15 +86,19 @@ impl Worker {
         channel.send(request, descriptors)?;
         let mut cancelled = false;
         loop {
-            if !cancelled && wait(&channel, cancel)? {
+            if !cancelled && heard.wait([channel.as_fd(), cancel.as_fd()])?[1] {
                 cancelled = true;
                 channel.finish_sending();
+            }
+            if cancelled {
+                heard.wait([channel.as_fd()])?;
             }
             match channel.receive::<Reply>() {
                 Ok((Reply::Failed(_), _)) if cancelled => return Err(WorkerError::Cancelled),
                 Ok((Reply::Failed(error), _)) => return Err(error.with_one_id(self.id_map.one_id_help())),
                 Ok((Reply::Spans(spans), _)) => spans.into_iter().for_each(|span| self.trace.pass(span)),
-                Ok((reply, _)) if is_last(&reply) => return Ok(reply),
+                Ok((reply, _)) if is_last(&reply) => return heard.finish().map(|()| reply),
+                Ok((Reply::Streams, pipes)) => heard.take(pipes),
                 Ok((reply, descriptors)) => on_reply(reply, descriptors),
                 Err(ChannelError::Closed) if cancelled => return Err(WorkerError::Cancelled),
                 Err(error) => return Err(error.into()),
@@ -147,12 +164,8 @@ impl Worker {
         output: &mut dyn FnMut(Stream, &[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, WorkerError> {
-        let mut on_reply = |reply, _| {
-            if let Reply::Output { stream, bytes } = reply {
-                output(stream, &bytes);
-            }
-        };
-        match self.call(&Request::Run(Box::new(spec)), secrets, &mut on_reply, cancel)? {
+        let (request, mut heard) = (Request::Run(Box::new(spec)), Heard::new(output));
+        match self.call_hearing(&request, secrets, &mut |_, _| {}, &mut heard, cancel)? {
             Reply::Exited(exit) => Ok(exit),
             other => Err(unexpected(&other)),
         }
@@ -264,23 +277,8 @@ impl Drop for Worker {
     }
 }
 
-/// Waits until there is an answer or the call is cancelled; reports the latter.
-fn wait(channel: &Channel, cancel: &Cancel) -> Result<bool, WorkerError> {
-    let mut watched = [
-        PollFd::from_borrowed_fd(channel.as_fd(), PollFlags::IN),
-        PollFd::from_borrowed_fd(cancel.as_fd(), PollFlags::IN),
-    ];
-    loop {
-        match rustix::event::poll(&mut watched, None) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(WorkerError::Lost(errno.to_string())),
-            Ok(_) => return Ok(!watched[1].revents().is_empty()),
-        }
-    }
-}
-
 fn is_last(reply: &Reply) -> bool {
-    !matches!(reply, Reply::Output { .. } | Reply::Opened { .. })
+    !matches!(reply, Reply::Streams | Reply::Opened { .. })
 }
 
 fn unexpected(reply: &Reply) -> WorkerError {
