@@ -6,7 +6,7 @@
 //! A blob is written to a file without a name and linked when it is whole, so that kill -9 leaves nothing behind. It is
 //! fsynced only before an image that holds it gets a name ([`DiskBlobs::sync`]); the mode remembers that, so that it is
 //! done once. A blob that is not known to be on disk and is older than this boot may be damaged: `sync` reads it again.
-//! Whether it still has the bytes it was hashed with is seen by its time ([`seal`]): then it is not hashed again.
+//! Whether it still has the bytes it was hashed with is seen by its time (`seal`): then it is not hashed again.
 
 pub(crate) mod seal;
 
