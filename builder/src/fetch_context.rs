@@ -47,7 +47,7 @@ pub struct FetchedContext {
 #[derive(Debug)]
 enum Tree {
     Archive(ArchiveTree),
-    Repository(RepositoryTree),
+    Repository(Box<RepositoryTree>),
 }
 
 impl PartialEq for FetchedContext {
@@ -212,7 +212,7 @@ pub fn fetch_context(place: &ContextPlace, fetcher: &Fetcher<'_>) -> Result<Foun
             let tree = RepositoryTree::below(files, &below, time)?;
             let tree = tree
                 .ok_or_else(|| FetchContextError::NoDockerfile { name: below.to_string(), context: shown.clone() })?;
-            let tree = Tree::Repository(tree);
+            let tree = Tree::Repository(Box::new(tree));
             Ok(FoundContext::Files(Arc::new(FetchedContext { tree, shown, _directory: Some(directory) })))
         }
     }
@@ -263,7 +263,7 @@ impl FetchedContext {
     pub fn tree(&self) -> &dyn SourceTree {
         match &self.tree {
             Tree::Archive(tree) => tree,
-            Tree::Repository(tree) => tree,
+            Tree::Repository(tree) => &**tree,
         }
     }
 

@@ -39,7 +39,7 @@ fn metadata(line: &str) -> (TreePath, Metadata, Option<LinkKey>) {
 fn tree(lines: &[&str]) -> MemoryTree {
     let mut tree = MemoryTree::default();
     for (path, metadata, link) in lines.iter().map(|line| metadata(line)) {
-        tree.nodes.insert(path, (Entry { metadata, link, stamp: None }, b"x".to_vec()));
+        tree.nodes.insert(path, (Entry { metadata, link, stamp: None, digest: None }, b"x".to_vec()));
     }
     tree
 }
