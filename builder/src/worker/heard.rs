@@ -77,22 +77,28 @@ impl<'a> Heard<'a> {
             }
         }
         let ready: Vec<bool> = watched.iter().map(|watched| !watched.revents().is_empty()).collect();
-        // From the last, so that numbers stand when one is taken away.
-        for number in (0..self.pipes.len()).rev().filter(|number| ready[N + number]) {
-            self.pass_on(number)?;
+        // Where both have something, standard output comes first, as most write it first.
+        let mut open = Vec::with_capacity(self.pipes.len());
+        for (pipe, ready) in std::mem::take(&mut self.pipes).into_iter().zip(&ready[N..]) {
+            if !ready || self.pass_on(&pipe)? {
+                open.push(pipe);
+            }
         }
+        self.pipes = open;
         Ok((std::array::from_fn(|number| ready[number]), ready[N..].contains(&true)))
     }
 
-    fn pass_on(&mut self, number: usize) -> Result<(), WorkerError> {
-        let (stream, pipe) = &self.pipes[number];
+    /// Passes on a piece of what is in a pipe; reports whether more may come.
+    fn pass_on(&mut self, (stream, pipe): &(Stream, OwnedFd)) -> Result<bool, WorkerError> {
         match rustix::io::read(pipe, &mut self.buffer) {
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(IoError::new("read", "the command's output", &errno.into()).into()),
-            Ok(0) => drop(self.pipes.swap_remove(number)),
-            Ok(count) => (self.output)(*stream, &self.buffer[..count]),
+            Err(Errno::INTR) => Ok(true),
+            Err(errno) => Err(IoError::new("read", "the command's output", &errno.into()).into()),
+            Ok(0) => Ok(false),
+            Ok(count) => {
+                (self.output)(*stream, &self.buffer[..count]);
+                Ok(true)
+            }
         }
-        Ok(())
     }
 }
 
@@ -110,15 +116,18 @@ mod tests {
         let mut take = |stream, bytes: &[u8]| said.push((stream, bytes.to_vec()));
         let mut heard = Heard::new(&mut take);
         heard.take(vec![output.into(), errors.into()]);
+        errors_end.write_all(b"two").expect("written");
         output_end.write_all(b"one").expect("written");
         other_end.write_all(b"x").expect("written");
         assert_eq!(heard.wait([other.as_fd()]).expect("waited"), [true]);
-        errors_end.write_all(b"two").expect("written");
+        errors_end.write_all(b"three").expect("written");
         drop(errors_end);
         // Someone keeps this one open and says nothing more.
         let kept = output_end;
         heard.finish().expect("it ends");
         drop(kept);
-        assert_eq!(said, [(Stream::Stdout, b"one".to_vec()), (Stream::Stderr, b"two".to_vec())]);
+        let wanted: [(Stream, &[u8]); 3] =
+            [(Stream::Stdout, b"one"), (Stream::Stderr, b"two"), (Stream::Stderr, b"three")];
+        assert_eq!(said, wanted.map(|(stream, bytes)| (stream, bytes.to_vec())));
     }
 }
