@@ -185,7 +185,7 @@ fn copy(random: &mut Random, context: &Context, number: usize, stage: bool, rela
 }
 
 fn relative_place(random: &mut Random) -> String {
-    let form = random.pick(&[".", "./", "NAME", "NAME/", "./NAME", "../NAME", "NAME/NAME", "d/", "../d/NAME/", "f"]);
+    let form = random.pick(&[".", "./", "NAME", "NAME/", "./NAME", "d/../NAME", "NAME/NAME", "d/", "./d/NAME/", "f"]);
     form.replacen("NAME", name(random), 1).replacen("NAME", name(random), 1)
 }
 
