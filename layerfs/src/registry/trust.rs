@@ -6,6 +6,7 @@ use super::settings::file::{bytes, list, wrong};
 use rustls_native_certs::load_certs_from_paths;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, parse_pem};
 
 /// Where distributions keep the certificates of the authorities they trust: the first that is there counts.
@@ -17,8 +18,11 @@ const SYSTEM_FILES: [&str; 6] = [
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-/// Directories of single certificates, for systems without such a file: the first that is there counts.
+/// Directories of single certificates, for systems without such a file, and for certificates that someone put there since
+/// it was made: the first that is there counts.
 const SYSTEM_DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
+/// How much later than the file the directory is changed when both are made together.
+const TOGETHER: Duration = Duration::from_secs(60);
 /// The names that `certs.d` may have for Docker Hub.
 const HUB: [&str; 2] = ["docker.io", "registry-1.docker.io"];
 
@@ -73,18 +77,19 @@ impl Trust {
     }
 
     /// Adds the system's: those of its file, which holds what its directory holds and is read in a tenth of the time; of
-    /// the directory if that says nothing.
+    /// the directory if that says nothing, or less.
     fn add_system(&mut self) {
         self.add_first_of(&SYSTEM_FILES.map(Path::new), &SYSTEM_DIRECTORIES.map(Path::new));
     }
 
     fn add_first_of(&mut self, files: &[&Path], directories: &[&Path]) {
         let before = self.authorities.len();
-        if let Some(file) = files.iter().find(|path| path.is_file()) {
-            self.load(Some(file), None);
-        }
-        if self.authorities.len() == before {
-            self.load(None, directories.iter().copied().find(|path| path.is_dir()));
+        let file = files.iter().copied().find(|path| path.is_file());
+        let directory = directories.iter().copied().find(|path| path.is_dir());
+        self.load(file, None);
+        let is_behind = file.zip(directory).is_some_and(|(file, directory)| is_behind(file, directory));
+        if is_behind || self.authorities.len() == before {
+            self.load(None, directory);
         }
     }
 
@@ -115,6 +120,15 @@ impl Trust {
             self.client.get_or_insert(client);
         }
         Ok(())
+    }
+}
+
+/// Reports whether the directory was changed after the file was made of it, as far as that is known.
+fn is_behind(file: &Path, directory: &Path) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
+    match (changed(file), changed(directory)) {
+        (Ok(file), Ok(directory)) => directory.duration_since(file).is_ok_and(|later| later > TOGETHER),
+        _ => true,
     }
 }
 

@@ -112,7 +112,7 @@ fn the_user_s_authorities_stand_in_the_system_s_place() {
 }
 
 #[test]
-fn the_systems_directory_is_read_only_if_its_file_says_nothing() {
+fn the_systems_directory_is_read_only_if_its_file_says_nothing_or_less() {
     let (dir, _) = scene(&[("file", &certificate(1)), ("empty", "nothing"), ("certs/2.pem", &certificate(2))]);
     let at = |name: &str| dir.path().join(name);
     for (file, wanted) in [("file", vec![1]), ("empty", vec![2]), ("missing", vec![2])] {
@@ -120,4 +120,9 @@ fn the_systems_directory_is_read_only_if_its_file_says_nothing() {
         trust.add_first_of(&[&at("gone"), &at(file)], &[&at("none"), &at("certs")]);
         assert_eq!(trust.authorities.iter().map(|one| one.der()[0]).collect::<Vec<_>>(), wanted, "{file}");
     }
+    let old = std::time::SystemTime::now() - 2 * TOGETHER;
+    std::fs::File::open(at("file")).and_then(|file| file.set_modified(old)).expect("an old file");
+    let mut trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
+    trust.add_first_of(&[&at("file")], &[&at("certs")]);
+    assert_eq!(trust.authorities.len(), 2, "a certificate was put into the directory since");
 }
