@@ -115,6 +115,8 @@ fn a_push_that_changes_nothing_sends_no_layer() {
     );
     lab.lbuild_within(60, &["push", &name]).ok();
     assert_eq!(sent(&proxy.take()), 0);
+    let quiet = lab.lbuild_within(60, &["push", "-q", &name]).ok().prints(&format!("{name}\n")).stderr.clone();
+    assert_eq!(quiet, "", "Docker says no more than the name");
     lab.lbuild_within(60, &["-t", &proxy.name("other:1"), "--push", "."]).ok();
     let config = registry.manifest("other", "1")["config"]["size"].as_u64();
     assert_eq!(Some(sent(&proxy.take())), config, "layers are mounted from x");

@@ -338,6 +338,9 @@ pub struct PushArgs {
     /// Push every tag that the store has of each repository
     #[arg(short, long)]
     pub all_tags: bool,
+    /// Show nothing but the names
+    #[arg(short, long)]
+    pub quiet: bool,
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
