@@ -8,10 +8,12 @@ IMAGE = "localhost/bench"
 
 
 class Work:
-    """What is built: a context, where the result goes, and whether the cache counts."""
+    """What is built: a context, where the result goes, and whether the cache counts. Without an archive, and if `named`
+    with one, too, the image is IMAGE afterwards."""
 
-    def __init__(self, context, archive=None, compression="uncompressed", cached=True):
+    def __init__(self, context, archive=None, compression="uncompressed", cached=True, named=False):
         self.context, self.archive, self.compression, self.cached = context, archive, compression, cached
+        self.named = named
 
 
 class Lbuild:
@@ -21,7 +23,8 @@ class Lbuild:
         self.where, self.program, self.bases = where, program, bases
         self.root = os.path.join(where, f"lbuild-{group}")
 
-    def empty(self):
+    def empty(self, bases=True):
+        # Its bases are layouts beside it.
         process.remove(self.root)
 
     remove = empty
@@ -35,7 +38,8 @@ class Lbuild:
     def build(self, work):
         contexts = [f"--build-context={name}=oci-layout://{self.bases}/{name}" for name in ("busybox", "debian")]
         cache = [] if work.cached else ["--no-cache"]
-        to = ["-o", f"type=oci,dest={work.archive},compression={work.compression}"] if work.archive else ["-t", IMAGE]
+        to = ["-o", f"type=oci,dest={work.archive},compression={work.compression}"] if work.archive else []
+        to += ["-o", f"type=image,name={IMAGE}"] if work.named or not work.archive else []
         return [self.command("build", "-q", *contexts, *cache, *to, work.context)]
 
     def from_registry(self, context, registry, name, push):
@@ -64,13 +68,13 @@ class Buildah:
     def is_here():
         return shutil.which("buildah") is not None
 
-    def empty(self):
+    def empty(self, bases=True):
         """Starts with a new place: a store in use is mounted on itself."""
         self.remove()
         at = tempfile.mkdtemp(prefix=f"buildah-{self.group}-", dir=self.where)
         # Its own choice for a plain user is to copy every file of every layer.
         self.flags = ["--root", at, "--runroot", at + "-run", "--storage-driver", "overlay"]
-        for name in ("busybox", "debian"):
+        for name in ("busybox", "debian") if bases else ():
             pulled = process.output(["buildah", *self.flags, "pull", "-q", f"oci:{self.bases}/{name}:latest"]).split()[-1]
             process.seconds(["buildah", *self.flags, "tag", pulled, f"docker.io/library/{name}:latest"])
 
@@ -127,9 +131,9 @@ class BuildKit:
     def command(self, *words):
         return [self.client, "--config", self.config, "-H", f"unix://{self.socket}", *words]
 
-    def empty(self):
+    def empty(self, bases=True):
         self.remove()
-        for name in ("busybox", "debian"):
+        for name in ("busybox", "debian") if bases else ():
             process.seconds(["skopeo", "--insecure-policy", "copy", "-q", "--dest-daemon-host", f"unix://{self.socket}",
                              f"oci:{self.bases}/{name}:latest", f"docker-daemon:{name}:latest"])
 

@@ -84,11 +84,12 @@ class Pulled(Row):
 
     def prepare(self, at, builder):
         if self.known:
+            builder.empty(bases=False)
             self.build(at, builder, f"before-{builder.name}")
 
     def once(self, at, builder, number):
         if not self.known:
-            builder.empty()
+            builder.empty(bases=False)
         elif self.push:
             with open(os.path.join(at.inputs.context(self.group), "app.txt"), "w") as file:
                 file.write(f"{builder.name} {number} {time.time_ns()}\n")
@@ -106,12 +107,11 @@ class Pushed(Row):
         self.again, self.kept = again, kept
 
     def new_image(self, at, builder, name):
+        builder.empty()
         archive = at.archive(builder) if self.kept else None
-        work = Work(at.inputs.context(self.group), archive, "gzip" if self.kept else "uncompressed", cached=False)
-        process.all_seconds(builder.build(work))
-        if self.kept:
-            at.drop_archives(builder)
-            process.all_seconds(builder.build(Work(at.inputs.context(self.group))))
+        form = "gzip" if self.kept else "uncompressed"
+        process.all_seconds(builder.build(Work(at.inputs.context(self.group), archive, form, cached=False, named=True)))
+        at.drop_archives(builder)
         process.all_seconds(builder.tag(name))
 
     def prepare(self, at, builder):
