@@ -47,11 +47,6 @@ impl ImageConfig {
     pub fn print(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a config of texts and numbers prints")
     }
-
-    /// Returns how many lines of the history have a layer.
-    pub fn layers_in_history(&self) -> usize {
-        self.history.iter().filter(|line| line.empty_layer != Some(true)).count()
-    }
 }
 
 /// Takes `null` for the zero value, as Go's JSON does: engines write `"Env": null`.
