@@ -4,13 +4,13 @@ use crate::harness::{Lab, has_ranges, output};
 use std::process::{Child, Command, Stdio};
 
 /// An SSH agent of this machine that holds one key.
-struct Agent {
+pub struct Agent {
     child: Child,
     directory: tempfile::TempDir,
 }
 
 impl Agent {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let key = directory.path().join("key").to_string_lossy().into_owned();
         output("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "a key", "-f", &key]);
@@ -27,7 +27,7 @@ impl Agent {
         agent
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.directory.path().join(name).to_string_lossy().into_owned()
     }
 }

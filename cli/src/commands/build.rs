@@ -9,7 +9,7 @@ use crate::logs::{KEPT_BUILDS, Keeper, Secrets};
 use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
-use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, annotation};
+use crate::ui::{KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, annotation};
 use builder::BuildResult;
 use builder::attend::Attendant;
 use builder::progress::{Event, ProgressSink};
@@ -24,13 +24,10 @@ use std::sync::Arc;
 /// Builds the image, tells what came of it, and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let mut settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
-    if settings.is_elsewhere() {
-        let in_context = settings.in_context.as_ref().map(Option::as_deref);
-        settings.request = engine::with_contexts(settings.request, in_context, &scene.root, &Quiet, &scene.cancel)?;
-    }
-    if let Some(call) = &settings.call {
+    if let Some(call) = settings.call.clone() {
         // What is said comes on standard output; of what goes on meanwhile nothing is told.
-        return call::run(call, &settings, &scene.root, &Quiet, &scene.cancel);
+        settings.request = fetched(&settings, scene, &Quiet)?;
+        return call::run(&call, &settings, &scene.root, &Quiet, &scene.cancel);
     }
     let ledger = Ledger::new();
     let built = build(&settings, scene, &ledger)?;
@@ -50,20 +47,34 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// Returns the request with the context and the Dockerfile that are to be fetched.
+pub(super) fn fetched(
+    settings: &BuildSettings,
+    scene: &Scene,
+    sink: &dyn ProgressSink,
+) -> Result<BuildRequest, Failure> {
+    let dockerfile = settings.dockerfile.as_ref();
+    engine::with_contexts(settings.request.clone(), dockerfile, &scene.root, sink, &scene.cancel)
+}
+
 /// Builds, with everybody looking on.
 fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<BuildResult, Failure> {
-    let request = &settings.request;
     let recorder = Recorder::default();
-    let keeper = Keeper::new(&scene.root, secrets(request), scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
-    let screen = settings.view.open(&scene.environment, Some(&request.dockerfile)).map_err(io_failure)?;
+    let secrets = secrets(&settings.request);
+    let keeper = Keeper::new(&scene.root, secrets, scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
+    let source = KnownSource::default();
+    let screen = settings.view.open(&scene.environment, &source).map_err(io_failure)?;
     let shared = Box::new(Shared(Arc::clone(&screen)));
     let below: Box<dyn ProgressSink> =
-        if settings.view.needs_places() { Box::new(Placed::new(request.dockerfile.clone(), shared)) } else { shared };
+        if settings.view.needs_places() { Box::new(Placed::new(source.clone(), shared)) } else { shared };
     let sink = Watched::new(vec![&recorder, &keeper, ledger], below);
     let attending = settings.on_fail.clone().map(|how| Attending::new(how, Arc::clone(&screen)));
     let attendant = attending.as_ref().map(|attending| attending as &dyn Attendant);
     settings.warnings.iter().for_each(|warning| sink.event(Event::Warning(warning.clone())));
-    let built = engine::build(request, &scene.root, &sink, &scene.cancel, attendant);
+    let built = fetched(settings, scene, &sink).and_then(|request| {
+        source.tell(&request.dockerfile);
+        engine::build(&request, &scene.root, &sink, &scene.cancel, attendant)
+    });
     // The view must stand before anything is printed below it.
     screen.settle();
     drop((sink, attending, screen));
@@ -73,7 +84,7 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     built.map_err(|failure| {
         // Only a command has output worth telling again.
         let log = recorder.finish().filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
-        let failure = Failure { log, source: Some(request.dockerfile.clone()), ..failure };
+        let failure = Failure { log, source: source.get().cloned(), ..failure };
         if settings.view == View::GitHub {
             tell(&format!("{}\n", annotation("error", &failure.diagnostic, failure.source.as_ref())));
         }
