@@ -312,7 +312,7 @@ fn downloads_and_archives_have_limits() {
     ] {
         let run = lab.build(&[&format!("--limit={limit}")]);
         run.ends(125)
-            .says(&format!("unpack `a.tar`: {why}"))
+            .says(&format!("unpack `/a.tar`: {why}"))
             .says("Dockerfile:3")
             .says("allow more with `--limit archive-");
     }
@@ -325,7 +325,7 @@ fn downloads_and_archives_have_limits() {
     std::fs::remove_file(sparse).expect("removed");
     lab.file("Dockerfile", "FROM scratch\nADD a.tar /\n");
     let run = lab.lbuild_within(60, &["build", "."]);
-    run.ends(125).says("unpack `a.tar`: it unpacks to more than 68719476736 bytes").says("Dockerfile:2");
+    run.ends(125).says("unpack `/a.tar`: it unpacks to more than 68719476736 bytes").says("Dockerfile:2");
     lab.build(&["--limit=size=1"]).ends(125).says("no attribute is called `size`");
 }
 
