@@ -2,8 +2,9 @@
 
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
+FUZZ_SECONDS ?= 300
 
-.PHONY: all demo test check bench soak fuzz install aarch64
+.PHONY: all demo test check bench bench-build ratios ratios-write soak fuzz install aarch64
 
 all:
 	$(CARGO) build --release --locked
@@ -27,30 +28,45 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+	for crate in layerfs builder; do \
+		$(CARGO) metadata --locked --format-version 1 --manifest-path $$crate/fuzz/Cargo.toml > /dev/null || exit; done
 
 aarch64:
 	tests/check-aarch64
 
-# Ratios to Buildah, on a journaled ext4 and on tmpfs if the caller is root.
-bench:
+# Times beside those of the peers and the floors of this machine, as a plain user with id ranges; on a journaled ext4 and
+# on tmpfs if the caller is root. BENCH="w1 w2 --runs 3 --json FILE" says what else.
+bench: bench-build
+	tests/bench $(if $(filter 0,$(shell id -u)),--as with) $(BENCH)
+
+# Fails if a quick row takes a share of its bound that grew by half against tests/benchmark/ratios.json; without peers.
+ratios: bench-build
+	tests/bench $(if $(filter 0,$(shell id -u)),--as with) --ratios check
+
+ratios-write: bench-build
+	tests/bench $(if $(filter 0,$(shell id -u)),--as with) --ratios write
+
+bench-build:
 	tests/setup bench
 	tests/bases demo
 	$(CARGO) build --release --locked
-	tests/bench
+	$(CARGO) build --release --locked -p layerfs --example floors
 
 # The tests that take long: 100 seeded kills, full disks, two builds beside a prune, 200 seeded pulls and pushes through a
-# proxy that breaks things, 100000 mutations of every hostile input.
+# proxy that breaks things, 2,000 generated Dockerfiles beside Buildah, 100000 mutations of every hostile input.
 soak:
 	tests/setup test
 	tests/apt-repository
 	tests/bases test
 	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p lbuild --test product -- --nocapture survive::
 	LBUILD_TEST_SOAK=200 $(CARGO) test --locked -p lbuild --test product -- --nocapture registry_faults::
+	LBUILD_TEST_SOAK=2000 $(CARGO) test --locked -p lbuild --test product -- --nocapture generated::subid
 	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p layerfs -p builder --test fuzz
 
-# Every fuzz target for five minutes, led by coverage; needs a C++ compiler, no nightly toolchain.
+# Every fuzz target for five minutes, led by coverage, from the committed corpus; no nightly toolchain.
 fuzz:
-	tests/fuzz 300
+	tests/setup fuzz
+	tests/fuzz $(FUZZ_SECONDS)
 
 install:
 	$(CARGO) build --release --locked

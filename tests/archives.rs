@@ -77,6 +77,17 @@ fn several_images_are_one_archive() {
     assert_eq!((lab.inspect("one"), lab.inspect("two")), (one, two));
 }
 
+/// As `docker save` has it: a name without a tag is the whole repository.
+#[test]
+fn a_repository_is_saved_with_all_its_tags() {
+    let lab = built(&["one", "one:2", "other:3"]);
+    lab.lbuild(&["save", "-o", "out.tar", "one"]).ok();
+    lab.lbuild(&["save", "-o", "latest.tar", "one:latest"]).ok();
+    forget(&lab, &["one", "one:2", "other:3"]);
+    load(&lab, "out.tar").ok().prints("Loaded image: one:2\nLoaded image: one:latest\n");
+    load(&lab, "latest.tar").ok().prints("Loaded image: one:latest\n");
+}
+
 /// By its ID an image has no name to take along; what has none is kept and found by its ID.
 #[test]
 fn an_image_without_a_name_is_kept() {

@@ -24,7 +24,7 @@ fn usage_is_125_and_suggests() {
     let lab = Lab::with("FROM scratch\n");
     lab.build(&["--tagg", "x"]).ends(125).says("--tag");
     lab.lbuild(&["build", "--no-such-flag", "."]).ends(125).says("--no-such-flag");
-    lab.lbuild(&["build"]).ends(125).says("<PATH>");
+    lab.lbuild(&["build", ".", "."]).ends(125).says("unexpected argument");
     lab.lbuild(&["imges"]).ends(125).says("did you mean the command `images`?");
     lab.lbuild(&[]).ends(125).says("Usage:");
     lab.lbuild(&["--version"]).ok().prints(&format!("lbuild {}\n", env!("CARGO_PKG_VERSION")));

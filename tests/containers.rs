@@ -1,7 +1,9 @@
 //! [`Containers`]: Podman and Buildah.
 
-use crate::harness::output;
+use crate::harness::{Run, output};
 use crate::tree::with_ids_ok;
+use std::path::Path;
+use std::process::Command;
 
 /// Replaces what is mounted on /sys/fs/cgroup, since crun refuses both versions of cgroups beside each other.
 const UNIFIED: &str = "umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
@@ -15,8 +17,17 @@ pub struct Containers {
 impl Containers {
     /// Returns an empty storage.
     pub fn new() -> Self {
+        Self::below("/tmp")
+    }
+
+    /// Returns an empty storage in memory, where that is to be had: Buildah waits for the disk often.
+    pub fn in_memory() -> Self {
+        Self::below(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" })
+    }
+
+    fn below(place: &str) -> Self {
         // Podman takes no run root longer than 50 characters.
-        let home = tempfile::Builder::new().prefix("lb.").tempdir_in("/tmp").expect("a temporary directory");
+        let home = tempfile::Builder::new().prefix("lb.").tempdir_in(place).expect("a temporary directory");
         let at = |name: &str| home.path().join(name).to_string_lossy().into_owned();
         let root = ["--root", &at("storage"), "--runroot", &at("run"), "--storage-driver", "vfs"];
         Self { root: root.map(str::to_owned).to_vec(), home }
@@ -33,6 +44,11 @@ impl Containers {
     #[track_caller]
     pub fn buildah(&self, arguments: &[&str]) -> String {
         self.ok(&[], "buildah", arguments)
+    }
+
+    /// Runs Buildah, which may fail.
+    pub fn try_buildah(&self, arguments: &[&str]) -> Run {
+        Run::within(Command::new("buildah").args(&self.root).args(arguments), 900)
     }
 
     /// Runs Podman, which must succeed, and returns its standard output.

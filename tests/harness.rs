@@ -106,7 +106,8 @@ pub fn output(program: &str, arguments: &[&str]) -> String {
 }
 
 impl Run {
-    fn of(command: &mut Command) -> Self {
+    /// Runs a command that reads nothing.
+    pub fn of(command: &mut Command) -> Self {
         let line = format!("{command:?}");
         let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{line}: {error}"));
         Self::from_output(output, line)

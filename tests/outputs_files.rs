@@ -261,18 +261,24 @@ fn a_squashed_image_has_one_layer_more_than_its_base() {
     lab.fsck();
 }
 
-/// What listens where Docker would, and writes what it got to a file.
+/// What listens where Docker would, knows no image, and writes what it got to a file.
 const DOCKER: &str = r#"
 import socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.bind(sys.argv[1])
-server.listen(1)
+server.listen(5)
 print("ready", flush=True)
-stream, _ = server.accept()
-reader = stream.makefile("rb")
-head = []
-while (line := reader.readline().strip()):
-    head.append(line.decode())
+head = [""]
+while not head[0].startswith("POST"):
+    stream, _ = server.accept()
+    reader = stream.makefile("rb")
+    head = []
+    while (line := reader.readline().strip()):
+        head.append(line.decode())
+    if head[0].startswith("GET"):
+        stream.sendall(b"HTTP/1.1 404 Not Found\r\n\r\n{}")
+        reader.close()
+        stream.close()
 body = b""
 while (size := int(reader.readline(), 16)):
     body += reader.read(size)
@@ -325,12 +331,9 @@ fn an_image_is_loaded_into_docker() {
 /// Podman where Docker is not; and what is said where neither is.
 #[test]
 fn subid_an_image_is_loaded_into_podman() {
-    if Path::new("/var/run/docker.sock").exists() {
-        return crate::harness::skip("Docker is here: `--load` goes to it");
-    }
     let lab = lab();
     let mut nowhere = lab.building(&["--load"]);
-    nowhere.env("PATH", "/no/such");
+    nowhere.env("PATH", "/no/such").env("LBUILD_ENGINE", "podman");
     Run::within(&mut nowhere, 60).ends(125).says("neither Docker").says("type=docker,dest=FILE");
     if !crate::harness::has_ranges() || !crate::harness::succeeds("podman", &["--version"]) {
         return;
@@ -342,7 +345,7 @@ fn subid_an_image_is_loaded_into_podman() {
     );
     fs::write(&storage, conf).expect("written");
     let mut build = lab.building(&["--load", "-t", "example.com/x:1", "--iidfile", "id"]);
-    build.env("CONTAINERS_STORAGE_CONF", &storage);
+    build.env("CONTAINERS_STORAGE_CONF", &storage).env("LBUILD_ENGINE", "podman");
     Run::within(&mut build, 120).ok().says("loading into Podman");
     let podman = |arguments: &[&str]| {
         let mut podman = std::process::Command::new("podman");
@@ -354,6 +357,26 @@ fn subid_an_image_is_loaded_into_podman() {
     };
     let id = fs::read_to_string(lab.path("id")).expect("an id");
     assert_eq!(podman(&["images", "--no-trunc", "-q", "example.com/x:1"]), id);
+    // Only what Podman lacks is sent.
+    let load = |flags: &[&str]| {
+        let mut build = lab.building(&[&["--load", "--iidfile", "id"], flags].concat());
+        Run::within(build.env("CONTAINERS_STORAGE_CONF", &storage).env("LBUILD_ENGINE", "podman"), 120)
+    };
+    load(&["-t", "y"]).ok().says("the image is there already");
+    assert_eq!(podman(&["images", "--no-trunc", "-q", "docker.io/library/y"]), id);
+    lab.file("big", vec![7; 2 << 20])
+        .file("late", "later")
+        .file("Dockerfile", "FROM scratch\nCOPY big /\nCOPY late /\nHEALTHCHECK CMD true\n");
+    load(&["-t", "z"]).ok().does_not_say("there already");
+    lab.file("late", "latest");
+    load(&["-t", "z"]).ok().says("1 of 2 layers sent");
+    let id = fs::read_to_string(lab.path("id")).expect("an id");
+    assert_eq!(podman(&["images", "--no-trunc", "-q", "docker.io/library/z"]), id);
+    assert_eq!(podman(&["image", "inspect", "--format", "{{.HealthCheck.Test}}", "z"]), "[CMD-SHELL true]");
+    podman(&["save", "-q", "--format", "docker-archive", "-o", &text(&lab.path("back.tar")), "z"]);
+    let other = Lab::new();
+    other.lbuild(&["load", "-i", &text(&lab.path("back.tar"))]).ok();
+    assert_eq!(other.inspect(&id[7..19])["Id"], id.as_str());
     if !nix::unistd::geteuid().is_root() {
         podman(&["unshare", "rm", "-rf", &text(&root), &text(&run)]);
     }

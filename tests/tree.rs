@@ -28,6 +28,23 @@ pub enum Field {
     Group,
 }
 
+impl Field {
+    /// Every field, in their order.
+    pub const ALL: [Self; 7] =
+        [Self::Kind, Self::Mode, Self::Owner, Self::Mtime, Self::Content, Self::Xattrs, Self::Group];
+}
+
+/// A path that two trees do not have alike; `None` where there is none.
+#[derive(Debug)]
+pub struct Difference {
+    /// The path, as a snapshot writes it.
+    pub path: String,
+    /// Its fields in the first tree.
+    pub ours: Option<Vec<String>>,
+    /// Its fields in the second.
+    pub theirs: Option<Vec<String>>,
+}
+
 /// What the sandbox mounts over, which is no part of an image.
 const MOUNTED: [&str; 6] = ["dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname"];
 
@@ -66,17 +83,11 @@ impl Tree {
     pub fn inside(lab: &Lab, image: &str) -> Self {
         let script = "cd / && exec tar --one-file-system --numeric-owner --xattrs --xattrs-include='*' --format=posix \
             --pax-option=delete=atime,delete=ctime --exclude=./proc --exclude=./sys --exclude=./dev -cf - .";
-        let (archive, to) = (lab.home().join("inside.tar"), lab.home().join("inside"));
-        fs::create_dir(&to).expect("a directory");
+        let archive = lab.home().join("inside.tar");
         let mut command = lab.command(&["run", "--entrypoint", "/bin/sh", image, "-c", script]);
         let written = command.stdout(fs::File::create(&archive).expect("a file")).output().expect("lbuild runs");
         assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
-        let (archive, place) = (archive.to_string_lossy(), to.to_string_lossy());
-        let how = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-owner", "-C", &place, "-xpf", &archive];
-        with_ids_ok("tar", &how);
-        let tree = Self::at(&to).without(&MOUNTED);
-        with_ids_ok("rm", &["-rf", &place]);
-        tree
+        Self::archive(lab, &archive).without(&MOUNTED)
     }
 
     /// Unpacks an image of a layout with umoci and looks at what came out.
@@ -87,6 +98,19 @@ impl Tree {
         let tree = Self::at(&lab.home().join("bundle/rootfs"));
         with_ids_ok("rm", &["-rf", &bundle]);
         tree.without(&MOUNTED)
+    }
+
+    /// Unpacks an archive of a root file system and looks at what came out.
+    #[track_caller]
+    pub fn archive(lab: &Lab, archive: &Path) -> Self {
+        let to = lab.home().join("unpacked");
+        fs::create_dir(&to).expect("a directory");
+        let (archive, place) = (archive.to_string_lossy(), to.to_string_lossy());
+        let how = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-owner", "-C", &place, "-xpf", &archive];
+        with_ids_ok("tar", &how);
+        let tree = Self::at(&to);
+        with_ids_ok("rm", &["-rf", &place]);
+        tree
     }
 
     /// Leaves out paths and what is below them.
@@ -160,16 +184,24 @@ impl Tree {
         }
     }
 
+    /// Returns the paths that are not the same.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        let paths: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let differ = paths.into_iter().filter(|path| self.0.get(*path) != other.0.get(*path));
+        let found = |path: &String| Difference {
+            path: path.clone(),
+            ours: self.0.get(path).cloned(),
+            theirs: other.0.get(path).cloned(),
+        };
+        differ.map(found).collect()
+    }
+
     /// Returns what is not the same, if anything.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let describe = |tree: &Self, path: &String| tree.0.get(path).map_or("nothing".to_owned(), |it| it.join("  "));
-        let paths: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
-        let differences: Vec<String> = paths
-            .into_iter()
-            .filter(|path| self.0.get(*path) != other.0.get(*path))
-            .map(|path| format!("{path}\n    {}\n    {}", describe(self, path), describe(other, path)))
-            .collect();
-        let shown: Vec<&str> = differences.iter().take(40).map(String::as_str).collect();
+        let differences = self.differences(other);
+        let describe = |fields: &Option<Vec<String>>| fields.as_ref().map_or("nothing".to_owned(), |it| it.join("  "));
+        let told = |it: &Difference| format!("{}\n    {}\n    {}", it.path, describe(&it.ours), describe(&it.theirs));
+        let shown: Vec<String> = differences.iter().take(40).map(told).collect();
         (!differences.is_empty()).then(|| format!("{} differences\n{}", differences.len(), shown.join("\n")))
     }
 }

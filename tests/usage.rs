@@ -43,6 +43,32 @@ fn built() -> Lab {
     lab
 }
 
+/// FEATURES 3.5-1: images without a name go, with `--all` every one; `image prune` is Docker's word for it.
+#[test]
+fn images_go_by_their_kind() {
+    let lab = Lab::with("FROM scratch\nCOPY f /\n");
+    let ids: Vec<String> = ["a", "b"]
+        .map(|bytes| {
+            lab.file("f", bytes.repeat(2_000_000));
+            lab.id(&["-t", "x"])
+        })
+        .to_vec();
+    lab.build(&["-t", "y"]).ok();
+    lab.file("f", "c");
+    lab.build(&[]).ok();
+    lab.lbuild(&["images", "-q", "--filter", "dangling=true"]).ok();
+    let listed = |lab: &Lab| lab.lbuild(&["images", "-q", "--no-trunc"]).ok().stdout.lines().count();
+    let before = listed(&lab);
+    lab.lbuild(&["image", "prune", "--filter", "until=24h", "-f"]).ok();
+    assert_eq!(listed(&lab), before, "all are younger");
+    lab.lbuild(&["prune", "--kind", "images"]).ok();
+    assert_eq!(lab.inspect("x")["Id"], ids[1].as_str());
+    lab.lbuild(&["images", "-q", "--filter", "dangling=true"]).ok().prints("");
+    lab.lbuild(&["image", "prune", "-af"]).ok();
+    assert_eq!(listed(&lab), 0);
+    lab.fsck();
+}
+
 /// FEATURES 3.5-1; issue 4: within two in a hundred.
 #[test]
 fn userns_du_agrees_with_the_disk() {

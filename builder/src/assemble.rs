@@ -88,7 +88,7 @@ pub fn image_config(
     config.history = history;
     let below = base.map(|base| base.rootfs.diff_ids.clone()).unwrap_or_default();
     config.rootfs.diff_ids = below.into_iter().chain(layers.iter().map(|layer| layer.diff_id)).collect();
-    Ok(config)
+    Ok(config.without_empty())
 }
 
 fn check(

@@ -276,7 +276,7 @@ impl Attempt<'_> {
     fn run(&self, cancel: &Cancel) -> Result<BuildResult, BuildError> {
         let caller = Caller::read(None);
         let map = IdMap::detect(&caller);
-        let worker = LazyWorker::new(self.store.root(), &map, cancel);
+        let worker = LazyWorker::new(self.store.root(), &map, cancel).traced(self.store.trace());
         let directories = self.store.directories(&map.digest).map_err(StepError::from)?;
         let lease = self.store.lease().map_err(StepError::from)?;
         let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);

@@ -86,7 +86,7 @@ pub struct FetchedContext {
 #[derive(Debug)]
 enum Tree {
     Archive(ArchiveTree),
-    Repository(RepositoryTree),
+    Repository(Box<RepositoryTree>),
 }
 
 impl PartialEq for FetchedContext {
@@ -266,14 +266,14 @@ impl FetchedContext {
 
     /// Returns the context of a repository from the place `shown`, checked out in a directory that goes with it.
     pub(crate) fn of_repository(tree: RepositoryTree, shown: String, directory: tempfile::TempDir) -> Self {
-        Self { tree: Tree::Repository(tree), shown, _directory: Some(directory) }
+        Self { tree: Tree::Repository(Box::new(tree)), shown, _directory: Some(directory) }
     }
 
     /// Returns its files.
     pub fn tree(&self) -> &dyn SourceTree {
         match &self.tree {
             Tree::Archive(tree) => tree,
-            Tree::Repository(tree) => tree,
+            Tree::Repository(tree) => &**tree,
         }
     }
 

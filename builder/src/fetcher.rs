@@ -196,8 +196,5 @@ fn keeps_git_directory(request: &BuildRequest) -> bool {
 
 /// Returns a Dockerfile as text.
 pub(crate) fn source(name: String, bytes: Vec<u8>) -> Result<Source, FetchContextError> {
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source::new(name, text)),
-        Err(_) => Err(FetchContextError::NotText { name }),
-    }
+    Source::of_bytes(&name, bytes).map_err(|_| FetchContextError::NotText { name })
 }

@@ -2,7 +2,7 @@
 
 use crate::error::StepError;
 use crate::listener::warning;
-use crate::progress::{Event, Outcome, StepId};
+use crate::progress::{Event, Outcome, StepId, Stream};
 use crate::push::Places;
 use crate::request::{Destination, Look, Output};
 use crate::rework::Finished;
@@ -52,7 +52,7 @@ impl Places<'_> {
     ) -> Result<Exported, StepError> {
         let (step, began) = (StepId::internal(number), Instant::now());
         self.sink.event(Event::StepStarted { step, name: name(output) });
-        let result = self.export_one(output, finished, cancel);
+        let result = self.export_one(step, output, finished, cancel);
         let outcome = match &result {
             Err(_) if cancel.is_cancelled() => Outcome::Cancelled,
             Err(error) => Outcome::Failed(error.to_string()),
@@ -71,6 +71,7 @@ impl Places<'_> {
 
     fn export_one(
         self,
+        step: StepId,
         output: &Output,
         finished: &Finished<'_>,
         cancel: &Cancel,
@@ -89,11 +90,27 @@ impl Places<'_> {
                 self.tell_left_out(&left_out);
                 None
             }
+            Output::Engine { engine, names, .. } => {
+                let exporter = EngineExporter { engine: engine.clone(), names: names.clone() };
+                let loaded = exporter.load(&image, self.store)?;
+                self.tell_loaded(step, loaded.sent, image.layers.len());
+                Some(loaded.manifest)
+            }
             _ => Some(exporter(output).export(&image, self.store)?),
         };
         let config = Descriptor::of(config_type(look), &image.config_bytes);
         let exported = Exported { id: image.id(), config, manifest };
         Ok((image, exported))
+    }
+
+    /// Says how much an engine had already.
+    fn tell_loaded(self, step: StepId, sent: usize, layers: usize) {
+        let line = match sent {
+            0 if layers > 0 => "the image is there already\n".to_owned(),
+            sent if sent < layers => format!("{sent} of {layers} layers sent, the others are there already\n"),
+            _ => return,
+        };
+        self.sink.event(Event::Output { step, stream: Stream::Stdout, bytes: line.into_bytes() });
     }
 
     /// Says what a directory could not take, the first few by name.
@@ -139,11 +156,12 @@ fn exporter(output: &Output) -> Box<dyn Exporter> {
         Output::Docker { destination, names, compression, .. } => {
             Box::new(DockerArchive { destination, names, compression })
         }
-        Output::Engine { engine, names, .. } => Box::new(EngineExporter { engine, names }),
         // A tag that nobody asked for would be left behind here.
         Output::Registry { by_digest: true, .. } => Box::new(SparseExporter { names: Vec::new() }),
         Output::Registry { names, .. } => Box::new(SparseExporter { names }),
-        Output::Tar { .. } | Output::Local { .. } => unreachable!("files are written without a manifest"),
+        Output::Tar { .. } | Output::Local { .. } | Output::Engine { .. } => {
+            unreachable!("files have no manifest, and an engine says what it took")
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::checks::Checks;
-use crate::dockerfile::{self, Dockerfile, lint};
+use crate::dockerfile::{self, Dockerfile, front_end, lint};
 use crate::error::BuildError;
 use crate::graph::{GraphOptions, StageGraph};
 use crate::progress::{Event, ProgressSink};
@@ -19,6 +19,8 @@ pub(crate) struct Reading<'a> {
     /// Who is told.
     pub(crate) sink: &'a dyn ProgressSink,
     checks: Checks,
+    /// What the text alone says, of whatever stage.
+    of_text: Vec<Diagnostic>,
     told: Mutex<Vec<Diagnostic>>,
 }
 
@@ -29,24 +31,29 @@ impl fmt::Debug for Reading<'_> {
 }
 
 impl<'a> Reading<'a> {
-    /// Parses the Dockerfile of `request`, and tells `sink` what the text alone says of it.
+    /// Parses the Dockerfile of `request`; what is to be told of it goes to `sink`.
     ///
     /// # Errors
     /// [`BuildError::Parse`].
     pub(crate) fn of(request: &BuildRequest, sink: &'a dyn ProgressSink) -> Result<Self, BuildError> {
-        let (dockerfile, warnings) = parse(request)?;
+        let (dockerfile, of_text) = parse(request)?;
         let checks = Checks::new(&dockerfile, check_argument(request));
-        let reading = Self { dockerfile, sink, checks, told: Mutex::default() };
-        reading.tell(warnings);
-        Ok(reading)
+        Ok(Self { dockerfile, sink, checks, of_text, told: Mutex::default() })
     }
 
-    /// Fails if the stages do not fit together: that is told before any registry is asked.
+    /// Tells what the text alone says of the stages that are reached. Fails if they do not fit together: that is told
+    /// before any registry is asked.
     ///
     /// # Errors
     /// [`BuildError::Graph`].
     pub(crate) fn check_graph(&self, request: &BuildRequest) -> Result<(), BuildError> {
-        StageGraph::new(&self.dockerfile, &graph_options(request))?;
+        let graph = StageGraph::new(&self.dockerfile, &graph_options(request));
+        let warnings = self.of_text.clone();
+        self.tell(match &graph {
+            Ok(graph) => lint::of_reached(warnings, &self.dockerfile, graph.stages.iter().map(|stage| stage.number)),
+            Err(_) => warnings,
+        });
+        graph?;
         Ok(())
     }
 
@@ -85,6 +92,7 @@ pub(crate) fn parse(request: &BuildRequest) -> Result<(Dockerfile, Vec<Diagnosti
         Some(dockerfile) if outcome.errors.is_empty() => {
             let mut warnings = outcome.warnings;
             warnings.extend(lint::lint(&dockerfile));
+            warnings.extend(front_end::foreign(&dockerfile, build_argument(request, "BUILDKIT_SYNTAX")));
             Ok((dockerfile, warnings))
         }
         _ => Err(BuildError::Parse(outcome.errors)),
@@ -93,8 +101,12 @@ pub(crate) fn parse(request: &BuildRequest) -> Result<(Dockerfile, Vec<Diagnosti
 
 /// Returns the build argument that stands before `# check=`.
 pub(crate) fn check_argument(request: &BuildRequest) -> Option<&str> {
-    let named = |(name, _): &&(String, Option<String>)| name == "BUILDKIT_DOCKERFILE_CHECK";
-    request.build_args.iter().rev().find(named)?.1.as_deref()
+    build_argument(request, "BUILDKIT_DOCKERFILE_CHECK")
+}
+
+/// Returns the value of a build argument.
+fn build_argument<'a>(request: &'a BuildRequest, name: &str) -> Option<&'a str> {
+    request.build_args.iter().rev().find(|(other, _)| other == name)?.1.as_deref()
 }
 
 /// Returns what the caller says about the graph.

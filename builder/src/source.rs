@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::string::FromUtf8Error;
 
 /// A place in a [`Source`]: a range of byte offsets, `start <= end <=` the length of the text, both at character
 /// boundaries.
@@ -62,6 +63,17 @@ impl Source {
         Self { name: name.into(), text: text.into() }
     }
 
+    /// Returns the source of a file's bytes. They must be UTF-8, but for comments of old files: in them each byte that is
+    /// none becomes a `?`. After the first `<<` a line is none for certain, since it may stand in a heredoc.
+    ///
+    /// # Errors
+    /// The bytes, with the first fault outside comments.
+    pub fn of_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, FromUtf8Error> {
+        String::from_utf8(bytes)
+            .or_else(|error| String::from_utf8(plain_comments(error.into_bytes())))
+            .map(|text| Self::new(name, text))
+    }
+
     /// Returns the line of a byte offset, from 1.
     pub fn line_of(&self, offset: usize) -> usize {
         self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|&&b| b == b'\n').count() + 1
@@ -75,6 +87,24 @@ impl Source {
     }
 }
 
+/// Puts a `?` for each byte of a comment that is no part of a character; lengths stay.
+fn plain_comments(mut bytes: Vec<u8>) -> Vec<u8> {
+    for line in bytes.split_inclusive_mut(|&byte| byte == b'\n') {
+        if line.windows(2).any(|pair| pair == b"<<") {
+            break;
+        }
+        if line.trim_ascii_start().starts_with(b"#") {
+            let mut at = 0;
+            while let Err(error) = std::str::from_utf8(&line[at..]) {
+                at += error.valid_up_to();
+                line[at] = b'?';
+                at += 1;
+            }
+        }
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +114,15 @@ mod tests {
         let source = Source::new("Dockerfile", "FROM a\nRUN é x\n");
         assert_eq!((source.line_of(0), source.column_of(0)), (1, 1));
         assert_eq!((source.line_of(14), source.column_of(14)), (2, 7));
+    }
+
+    #[test]
+    fn row_1_1_2_comments_may_be_of_another_time() {
+        let bytes = |text: &[u8]| Source::of_bytes("f", text.to_vec()).map(|source| source.text);
+        assert_eq!(bytes(b"# \xa9 me\nFROM a\n\t# \xfc\xe9\n").as_deref(), Ok("# ? me\nFROM a\n\t# ??\n"));
+        assert_eq!(bytes("# é\n".as_bytes()).as_deref(), Ok("# é\n"));
+        for (text, at) in [(&b"# \xa9\nRUN \xff"[..], 8), (b"COPY <<A /\n# \xa9\nA\n", 13)] {
+            assert_eq!(bytes(text).map_err(|error| error.utf8_error().valid_up_to()), Err(at));
+        }
     }
 }

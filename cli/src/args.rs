@@ -4,6 +4,7 @@ mod care;
 mod destinations;
 mod images;
 mod surroundings;
+mod words;
 
 pub use destinations::{Destinations, ManifestFormat};
 pub use images::{DiffArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
@@ -34,9 +35,60 @@ pub struct Args {
     /// Registry that may speak http or show any certificate, or a network of such (10.0.0.0/8); may be repeated
     #[arg(long, global = true, value_name = "HOST[:PORT]")]
     pub insecure_registry: Vec<String>,
+    /// Docker's configuration, as `$DOCKER_CONFIG`
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub config: Option<PathBuf>,
+    /// Docker's address, as `$DOCKER_HOST`
+    #[arg(short = 'H', long, value_name = "ADDRESS", hide = true)]
+    pub host: Option<String>,
+    /// Of Docker, Podman and Buildah
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Flags that stand before the commands of others, and mean nothing here.
+#[derive(Debug, ClapArgs)]
+pub struct Elsewhere {
+    #[arg(short = 'D', long, hide = true)]
+    debug: bool,
+    #[arg(short = 'c', long, hide = true)]
+    context: Option<String>,
+    #[arg(short = 'l', long, hide = true)]
+    log_level: Option<String>,
+    #[arg(long, hide = true)]
+    cgroup_manager: Option<String>,
+    #[arg(long, hide = true)]
+    events_backend: Option<String>,
+    #[arg(long, hide = true)]
+    registries_conf: Option<String>,
+    #[arg(long, hide = true)]
+    runroot: Option<String>,
+    #[arg(long, hide = true)]
+    storage_driver: Option<String>,
+    #[arg(long, hide = true)]
+    storage_opt: Vec<String>,
+}
+
+impl Elsewhere {
+    /// Returns those that were typed, and why they mean nothing.
+    pub fn typed(&self) -> Vec<(&'static str, &'static str)> {
+        const STORE: &str = "`--root` says where the store is, and there is one kind of it";
+        let known = [
+            ("--debug", self.debug, "`--progress=plain` shows all that commands write"),
+            ("--log-level", self.log_level.is_some(), "`--progress=plain` shows all that commands write"),
+            ("--context", self.context.is_some(), "there is no daemon to choose"),
+            ("--cgroup-manager", self.cgroup_manager.is_some(), "no containers are kept"),
+            ("--events-backend", self.events_backend.is_some(), "no events are kept"),
+            ("--registries-conf", self.registries_conf.is_some(), "`~/.config/containers/registries.conf` is read"),
+            ("--runroot", self.runroot.is_some(), STORE),
+            ("--storage-driver", self.storage_driver.is_some(), STORE),
+            ("--storage-opt", !self.storage_opt.is_empty(), STORE),
+        ];
+        known.into_iter().filter(|(_, typed, _)| *typed).map(|(flag, _, why)| (flag, why)).collect()
+    }
 }
 
 /// What to do.
@@ -78,6 +130,9 @@ pub enum Command {
     /// Write the manual pages into a directory
     #[command(hide = true)]
     Man(ManArgs),
+    /// What manages builders of `docker buildx`
+    #[command(hide = true)]
+    Builder(BuilderArgs),
     /// Check every object of the store
     Fsck(FsckArgs),
     /// Show what takes room in the store
@@ -98,7 +153,7 @@ pub enum Command {
 
 impl Command {
     /// Names of the commands, as typed.
-    pub const NAMES: [&str; 25] = [
+    pub const NAMES: [&str; 26] = [
         "build",
         "pull",
         "run",
@@ -116,6 +171,7 @@ impl Command {
         "doctor",
         "completions",
         "man",
+        "builder",
         "fsck",
         "du",
         "prune",
@@ -209,8 +265,18 @@ pub struct BuildArgs {
     #[arg(skip)]
     pub foreign: Vec<flags::Typed>,
     /// What COPY and ADD read from: a directory, a git repository, a URL of an archive, or `-` for one on standard input
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
+}
+
+/// `docker buildx create` and the like.
+#[derive(Debug, ClapArgs)]
+pub struct BuilderArgs {
+    /// What is to be done
+    pub word: String,
+    /// With what
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
 }
 
 /// `lbuild parse`.
@@ -256,6 +322,9 @@ pub struct RunArgs {
     /// Entry point in place of the image's; an empty one takes it away
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
+    /// Accepted as Docker's: nothing is left of a container
+    #[arg(long)]
+    pub rm: bool,
     /// The image: a name, an image ID or the beginning of one
     pub image: String,
     /// The command and its arguments, in place of the image's
@@ -306,11 +375,11 @@ pub struct ManifestCreateArgs {
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
-    /// The name of the index
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// The images, one for each platform, or indexes of some
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Name for the index, as `docker buildx imagetools create` has it: then all others are images; may be repeated
+    #[arg(short, long, value_name = "NAME")]
+    pub tag: Vec<String>,
+    /// The name of the index, and the images: one for each platform, or indexes of some
+    #[arg(required = true, value_name = "NAME|IMAGE")]
     pub images: Vec<String>,
 }
 
@@ -394,30 +463,6 @@ pub enum ProgressArg {
     Rawjson,
 }
 
-/// Commands that stand behind a word of Docker's, and what they are called here.
-const GROUPED: [(&str, &[(&str, &str)]); 3] = [
-    (
-        "image",
-        &[
-            ("build", "build"),
-            ("history", "history"),
-            ("inspect", "inspect"),
-            ("list", "images"),
-            ("load", "load"),
-            ("ls", "images"),
-            ("prune", "prune"),
-            ("pull", "pull"),
-            ("push", "push"),
-            ("remove", "rmi"),
-            ("rm", "rmi"),
-            ("save", "save"),
-            ("tag", "tag"),
-        ],
-    ),
-    ("buildx", &[("b", "build"), ("build", "build"), ("prune", "prune")]),
-    ("builder", &[("build", "build"), ("prune", "prune")]),
-];
-
 /// Returns what was typed.
 ///
 /// # Errors
@@ -428,7 +473,7 @@ pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Er
     let command = command
         .mut_subcommand("build", |build| flags::with_flags(build, &foreign))
         .mut_subcommand("plan", |plan| flags::with_flags(plan, &foreign));
-    let matches = command.try_get_matches_from(with_default_command(typed))?;
+    let matches = command.try_get_matches_from(words::in_our_words(typed))?;
     let mut args = Args::from_arg_matches(&matches)?;
     match (&mut args.command, matches.subcommand()) {
         (Command::Build(build), Some((_, matches))) => build.foreign = flags::typed(matches, &foreign),
@@ -438,94 +483,13 @@ pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Er
     Ok(args)
 }
 
-/// Returns the command line with Docker's two words for a command turned into one, and with `build` put in where no command
-/// was typed.
-fn with_default_command(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = typed.into_iter().collect();
-    let mut at = 1;
-    while let Some(width) = arguments.get(at).and_then(|argument| global_width(&argument.to_string_lossy())) {
-        at += width;
-    }
-    if let [first, second, ..] = arguments.get(at..).unwrap_or_default()
-        && let Some(command) = grouped(&first.to_string_lossy(), &second.to_string_lossy())
-    {
-        arguments.splice(at..at + 2, [command.into()]);
-    }
-    if arguments.get(at).is_some_and(|argument| starts_a_build(&argument.to_string_lossy())) {
-        arguments.insert(at, "build".into());
-    }
-    arguments
-}
-
-/// Returns the command that Docker calls `group word`.
-fn grouped(group: &str, word: &str) -> Option<&'static str> {
-    let (_, words) = GROUPED.iter().find(|(name, _)| *name == group)?;
-    words.iter().find(|(name, _)| *name == word).map(|(_, command)| *command)
-}
-
-/// Returns how many arguments a flag takes that may stand before the command, if `argument` is one.
-fn global_width(argument: &str) -> Option<usize> {
-    ["--root", "--insecure-registry"].iter().find_map(|flag| match argument.strip_prefix(flag)? {
-        "" => Some(2),
-        value => value.starts_with('=').then_some(1),
-    })
-}
-
-fn starts_a_build(argument: &str) -> bool {
-    !matches!(argument, "--help" | "-h" | "--version" | "-V") && !Command::NAMES.contains(&argument)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn completed(typed: &[&str]) -> Vec<String> {
-        let arguments = std::iter::once("lbuild").chain(typed.iter().copied()).map(OsString::from);
-        with_default_command(arguments).into_iter().skip(1).map(|a| a.to_string_lossy().into_owned()).collect()
-    }
-
     #[test]
     fn clap_agrees_with_itself() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn build_is_the_default_command() {
-        for (typed, wanted) in [
-            (&["-t", "x", "."][..], &["build", "-t", "x", "."][..]),
-            (&["."], &["build", "."]),
-            (&["./build"], &["build", "./build"]),
-            (&["build", "."], &["build", "."]),
-            (&["images"], &["images"]),
-            (&["--root", "r", "-t", "x", "."], &["--root", "r", "build", "-t", "x", "."]),
-            (&["--root=r", "fsck"], &["--root=r", "fsck"]),
-            (&["--insecure-registry", "h:1", "login"], &["--insecure-registry", "h:1", "login"]),
-            (&["--insecure-registry=h:1", "."], &["--insecure-registry=h:1", "build", "."]),
-            (&["--rootless", "."], &["build", "--rootless", "."]),
-            (&["--help"], &["--help"]),
-            (&["-V"], &["-V"]),
-            (&[], &[]),
-        ] {
-            assert_eq!(completed(typed), wanted, "{typed:?}");
-        }
-    }
-
-    /// FEATURES 3.5-7, 3.5-8.
-    #[test]
-    fn two_words_of_docker_are_one_command() {
-        for (typed, wanted) in [
-            (&["image", "ls", "-q"][..], &["images", "-q"][..]),
-            (&["image", "rm", "x"], &["rmi", "x"]),
-            (&["image", "tag", "x", "y"], &["tag", "x", "y"]),
-            (&["image", "prune", "-f"], &["prune", "-f"]),
-            (&["buildx", "build", "-t", "x", "."], &["build", "-t", "x", "."]),
-            (&["--root", "r", "image", "inspect", "x"], &["--root", "r", "inspect", "x"]),
-            (&["-t", "image", "ls"], &["build", "-t", "image", "ls"]),
-            (&["image"], &["build", "image"]),
-            (&["image", "frobnicate"], &["build", "image", "frobnicate"]),
-        ] {
-            assert_eq!(completed(typed), wanted, "{typed:?}");
-        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ use layerfs::registry::observer::Silent;
 use layerfs::registry::settings::RegistrySettings;
 use layerfs::source::Collection;
 use layerfs::store::{Found, FsckReport, ImageSummary, Store};
+use layerfs::trace::Trace;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -63,6 +64,15 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+/// The store of a build.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Its directory.
+    pub root: &'a Path,
+    /// Who is told where the time goes.
+    pub trace: Trace,
+}
+
 /// Fetches the build context if it is no directory of the user, and the Dockerfile if it is in one or at a URL.
 ///
 /// # Errors
@@ -83,12 +93,13 @@ pub fn with_contexts(
 /// [`Failure`] with the exit status of a RUN that failed; the log is added by the caller.
 pub fn build(
     request: &BuildRequest,
-    root: &Path,
+    place: &Place<'_>,
     sink: &dyn ProgressSink,
     cancel: &Cancel,
     attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, Failure> {
-    let result = builder::build_attended(request, &open(root)?, sink, cancel, attendant);
+    let store = open(place.root)?.traced(place.trace.clone());
+    let result = builder::build_attended(request, &store, sink, cancel, attendant);
     result.map_err(|error| of_build(&error))
 }
 

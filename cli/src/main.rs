@@ -13,6 +13,7 @@ mod settings;
 mod signals;
 mod template;
 mod terminal;
+mod trace;
 mod ui;
 
 use std::process::ExitCode;

@@ -6,6 +6,9 @@
 //! A blob is written to a file without a name and linked when it is whole, so that kill -9 leaves nothing behind. It is
 //! fsynced only before an image that holds it gets a name ([`DiskBlobs::sync`]); the mode remembers that, so that it is
 //! done once. A blob that is not known to be on disk and is older than this boot may be damaged: `sync` reads it again.
+//! Whether it still has the bytes it was hashed with is seen by its time (`seal`): then it is not hashed again.
+
+pub(crate) mod seal;
 
 use crate::descriptor::Descriptor;
 use crate::digest::{Digest, HashReader};
@@ -14,6 +17,7 @@ use crate::io_error::{IoContext, IoError};
 use crate::sealed;
 use crate::verify::{VerifiedReader, unwrap_error};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use seal::SYNCED;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs::{self, File, Permissions};
@@ -22,10 +26,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 const UNSYNCED: u32 = 0o600;
-const SYNCED: u32 = 0o444;
 
 /// Bytes by their digest. Contract: `put` of bytes and `reader` of their digest gives these bytes; a blob is there whole
 /// or not at all; what is there is never changed.
@@ -48,7 +51,8 @@ pub trait BlobStore: Debug + Send + Sync {
     /// [`StoreError::DigestMismatch`], [`StoreError::SizeMismatch`], [`StoreError::Io`]; nothing is stored then.
     fn import(&self, from: &mut dyn Read, blob: &Descriptor) -> Result<(), StoreError>;
 
-    /// Opens a blob for one read from start to end; it is verified as it is read.
+    /// Opens a blob for one read from start to end; it is verified as it is read, unless it is known to be as it was
+    /// hashed when it was written.
     ///
     /// # Errors
     /// [`StoreError::NoBlob`]; [`StoreError::Io`].
@@ -165,6 +169,7 @@ impl DiskBlobs {
             return Err(StoreError::SizeMismatch { what: format!("blob {digest}"), wanted: size, got });
         }
         let path = self.path(digest);
+        seal::seal(&blob.file, digest).at("set the time of", &path)?;
         match link(&blob.path(), &path) {
             Ok(()) => Ok(()),
             // Another process was first, unless a power cut left a stump.
@@ -202,6 +207,18 @@ impl DiskBlobs {
     /// [`StoreError`].
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
         BlobStore::read(self, digest, limit)
+    }
+
+    /// Opens a blob if it is known to have the bytes it was hashed with when it was written.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn open_unchanged(&self, blob: &Descriptor) -> Result<Option<File>, StoreError> {
+        match self.open(&blob.digest) {
+            Ok(file) if seal::is_unchanged(&file, blob).at("stat", self.path(&blob.digest))? => Ok(Some(file)),
+            Ok(_) | Err(StoreError::NoBlob(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a blob and checks its digest.
@@ -247,7 +264,7 @@ impl DiskBlobs {
 
     /// Checks a blob whose bytes may have been lost with the power.
     fn distrust(&self, digest: &Digest, modified: SystemTime) -> Result<(), StoreError> {
-        if boot_time().is_some_and(|boot| modified > boot) {
+        if seal::is_of_this_boot(modified) {
             return Ok(());
         }
         let result = self.verify(digest);
@@ -256,13 +273,6 @@ impl DiskBlobs {
         }
         result.map(|_| ())
     }
-}
-
-/// Returns when the machine was started, with a minute added for clocks that were set since.
-fn boot_time() -> Option<SystemTime> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    let seconds = text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?.checked_add(Duration::from_secs(60))
 }
 
 fn link(from: &Path, to: &Path) -> Result<(), IoError> {
@@ -299,7 +309,11 @@ impl BlobStore for DiskBlobs {
     fn reader(&self, digest: &Digest) -> Result<Box<dyn Read + Send>, StoreError> {
         let file = self.open(digest)?;
         let size = file.metadata().at("stat", self.path(digest))?.len();
-        Ok(Box::new(VerifiedReader::new(file, &Descriptor::new("", *digest, size))))
+        let blob = Descriptor::new("", *digest, size);
+        match seal::is_unchanged(&file, &blob).at("stat", self.path(digest))? {
+            true => Ok(Box::new(file)),
+            false => Ok(Box::new(VerifiedReader::new(file, &blob))),
+        }
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool, StoreError> {

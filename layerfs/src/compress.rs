@@ -1,13 +1,16 @@
 //! [`Compression`]: plain, gzip and zstd, in and out.
 
 mod compressor;
+mod cuts;
 mod decode;
+mod earlier;
 mod encode;
 mod foreign;
-mod members;
+mod line;
 
 pub use decode::decompress;
-pub use encode::{CompressError, CompressOptions, Compressed, compress_layer};
+pub use earlier::{Earlier, Members};
+pub use encode::{CompressError, CompressOptions, Compressed, Known, compress_layer};
 pub use foreign::{decompress_any, is_compressed};
 
 use crate::descriptor::media_type;

@@ -37,7 +37,7 @@ mod tree_tar;
 pub use crate::source::ExportLayer;
 pub use destination::Destination;
 pub use docker_archive::DockerArchive;
-pub use engine::{Engine, EngineExporter};
+pub use engine::{Engine, EngineExporter, Loaded};
 pub use forms::LayerCompression;
 pub use local::LocalTree;
 pub use oci_archive::OciArchive;

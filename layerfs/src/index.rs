@@ -4,6 +4,7 @@
 
 use crate::change::{Change, Node};
 use crate::digest::Digest;
+use crate::meta::Kind;
 use crate::path::TreePath;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -109,6 +110,15 @@ impl LayerIndex {
     /// Reports whether the layer makes `directory` hide what lies below it in lower layers.
     pub fn is_opaque(&self, directory: &TreePath) -> bool {
         self.opaque.binary_search(directory).is_ok()
+    }
+
+    /// Returns the bytes of the layer's regular files.
+    pub fn bytes(&self) -> u64 {
+        let size = |change: &Change| match change.node.metadata().map(|metadata| &metadata.kind) {
+            Some(Kind::File { size }) => *size,
+            _ => 0,
+        };
+        self.changes.iter().map(size).sum()
     }
 
     /// Reports whether the layer's tar only implies `directory`.

@@ -5,11 +5,13 @@
 //! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`.
 
 pub mod base64;
+pub mod behind;
 
 pub mod cancel;
 pub mod flight;
 pub mod io_error;
 pub mod sys;
+pub mod trace;
 
 pub mod digest;
 pub mod platform;

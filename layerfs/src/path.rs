@@ -96,7 +96,7 @@ impl TreePath {
 
     /// Reports whether this path is `directory` or lies below it.
     pub fn is_within(&self, directory: &Self) -> bool {
-        self.strip_prefix(directory).is_some()
+        self.bytes_below(directory).is_some()
     }
 
     /// Returns where this path stands to those below `directory`: before them, among them (equal), or after them.
@@ -112,13 +112,18 @@ impl TreePath {
 
     /// Returns what is left of this path below `directory`, or nothing if it is not within it.
     pub fn strip_prefix(&self, directory: &Self) -> Option<Self> {
+        self.bytes_below(directory).map(|rest| Self(rest.into()))
+    }
+
+    /// Returns the bytes of what is left of this path below `directory`, or nothing if it is not within it.
+    pub fn bytes_below(&self, directory: &Self) -> Option<&[u8]> {
         if directory.is_root() {
-            return Some(self.clone());
+            return Some(&self.0);
         }
         let rest = self.0.strip_prefix(&*directory.0)?;
         match rest.first() {
-            None => Some(Self::root()),
-            Some(b'/') => Some(Self(rest[1..].into())),
+            None => Some(rest),
+            Some(b'/') => Some(&rest[1..]),
             Some(_) => None,
         }
     }

@@ -118,12 +118,21 @@ impl RootDir {
         self.make_node(path, FileType::Fifo)
     }
 
-    /// Makes a whiteout in overlay form: a character device 0:0, which needs no privilege.
+    /// Makes a whiteout in overlay form: a character device 0:0, which needs no privilege. On an overlay, as in a container
+    /// without a volume, the kernel refuses that; there, it is the other form: an empty file with a mark, in a directory
+    /// with a mark (ovl_is_whiteout of Linux 6.7).
     ///
     /// # Errors
     /// The operating system's.
     pub fn create_whiteout(&self, path: &TreePath) -> Result<(), IoError> {
-        self.make_node(path, FileType::CharacterDevice)
+        match self.make_node(path, FileType::CharacterDevice) {
+            Err(error) if error.errno == Some(libc::EPERM) => {
+                self.create_file(path)?;
+                self.set_mark(path, disk::WHITEOUT, b"y")?;
+                self.set_mark(&path.parent().unwrap_or_default(), disk::OPAQUE, b"x")
+            }
+            made => made,
+        }
     }
 
     fn make_node(&self, path: &TreePath, kind: FileType) -> Result<(), IoError> {
@@ -161,10 +170,13 @@ impl RootDir {
         disk::set_mtime(Place::Name(parent.as_fd(), &name), mtime, &self.show(path))
     }
 
-    /// Sets a mark of the overlay.
+    /// Sets a mark of the overlay, where there can be one: on a file system without xattrs nothing looks at them.
     pub(crate) fn set_mark(&self, path: &TreePath, mark: &[u8], value: &[u8]) -> Result<(), IoError> {
         let (parent, name) = self.place(path)?;
-        disk::set_xattr(Place::Name(parent.as_fd(), &name), mark, value, &self.show(path))
+        match disk::set_xattr(Place::Name(parent.as_fd(), &name), mark, value, &self.show(path)) {
+            Err(error) if error.errno == Some(libc::EOPNOTSUPP) => Ok(()),
+            set => set,
+        }
     }
 
     /// Removes a mark of the overlay, if it is there.

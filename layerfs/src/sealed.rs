@@ -32,8 +32,12 @@ fn header(name: &str, content: &[u8]) -> String {
 /// Returns the content of a self-verifying file called `name`, or nothing if it is damaged or another's.
 pub fn unseal<'a>(name: &str, bytes: &'a [u8]) -> Option<&'a [u8]> {
     let (header, content) = bytes.split_at_checked(HEADER)?;
-    let stated: Digest = std::str::from_utf8(header.strip_suffix(b"\n")?).ok()?.parse().ok()?;
-    (stated == digest(name, content)).then_some(content)
+    (stated(header)? == digest(name, content)).then_some(content)
+}
+
+/// Returns the digest that a header states.
+fn stated(header: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(header.strip_suffix(b"\n")?).ok()?.parse().ok()
 }
 
 fn digest(name: &str, content: &[u8]) -> Digest {
@@ -49,17 +53,16 @@ fn digest(name: &str, content: &[u8]) -> Digest {
 /// # Errors
 /// The operating system's, except that the file is not there.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, IoError> {
-    let file = match File::open(path).at("open", path) {
+    let mut file = match File::open(path).at("open", path) {
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
-    let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes).at("read", path)?;
-    if unseal(&name_of(path), &bytes).is_none() {
-        return Ok(None);
-    }
-    bytes.drain(..HEADER);
-    Ok(Some(bytes))
+    let size = file.metadata().at("read", path)?.len().min(LONGEST);
+    let mut header = Vec::with_capacity(HEADER);
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_sub(HEADER) + 1);
+    Read::by_ref(&mut file).take(HEADER as u64).read_to_end(&mut header).at("read", path)?;
+    file.take(LONGEST).read_to_end(&mut content).at("read", path)?;
+    Ok((stated(&header) == Some(digest(&name_of(path), &content))).then_some(content))
 }
 
 /// Writes the self-verifying file `path` by way of the directory `temporary`: it is there whole or not at all, except

@@ -42,6 +42,7 @@ use crate::platform::Platform;
 use crate::reference::ImageRef;
 use crate::refs::RefTable;
 use crate::sealed::{self, Durability};
+use crate::trace::Trace;
 use crate::turn::Turns;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -78,6 +79,7 @@ pub struct Store {
     indexes: IndexStore,
     leases: LeaseTable,
     sparse: SparseTable,
+    trace: Trace,
 }
 
 /// An image of the store, as `lbuild images` lists it.
@@ -119,6 +121,17 @@ impl Store {
         }
     }
 
+    /// Lets `trace` be told where the time goes of what is done with this store.
+    pub fn traced(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// Returns who is told where the time goes.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     fn at(root: PathBuf) -> Self {
         let temporary = root.join("tmp");
         Self {
@@ -127,6 +140,7 @@ impl Store {
             indexes: IndexStore::new(&root.join("index"), &temporary),
             leases: LeaseTable::new(&root.join("leases"), &temporary),
             sparse: SparseTable::new(&root.join("sparse"), &temporary),
+            trace: Trace::default(),
             root,
         }
     }

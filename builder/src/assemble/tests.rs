@@ -90,6 +90,15 @@ fn what_does_not_fit_the_plan_is_refused() {
     assert_eq!(assembled(&case("FROM scratch"), Some(&base), &[]), unfit);
 }
 
+/// Row 9-1.
+#[test]
+fn what_is_empty_is_left_out() {
+    let empty = r#"{"ExposedPorts":{},"Env":["PATH=/"],"Cmd":[],"ArgsEscaped":false,"Volumes":{},"Entrypoint":[],"Labels":{},"StopSignal":"","Shell":[]}"#;
+    let base = base_config(empty);
+    let config = assembled(&case("FROM b\nEXPOSE $none").base(empty), Some(&base), &[]).expect("a config");
+    assert_eq!(serde_json::to_string(&config.config).expect("JSON"), r#"{"Env":["PATH=/"]}"#);
+}
+
 #[test]
 fn the_same_facts_give_the_same_bytes() {
     let config = r#"{"OnBuild":[],"Labels":{"k":"v"},"Odd":true}"#;

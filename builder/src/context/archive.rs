@@ -70,7 +70,7 @@ impl ArchiveTree {
 
     fn entry(node: &Node) -> Entry {
         let link = (!node.metadata.is_directory()).then(|| LinkKey { space: 0, inode: node.inode.into() });
-        Entry { metadata: node.metadata.clone(), link, stamp: None }
+        Entry { metadata: node.metadata.clone(), link, stamp: None, digest: None }
     }
 }
 

@@ -1,25 +1,27 @@
 //! [`BuildContext`]: a directory of the user, opened once, as the build may see it.
 
 use super::ignore::{Decision, IgnoreError, IgnoreRules, Trail};
+use super::memo::Memo;
+use super::names::Names;
+use super::proof::{Proof, proof_of, stamp_of};
 use super::tree::{Child, Entry, Exclusion, LinkKey, SourceTree, Stamp, TreeError};
-use layerfs::digest::Hasher;
+use super::xattrs::XattrReader;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// File systems whose mtime and ctime are proven to change with content: ext2 to ext4, xfs, btrfs, tmpfs. Overlay is
-/// not among them (copying up changes identities), nor is anything reached over a network or through FUSE. Writes
-/// through a shared mapping may show late on all of them; make, git and rsync trust times as far.
-const PROVEN: [i64; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994];
+/// So many names of a directory are looked at by one core at a time.
+const NAMES_AT_A_TIME: usize = 512;
 
 /// Why a context could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +40,16 @@ pub struct BuildContext {
     root: OwnedFd,
     shown: PathBuf,
     rules: IgnoreRules,
-    proven: Mutex<HashMap<u64, bool>>,
+    memo: Memo,
+    proofs: Mutex<HashMap<u64, Proof>>,
     skipped: Mutex<BTreeSet<TreePath>>,
+}
+
+/// A directory that was opened to look at what it holds.
+struct Opened {
+    descriptor: OwnedFd,
+    device: u64,
+    proof: Proof,
 }
 
 /// Returns the ignore file of `dockerfile` alone, if it exists: its name with `.dockerignore` after it, and its bytes.
@@ -70,13 +80,24 @@ impl BuildContext {
             root,
             shown: directory.to_owned(),
             rules: IgnoreRules::default(),
-            proven: Mutex::default(),
+            memo: Memo::default(),
+            proofs: Mutex::default(),
             skipped: Mutex::default(),
         };
         if let Some((name, bytes)) = specific.map_or_else(|| context.own_ignore_file(), |found| Ok(Some(found)))? {
             context.rules = IgnoreRules::parse(&name, &bytes)?;
         }
         Ok(context)
+    }
+
+    /// Returns this context with what is remembered of its files.
+    pub fn remembering(self, memo: Memo) -> Self {
+        Self { memo, ..self }
+    }
+
+    /// Returns what is remembered of its files.
+    pub fn memo(&self) -> &Memo {
+        &self.memo
     }
 
     /// Returns the sockets that were met and left out, since no layer can hold them.
@@ -137,48 +158,88 @@ impl BuildContext {
     /// Reports whether an ignored directory holds something that the build sees. What cannot be read holds nothing.
     fn holds_visible(&self, directory: &TreePath, trail: &Trail) -> bool {
         let Ok(opened) = self.open_at(directory, OFlags::RDONLY | OFlags::DIRECTORY) else { return false };
-        let Ok(names) = names_in(&opened) else { return false };
-        names.into_iter().any(|(name, kind)| {
-            let path = directory.child(name.as_bytes());
-            let (decision, trail) = self.rules.enter(trail, path.as_bytes());
-            self.is_visible(&path, decision, &trail, kind == FileType::Directory)
-        })
+        let Ok(names) = Names::read(&opened) else { return false };
+        names.iter().any(|(name, kind)| self.sees(directory, trail, name, kind))
     }
 
-    /// Returns the entry of a name in an opened directory; nothing for a socket.
-    fn entry(&self, at: &OwnedFd, name: &CString) -> Result<Option<Entry>, Errno> {
-        let stat = rustix::fs::statat(at, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)?;
-        let Some(kind) = kind_of(&stat, || rustix::fs::readlinkat(at, name.as_c_str(), Vec::new()))? else {
+    /// Reports whether the build sees `name`, of kind `kind`, in `directory`, whose trail is `trail`.
+    fn sees(&self, directory: &TreePath, trail: &Trail, name: &CStr, kind: FileType) -> bool {
+        if self.rules.is_empty() {
+            return true;
+        }
+        let path = directory.child(name.to_bytes());
+        let (decision, own) = self.rules.enter(trail, path.as_bytes());
+        self.is_visible(&path, decision, &own, kind == FileType::Directory)
+    }
+
+    /// Returns the entry of a name in an opened directory; nothing for a socket. The xattrs of a file that is remembered
+    /// to have none are not asked for.
+    fn entry(&self, at: &Opened, name: &CStr, xattrs: &mut XattrReader) -> Result<Option<Entry>, Errno> {
+        let stat = rustix::fs::statat(&at.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let Some(kind) = kind_of(&stat, || rustix::fs::readlinkat(&at.descriptor, name, Vec::new()))? else {
             return Ok(None);
         };
+        let stamp = matches!(kind, Kind::File { .. }).then(|| at.stamp(&stat)).flatten();
+        let known = stamp.as_ref().and_then(|stamp| self.memo.get(stamp));
         let metadata = Metadata {
             mode: stat.st_mode & 0o7777,
             uid: 0,
             gid: 0,
             mtime: time(stat.st_mtime, stat.st_mtime_nsec),
-            xattrs: xattrs_of(at, name)?,
+            xattrs: match known {
+                Some(known) if known.bare && at.proof == Proof::BytesAndXattrs => Xattrs::new(),
+                _ => xattrs.read(name)?,
+            },
             kind,
         };
         let several = stat.st_nlink > 1 && !metadata.is_directory();
         let link = several.then(|| LinkKey { space: stat.st_dev, inode: u128::from(stat.st_ino) });
-        let stamp = matches!(metadata.kind, Kind::File { .. }).then(|| self.stamp(&stat)).flatten();
-        Ok(Some(Entry { metadata, link, stamp }))
+        Ok(Some(Entry { metadata, link, stamp, digest: known.map(|known| known.digest) }))
     }
 
-    /// Returns the stamp of a file on a file system that is proven.
-    fn stamp(&self, stat: &Stat) -> Option<Stamp> {
-        (*self.proven.lock().ok()?.get(&stat.st_dev)?).then(|| stamp_of(stat))
-    }
-
-    /// Finds out once whether the file system of an opened directory is proven.
-    fn learn_file_system(&self, directory: &OwnedFd) -> Result<(), Errno> {
-        let device = rustix::fs::fstat(directory)?.st_dev;
-        if let Ok(mut proven) = self.proven.lock()
-            && let std::collections::hash_map::Entry::Vacant(place) = proven.entry(device)
-        {
-            place.insert(PROVEN.contains(&(rustix::fs::fstatfs(directory)?.f_type as i64)));
+    /// Returns a directory for a look at what it holds; what its file system proves is found out once.
+    fn opened(&self, descriptor: OwnedFd) -> Result<Opened, Errno> {
+        let device = rustix::fs::fstat(&descriptor)?.st_dev;
+        let known = self.proofs.lock().ok().and_then(|proofs| proofs.get(&device).copied());
+        let proof = match known {
+            Some(proof) => proof,
+            // fstatfs takes O_PATH descriptors since Linux 3.12.
+            None => proof_of(rustix::fs::fstatfs(&descriptor)?.f_type as i64),
+        };
+        if let (None, Ok(mut proofs)) = (known, self.proofs.lock()) {
+            proofs.insert(device, proof);
         }
-        Ok(())
+        Ok(Opened { descriptor, device, proof })
+    }
+
+    /// Returns what the build sees of some names of the directory `path`.
+    fn entries(&self, path: &TreePath, at: &Opened, names: &[(&CStr, FileType)]) -> Result<Vec<Child>, TreeError> {
+        let trail = self.trail_of(path).1;
+        let mut xattrs = XattrReader::of(at.descriptor.as_fd());
+        let mut children = Vec::with_capacity(names.len());
+        for (name, kind) in names {
+            if !self.sees(path, &trail, name, *kind) {
+                continue;
+            }
+            // What is gone since the directory was read was never there.
+            match self.entry(at, name, &mut xattrs) {
+                Ok(Some(entry)) => children.push((name.to_bytes().into(), entry)),
+                Ok(None) => self.skip(path.child(name.to_bytes())),
+                Err(Errno::NOENT) => {}
+                Err(error) => {
+                    let shown = self.shown_path(&path.child(name.to_bytes()));
+                    return Err(IoError::new("read", shown, &error.into()).into());
+                }
+            }
+        }
+        Ok(children)
+    }
+}
+
+impl Opened {
+    /// Returns the stamp of a file on the directory's own file system, if that is proven.
+    fn stamp(&self, stat: &Stat) -> Option<Stamp> {
+        (self.proof != Proof::Nothing && stat.st_dev == self.device).then(|| stamp_of(stat))
     }
 }
 
@@ -190,9 +251,8 @@ impl SourceTree for BuildContext {
         };
         let Ok(name) = CString::new(name) else { return Ok(None) };
         let found = self.open_at(&holder, OFlags::PATH | OFlags::DIRECTORY).and_then(|at| {
-            // fstatfs takes O_PATH descriptors since Linux 3.12.
-            self.learn_file_system(&at)?;
-            self.entry(&at, &name)
+            let at = self.opened(at)?;
+            self.entry(&at, &name, &mut XattrReader::of(at.descriptor.as_fd()))
         });
         let entry = match found {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
@@ -211,25 +271,14 @@ impl SourceTree for BuildContext {
     fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError> {
         let shown = self.shown_path(directory);
         let opened = self.open_at(directory, OFlags::RDONLY | OFlags::DIRECTORY).at("open", &shown)?;
-        self.learn_file_system(&opened).at("read", &shown)?;
-        let (_, trail) = self.trail_of(directory);
-        let mut children = Vec::new();
-        for (name, kind) in names_in(&opened).at("read", &shown)? {
-            let path = directory.child(name.as_bytes());
-            let (decision, own) = self.rules.enter(&trail, path.as_bytes());
-            if !self.is_visible(&path, decision, &own, kind == FileType::Directory) {
-                continue;
-            }
-            // What is gone since the directory was read was never there.
-            match self.entry(&opened, &name) {
-                Ok(Some(entry)) => children.push((name.as_bytes().into(), entry)),
-                Ok(None) => self.skip(path),
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(IoError::new("read", self.shown_path(&path), &error.into()).into()),
-            }
+        let opened = self.opened(opened).at("read", &shown)?;
+        let names = Names::read(&opened.descriptor).at("read", &shown)?;
+        let names: Vec<(&CStr, FileType)> = names.iter().collect();
+        if names.len() <= NAMES_AT_A_TIME {
+            return self.entries(directory, &opened, &names);
         }
-        children.sort_by(|a: &Child, b| a.0.cmp(&b.0));
-        Ok(children)
+        let shares = names.par_chunks(NAMES_AT_A_TIME).map(|share| self.entries(directory, &opened, share));
+        Ok(shares.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError> {
@@ -250,27 +299,6 @@ impl SourceTree for BuildContext {
     }
 }
 
-/// Returns the names in an opened directory with their kinds, as far as the directory tells.
-fn names_in(directory: &OwnedFd) -> Result<Vec<(CString, FileType)>, Errno> {
-    let mut names = Vec::new();
-    for found in rustix::fs::Dir::read_from(directory)? {
-        let found = found?;
-        let name = found.file_name();
-        if name.to_bytes() == b"." || name.to_bytes() == b".." {
-            continue;
-        }
-        let kind = match found.file_type() {
-            FileType::Unknown => {
-                let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                FileType::from_raw_mode(stat.st_mode)
-            }
-            kind => kind,
-        };
-        names.push((name.to_owned(), kind));
-    }
-    Ok(names)
-}
-
 /// Returns the kind of what was looked at; nothing for a socket.
 fn kind_of(stat: &Stat, target: impl FnOnce() -> Result<CString, Errno>) -> Result<Option<Kind>, Errno> {
     let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
@@ -285,69 +313,14 @@ fn kind_of(stat: &Stat, target: impl FnOnce() -> Result<CString, Errno>) -> Resu
     })
 }
 
-fn time(seconds: i64, nanoseconds: u64) -> Timestamp {
+pub(super) fn time(seconds: i64, nanoseconds: u64) -> Timestamp {
     Timestamp { seconds, nanoseconds: u32::try_from(nanoseconds).unwrap_or(0) }
-}
-
-/// Returns the identity and newest time of a file.
-fn stamp_of(stat: &Stat) -> Stamp {
-    let mut hasher = Hasher::default();
-    for number in [stat.st_dev, stat.st_ino, stat.st_size.cast_unsigned(), u64::from(stat.st_mode)] {
-        hasher.update(&number.to_le_bytes());
-    }
-    let (mtime, ctime) = (time(stat.st_mtime, stat.st_mtime_nsec), time(stat.st_ctime, stat.st_ctime_nsec));
-    for at in [mtime, ctime] {
-        hasher.update(&at.seconds.to_le_bytes());
-        hasher.update(&at.nanoseconds.to_le_bytes());
-    }
-    hasher.update(&stat.st_uid.to_le_bytes());
-    hasher.update(&stat.st_gid.to_le_bytes());
-    let mut identity = [0; 16];
-    identity.copy_from_slice(&hasher.finish().as_bytes()[..16]);
-    Stamp { identity, newest: mtime.max(ctime) }
-}
-
-/// Reads the xattrs that an image keeps: all but `system.*`, and of `security.*` the capabilities alone, as BuildKit
-/// (cache/contenthash/tarsum.go); `user.overlay.*` would be taken for an overlay's own.
-fn xattrs_of(directory: &OwnedFd, name: &CString) -> Result<Xattrs, Errno> {
-    let mut path = format!("/proc/self/fd/{}/", directory.as_fd().as_raw_fd()).into_bytes();
-    if path.write_all(name.as_bytes()).is_err() {
-        return Ok(Xattrs::new());
-    }
-    let path = CString::new(path).map_err(|_| Errno::INVAL)?;
-    let mut names = vec![0; 1024];
-    let length = loop {
-        match rustix::fs::llistxattr(path.as_c_str(), names.as_mut_slice()) {
-            Ok(length) => break length,
-            Err(Errno::RANGE) if names.len() < 1 << 16 => names.resize(1 << 16, 0),
-            // A file system without xattrs has none; one that hides them is read as far as it lets.
-            Err(Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM) => return Ok(Xattrs::new()),
-            Err(error) => return Err(error),
-        }
-    };
-    let mut xattrs = Xattrs::new();
-    for name in names[..length].split(|&b| b == 0).filter(|name| is_kept(name)) {
-        let mut value = vec![0; 1 << 16];
-        if let Ok(length) = rustix::fs::lgetxattr(path.as_c_str(), name, value.as_mut_slice()) {
-            value.truncate(length);
-            xattrs.insert(name.into(), value.into());
-        }
-    }
-    Ok(xattrs)
-}
-
-/// Reports whether an image keeps the xattr called `name`.
-fn is_kept(name: &[u8]) -> bool {
-    name == b"security.capability"
-        || !(name.is_empty()
-            || name.starts_with(b"security.")
-            || name.starts_with(b"system.")
-            || name.starts_with(b"user.overlay.")
-            || name.starts_with(b"trusted.overlay."))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::memo::Known;
+    use super::super::memo::testing::Kept;
     use super::*;
     use std::os::unix::fs::symlink;
 
@@ -396,5 +369,41 @@ mod tests {
         let context = BuildContext::open(kept.path(), specific).unwrap();
         assert_eq!(names(&context, ""), [".dockerignore", "a", "out"]);
         assert_eq!(ignore_file_of(&kept.path().join("D")), Ok(None));
+    }
+
+    #[test]
+    fn row_5_9_xattrs_are_asked_for_unless_the_file_is_remembered_without_any() {
+        let (kept, context) = context(&["a"], "");
+        let (file, path) = (kept.path().join("a"), TreePath::from("a"));
+        let set = |name: &str| rustix::fs::setxattr(&file, name, b"v", rustix::fs::XattrFlags::empty());
+        let Some(stamp) = context.lookup(&path).unwrap().unwrap().stamp else { return };
+        if proof_of(rustix::fs::statfs(&file).unwrap().f_type as i64) != Proof::BytesAndXattrs || set("user.a").is_err()
+        {
+            return;
+        }
+        // A file whose ctime changed is another one.
+        let changed = context.lookup(&path).unwrap().unwrap();
+        assert!(changed.stamp.unwrap().identity != stamp.identity && changed.metadata.xattrs.len() == 1);
+        let digest = layerfs::digest::Digest::of("a");
+        for (bare, wanted) in [(false, 1), (true, 0)] {
+            let memo = Memo::default();
+            memo.put(&changed.stamp.unwrap(), Known { digest, bare });
+            let store = Kept::default();
+            memo.save(&store, "m", Timestamp::from_seconds(i64::MAX)).unwrap();
+            let context = BuildContext::open(kept.path(), None).unwrap().remembering(Memo::load(&store, "m"));
+            let children = context.children(&TreePath::root()).unwrap();
+            let found = &children.iter().find(|child| &*child.0 == b"a").unwrap().1;
+            assert_eq!((found.digest, found.metadata.xattrs.len()), (Some(digest), wanted), "bare: {bare}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_many_shares_is_told_in_order() {
+        let files: Vec<String> = (0..2 * NAMES_AT_A_TIME + 7).map(|number| format!("d/f{number}")).collect();
+        let (_kept, context) = context(&files.iter().map(String::as_str).collect::<Vec<_>>(), "d/f1\n");
+        let mut wanted: Vec<String> =
+            files.iter().map(|file| file[2..].to_owned()).filter(|name| name != "f1").collect();
+        wanted.sort();
+        assert_eq!(names(&context, "d"), wanted);
     }
 }

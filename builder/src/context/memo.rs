@@ -1,12 +1,13 @@
-//! [`Memo`]: digests of files that were read before.
+//! [`Memo`]: digests of files that were read before, and which files have no xattrs.
 //!
-//! A digest is believed for the same (device, inode, size, mtime, ctime, mode, owner) only, and noted only if both times
-//! are older than the memo's writing by two seconds: a file written within the clock's grain could change again unseen.
+//! What is noted is believed for the same (device, inode, size, mtime, ctime, mode, owner) only, and noted only if both
+//! times are older than the memo's writing by two seconds: a file written within the clock's grain could change again
+//! unseen. An xattr that is set changes ctime, too, so that a file that had none, and has the same ctime, has none.
 //!
 //! ```text
-//! magic (8) | SHA-256 of the rest (32) | entries, sorted: identity (16) digest (32)
+//! magic (8) | notes, sorted: identity and the flag (16) digest (32)
 //! ```
-//! The entries are searched as they lie: loading is one read and one hash.
+//! The notes are searched as they lie; whoever keeps them returns them whole or not at all.
 
 use super::tree::Stamp;
 use layerfs::digest::Digest;
@@ -17,16 +18,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Starts every memo; the digit is the version.
-const MAGIC: &[u8; 8] = b"lbmemo1\n";
-const HEADER: usize = 40;
+const MAGIC: &[u8; 8] = b"lbmemo2\n";
 const IDENTITY: usize = 16;
-const ENTRY: usize = 48;
+const NOTE: usize = 48;
+/// The bit of a note's identity that says that the file has no xattrs.
+const BARE: u8 = 1;
 /// A file must be this old, in seconds, before its digest is noted.
 const SETTLED: i64 = 2;
 
 /// Where memos are kept; one for each context.
 pub trait MemoStore {
-    /// Returns the memo called `name`, if it can be read.
+    /// Returns the memo called `name` as it was saved, if it can be read whole.
     fn load(&self, name: &str) -> Option<Vec<u8>>;
 
     /// Replaces the memo called `name`.
@@ -36,10 +38,19 @@ pub trait MemoStore {
     fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// One note: identity, then digest.
-type Note = [u8; ENTRY];
+/// One note: identity, its last bit the flag, then digest.
+type Note = [u8; NOTE];
 
-/// Digests of files by their stamps.
+/// What is known of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Whether it has no xattrs that an image keeps.
+    pub bare: bool,
+}
+
+/// What is known of files, by their stamps.
 #[derive(Default)]
 pub struct Memo {
     /// The file as it was loaded, checked; empty if there was none.
@@ -62,21 +73,21 @@ impl Memo {
         Self { old: store.load(name).filter(|bytes| is_sound(bytes)).unwrap_or_default(), ..Self::default() }
     }
 
-    /// Returns the digest noted for a stamp.
-    pub fn get(&self, stamp: &Stamp) -> Option<Digest> {
-        let notes = self.notes();
-        let at = notes.binary_search_by(|note| note[..IDENTITY].cmp(&stamp.identity)).ok()?;
+    /// Returns what is noted for a stamp.
+    pub fn get(&self, stamp: &Stamp) -> Option<Known> {
+        let note = find(self.notes(), &wanted(stamp))?;
         self.hits.fetch_add(1, Ordering::Relaxed);
         let mut digest = [0; 32];
-        digest.copy_from_slice(&notes[at][IDENTITY..]);
-        Some(Digest::from_bytes(digest))
+        digest.copy_from_slice(&note[IDENTITY..]);
+        Some(Known { digest: Digest::from_bytes(digest), bare: note[IDENTITY - 1] & BARE != 0 })
     }
 
-    /// Notes a digest that [`Memo::get`] did not know, to be kept by the next [`Memo::save`].
-    pub fn put(&self, stamp: &Stamp, digest: Digest) {
-        let mut note = [0; ENTRY];
-        note[..IDENTITY].copy_from_slice(&stamp.identity);
-        note[IDENTITY..].copy_from_slice(digest.as_bytes());
+    /// Notes what [`Memo::get`] did not know, to be kept by the next [`Memo::save`].
+    pub fn put(&self, stamp: &Stamp, known: Known) {
+        let mut note = [0; NOTE];
+        note[..IDENTITY].copy_from_slice(&wanted(stamp));
+        note[IDENTITY - 1] |= u8::from(known.bare) * BARE;
+        note[IDENTITY..].copy_from_slice(known.digest.as_bytes());
         self.new.lock().unwrap_or_else(PoisonError::into_inner).push((note, stamp.newest));
     }
 
@@ -100,38 +111,82 @@ impl Memo {
         // What was learned is in the notes now; a large context's is large.
         drop(new);
         notes.sort_unstable();
-        notes.dedup_by(|later, first| later[..IDENTITY] == first[..IDENTITY]);
+        notes.dedup_by(|later, first| identity(later) == identity(first));
         store.save(name, &encode(notes))
     }
 
     fn notes(&self) -> &[Note] {
-        self.old.get(HEADER..).unwrap_or_default().as_chunks::<ENTRY>().0
+        self.old.get(MAGIC.len()..).unwrap_or_default().as_chunks::<NOTE>().0
     }
 }
 
+/// Returns a stamp's identity with the flag's bit cleared.
+fn wanted(stamp: &Stamp) -> [u8; IDENTITY] {
+    let mut identity = stamp.identity;
+    identity[IDENTITY - 1] &= !BARE;
+    identity
+}
+
+fn identity(note: &Note) -> [u8; IDENTITY] {
+    let mut identity = [0; IDENTITY];
+    identity.copy_from_slice(&note[..IDENTITY]);
+    identity[IDENTITY - 1] &= !BARE;
+    identity
+}
+
+/// Returns the note with an identity. Identities are digests, spread evenly, so the search begins where it should be.
+fn find<'a>(notes: &'a [Note], wanted: &[u8; IDENTITY]) -> Option<&'a Note> {
+    let mut first = [0; 8];
+    first.copy_from_slice(&wanted[..8]);
+    let guess = (u128::from(u64::from_be_bytes(first)) * notes.len() as u128) >> 64;
+    let (mut low, mut high) = around(notes, usize::try_from(guess).unwrap_or(0), wanted);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match identity(&notes[middle]).cmp(wanted) {
+            std::cmp::Ordering::Equal => return Some(&notes[middle]),
+            std::cmp::Ordering::Less => low = middle + 1,
+            std::cmp::Ordering::Greater => high = middle,
+        }
+    }
+    None
+}
+
+/// Returns a range of `notes` outside which `wanted` is not: from `guess` in steps that double.
+fn around(notes: &[Note], guess: usize, wanted: &[u8; IDENTITY]) -> (usize, usize) {
+    let (mut low, mut high, mut step) = (guess, guess, 8);
+    while low > 0 && identity(&notes[low.min(notes.len() - 1)]) > *wanted {
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    step = 8;
+    while high < notes.len() && identity(&notes[high]) <= *wanted {
+        high = (high + step).min(notes.len());
+        step *= 2;
+    }
+    (low, high)
+}
+
 fn encode(notes: Vec<Note>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER + notes.len() * ENTRY);
+    let mut bytes = Vec::with_capacity(MAGIC.len() + notes.len() * NOTE);
     bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(Digest::of(notes.as_flattened()).as_bytes());
     bytes.extend_from_slice(notes.as_flattened());
     bytes
 }
 
-/// Reports whether a memo is whole and of this version.
+/// Reports whether a memo is of this version.
 fn is_sound(bytes: &[u8]) -> bool {
-    bytes.len() >= HEADER
-        && (bytes.len() - HEADER).is_multiple_of(ENTRY)
-        && bytes.starts_with(MAGIC)
-        && bytes[MAGIC.len()..HEADER] == *Digest::of(&bytes[HEADER..]).as_bytes()
+    bytes.starts_with(MAGIC) && (bytes.len() - MAGIC.len()).is_multiple_of(NOTE)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) mod testing {
+    use super::MemoStore;
     use std::cell::RefCell;
+    use std::io;
 
+    /// A memo in memory.
     #[derive(Default)]
-    struct Kept(RefCell<Option<Vec<u8>>>);
+    pub(in crate::context) struct Kept(RefCell<Option<Vec<u8>>>);
 
     impl MemoStore for Kept {
         fn load(&self, _name: &str) -> Option<Vec<u8>> {
@@ -143,36 +198,85 @@ mod tests {
             Ok(())
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Kept;
+    use super::*;
 
     fn stamp(number: u8, newest: i64) -> Stamp {
         Stamp { identity: [number; 16], newest: Timestamp::from_seconds(newest) }
+    }
+
+    fn known(bytes: impl AsRef<[u8]>, bare: bool) -> Known {
+        Known { digest: Digest::of(bytes), bare }
     }
 
     #[test]
     fn row_5_9_only_settled_files_are_remembered() {
         let store = Kept::default();
         let memo = Memo::load(&store, "m");
-        for (number, newest) in [(3, 97), (1, 98), (2, 99), (4, 101)] {
-            memo.put(&stamp(number, newest), Digest::of([number]));
+        for (number, newest) in [(6, 97), (2, 98), (4, 99), (8, 101)] {
+            memo.put(&stamp(number, newest), known([number], true));
         }
         memo.save(&store, "m", Timestamp::from_seconds(100)).unwrap();
         let memo = Memo::load(&store, "m");
-        let known: Vec<_> = (1..=4).map(|number| memo.get(&stamp(number, 0))).collect();
-        assert_eq!(known, [None, None, Some(Digest::of([3])), None]);
+        let found: Vec<_> = [2, 4, 6, 8].map(|number| memo.get(&stamp(number, 0))).into();
+        assert_eq!(found, [None, None, Some(known([6], true)), None]);
     }
 
     #[test]
-    fn a_damaged_memo_is_empty() {
-        let store = Kept::default();
-        let memo = Memo::default();
-        memo.put(&stamp(1, 0), Digest::of("a"));
+    fn every_note_is_found_with_its_flag_and_nothing_else_is() {
+        for count in [0_u32, 1, 2, 7, 1000] {
+            let store = Kept::default();
+            let of = |number: u32| Stamp {
+                identity: Digest::of(number.to_le_bytes()).as_bytes()[..16].try_into().unwrap(),
+                newest: Timestamp::from_seconds(0),
+            };
+            let memo = Memo::default();
+            for number in 0..count {
+                memo.put(&of(number), known(number.to_string(), number % 3 == 0));
+            }
+            memo.save(&store, "m", Timestamp::from_seconds(100)).unwrap();
+            let memo = Memo::load(&store, "m");
+            for number in 0..count {
+                assert_eq!(
+                    memo.get(&of(number)),
+                    Some(known(number.to_string(), number % 3 == 0)),
+                    "{number} of {count}"
+                );
+            }
+            assert_eq!((count..count + 1000).find_map(|number| memo.get(&of(number))), None, "of {count}");
+        }
+    }
+
+    #[test]
+    fn notes_that_crowd_at_the_ends_are_found() {
+        let (store, memo) = (Kept::default(), Memo::default());
+        let of = |number: u8| {
+            let mut identity = [if number < 100 { 0 } else { 255 }; 16];
+            identity[8] = number;
+            Stamp { identity, newest: Timestamp::from_seconds(0) }
+        };
+        (0..200).for_each(|number| memo.put(&of(number), known([number], false)));
+        memo.save(&store, "m", Timestamp::from_seconds(100)).unwrap();
+        let memo = Memo::load(&store, "m");
+        (0..200).for_each(|number| assert_eq!(memo.get(&of(number)), Some(known([number], false)), "{number}"));
+        assert_eq!((200..=255).find_map(|number| memo.get(&of(number))), None);
+    }
+
+    #[test]
+    fn a_memo_of_another_version_or_length_is_empty() {
+        let (store, memo) = (Kept::default(), Memo::default());
+        memo.put(&stamp(2, 0), known("a", true));
         memo.save(&store, "m", Timestamp::from_seconds(100)).unwrap();
         let whole = store.load("m").unwrap();
-        for at in 0..whole.len() {
+        for at in 0..MAGIC.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             assert!(!is_sound(&bytes), "byte {at}");
         }
-        assert!(is_sound(&whole) && !is_sound(&whole[..whole.len() - 1]));
+        assert!(is_sound(&whole) && !is_sound(&whole[..whole.len() - 1]) && !is_sound(b""));
     }
 }

@@ -5,5 +5,8 @@ pub mod glob;
 pub mod ignore;
 pub mod local;
 pub mod memo;
+mod names;
+mod proof;
 pub mod repository;
 pub mod tree;
+mod xattrs;

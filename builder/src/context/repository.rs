@@ -40,7 +40,7 @@ impl RepositoryTree {
             _ => 0o755,
         };
         // What is checked out is there for one build alone, so nothing is remembered of it.
-        Entry { metadata, link: None, stamp: None }
+        Entry { metadata, link: None, stamp: None, digest: None }
     }
 
     fn whole(&self, path: &TreePath) -> TreePath {

@@ -1,5 +1,6 @@
 //! [`SourceTree`]: what a COPY reads from; a context, a stage or an image, or nothing.
 
+use layerfs::digest::Digest;
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata, Timestamp};
 use layerfs::path::{FollowError, TreePath, Waypoint, follow};
@@ -37,12 +38,14 @@ pub struct Entry {
     pub link: Option<LinkKey>,
     /// Set if its digest may be remembered.
     pub stamp: Option<Stamp>,
+    /// The digest of its bytes, if it is remembered.
+    pub digest: Option<Digest>,
 }
 
 impl Entry {
     /// Returns the entry of `metadata` alone.
     pub fn plain(metadata: Metadata) -> Self {
-        Self { metadata, link: None, stamp: None }
+        Self { metadata, link: None, stamp: None, digest: None }
     }
 }
 
@@ -188,12 +191,12 @@ fn entry_of(found: &Found<'_>) -> Entry {
         Kind::Directory => None,
         _ => Some(LinkKey { space: found.layer as u64, inode: name_of(&found.inode) }),
     };
-    Entry { metadata: found.metadata.clone(), link, stamp: None }
+    Entry { metadata: found.metadata.clone(), link, stamp: None, digest: None }
 }
 
 /// Returns a number that stands for a path: its digest, cut to 16 bytes.
 fn name_of(path: &TreePath) -> u128 {
-    let digest = layerfs::digest::Digest::of(path.as_bytes());
+    let digest = Digest::of(path.as_bytes());
     digest.as_bytes()[..16].iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 

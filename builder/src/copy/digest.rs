@@ -5,7 +5,7 @@
 
 use super::error::CopyError;
 use super::select::{SelectedEntry, Selection, is_file};
-use crate::context::memo::Memo;
+use crate::context::memo::{Known, Memo};
 use crate::context::tree::{LinkKey, Opened, SourceTree, TreeError};
 use layerfs::digest::{Digest, Hasher};
 use layerfs::io_error::IoError;
@@ -18,10 +18,12 @@ use std::io::Read;
 /// Most files that one core takes at a time.
 const MOST_AT_A_TIME: usize = 256;
 /// Version of what is hashed.
-const FORMAT: &[u8] = b"lbuild copy 1";
+const FORMAT: &[u8] = b"lbuild copy 2";
+/// So many entries are hashed at a time, beside others; part of the format.
+const ENTRIES_AT_A_TIME: usize = 1024;
 
-/// Reads every selected file whose digest `memo` does not know, by all cores, notes the digests in `selection`, and
-/// returns the digest of it all. `owner` is `--chown` as written: with it the owners of the files count for nothing.
+/// Reads every selected file whose digest the tree did not remember, by all cores, notes the digests in `selection` and
+/// `memo`, and returns the digest of it all. `owner` is `--chown` as written: with it the owners of the files count for nothing.
 ///
 /// # Errors
 /// The tree's; [`CopyError::Changed`] if a file's size is not the one it was selected with.
@@ -44,20 +46,15 @@ fn share(count: usize) -> usize {
 }
 
 fn fill_digests(entries: &mut [SelectedEntry], tree: &dyn SourceTree, memo: &Memo) -> Result<(), CopyError> {
-    let mut unread = Vec::new();
-    for entry in entries.iter_mut().filter(|entry| is_file(&entry.metadata) && entry.digest.is_none()) {
-        entry.digest = entry.stamp.as_ref().and_then(|stamp| memo.get(stamp));
-        if entry.digest.is_none() {
-            unread.push(entry);
-        }
-    }
+    let unread = |entry: &&mut SelectedEntry| is_file(&entry.metadata) && entry.digest.is_none();
+    let mut unread: Vec<&mut SelectedEntry> = entries.iter_mut().filter(unread).collect();
     for entries in unread.chunks_mut(tree.at_once()) {
         let paths: Vec<&TreePath> = entries.iter().map(|entry| &entry.path).collect();
         let files = tree.open_all(&paths).map_err(TreeError::from)?;
         for (entry, file) in entries.iter_mut().zip(files) {
             let digest = hash_file(&entry.path, entry.metadata.size(), file)?;
             if let Some(stamp) = &entry.stamp {
-                memo.put(stamp, digest);
+                memo.put(stamp, Known { digest, bare: entry.metadata.xattrs.is_empty() });
             }
             entry.digest = Some(digest);
         }
@@ -100,47 +97,65 @@ fn digest_of(selection: &Selection, owner: Option<&str>) -> Digest {
         // The name of a directory is not copied.
         frames.bytes(if item.directory.is_some() { b"" } else { &item.name });
         frames.number(item.entries.len() as u64);
-        let mut links = HashMap::new();
-        for (number, entry) in item.entries.iter().enumerate() {
-            frames.entry(
-                &item.root,
-                entry,
-                owner.is_some(),
-                *first_of(&mut links, entry.link.as_deref().copied(), number),
-            );
-        }
+        let links = link_groups(&item.entries);
+        let shares = item.entries.par_chunks(ENTRIES_AT_A_TIME).enumerate().map(|(number, entries)| {
+            let links = links.get(number * ENTRIES_AT_A_TIME..).unwrap_or_default();
+            digest_of_share(&item.root, entries, links, owner.is_some())
+        });
+        shares.collect::<Vec<_>>().iter().for_each(|digest| frames.bytes(digest.as_bytes()));
     }
-    frames.0.finish()
+    frames.finish()
 }
 
-/// Returns the number of the first entry with the same inode, counted from 1; 0 for the first itself.
-fn first_of(links: &mut HashMap<LinkKey, u64>, link: Option<LinkKey>, number: usize) -> &u64 {
-    match link.map(|link| links.entry(link)) {
-        Some(std::collections::hash_map::Entry::Occupied(found)) => found.into_mut(),
-        Some(std::collections::hash_map::Entry::Vacant(place)) => {
-            place.insert(number as u64 + 1);
-            &0
+/// Returns for each entry the number of the first with the same inode, counted from 1, and 0 for that one itself; nothing
+/// at all if no inode has two names here.
+fn link_groups(entries: &[SelectedEntry]) -> Vec<u64> {
+    let mut first: HashMap<LinkKey, u64> = HashMap::new();
+    let mut groups = Vec::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let Some(link) = entry.link.as_deref() else { continue };
+        match first.entry(*link) {
+            std::collections::hash_map::Entry::Occupied(found) => {
+                groups.resize(entries.len(), 0);
+                groups[number] = *found.get();
+            }
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(number as u64 + 1);
+            }
         }
-        None => &0,
     }
+    groups
 }
 
-/// A digest of fields, each framed by its length.
+/// Returns the digest of some entries below `root`; `links` are theirs, as far as there are any.
+fn digest_of_share(root: &TreePath, entries: &[SelectedEntry], links: &[u64], owner_set: bool) -> Digest {
+    let mut frames = Frames::default();
+    for (number, entry) in entries.iter().enumerate() {
+        frames.entry(root, entry, owner_set, links.get(number).copied().unwrap_or(0));
+    }
+    frames.finish()
+}
+
+/// Fields, each framed by its length, to be hashed together.
 #[derive(Default)]
-struct Frames(Hasher);
+struct Frames(Vec<u8>);
 
 impl Frames {
     fn number(&mut self, number: u64) {
-        self.0.update(&number.to_le_bytes());
+        self.0.extend_from_slice(&number.to_le_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
-        self.0.update(bytes);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(self) -> Digest {
+        Digest::of(self.0)
     }
 
     fn entry(&mut self, root: &TreePath, entry: &SelectedEntry, owner_set: bool, link: u64) {
-        self.bytes(entry.path.strip_prefix(root).unwrap_or_default().as_bytes());
+        self.bytes(entry.path.bytes_below(root).unwrap_or_default());
         self.metadata(&entry.metadata, owner_set);
         self.number(link);
         self.bytes(entry.digest.as_ref().map_or(&[], |digest| digest.as_bytes()));

@@ -22,6 +22,14 @@ pub enum CopyError {
         /// A name beside it that is much like it.
         similar: Option<String>,
     },
+    /// A source is a link that leads nowhere.
+    #[error("copy `{source_text}`: a link leads to `{target}`, which is not there")]
+    Dangling {
+        /// The source as typed.
+        source_text: String,
+        /// Where it leads in the context or stage.
+        target: TreePath,
+    },
     /// A source is hidden by the ignore file.
     #[error("copy `{source_text}`: excluded by {}:{} `{}`", exclusion.file, exclusion.line, exclusion.pattern)]
     Excluded {
@@ -108,8 +116,10 @@ impl CopyError {
         Some(match self {
             Self::NotFound { similar: Some(similar), .. } => format!("did you mean `{similar}`?"),
             Self::NotFound { .. } => "sources are looked up from the root of the build context or stage".to_owned(),
+            Self::Dangling { .. } => "links are followed inside the build context or stage, never out of it".to_owned(),
             Self::Excluded { exclusion, source_text } => {
-                let name = source_text.trim_matches('/');
+                let name = TreePath::normalize(source_text.as_bytes());
+                let name = String::from_utf8_lossy(name.as_bytes());
                 format!("remove the line, or add `!{name}` below it in {}", exclusion.file)
             }
             Self::NotADirectory { path } => {

@@ -1,5 +1,8 @@
 //! [`ModeRule`]: what `--chmod` says, octal or as chmod(1) writes it.
 
+/// The umask under which `--chmod` is read.
+const UMASK: u32 = 0o022;
+
 /// What `--chmod` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModeRule {
@@ -14,6 +17,8 @@ pub enum ModeRule {
 pub struct Clause {
     /// Whose bits: 0o700, 0o070 and 0o007, added up.
     who: u32,
+    /// Bits that are left alone: those of the umask where nobody is named, as chmod(1) has it; BuildKit's umask is 022.
+    masked: u32,
     /// `+`, `-` or `=`.
     act: u8,
     what: What,
@@ -74,7 +79,7 @@ impl Clause {
                 (digit | u32::from(search), set_id | if sticky { 0o1000 } else { 0 })
             }
         };
-        let bits = self.who & (digit * 0o111) | special;
+        let bits = self.who & !self.masked & (digit * 0o111) | special;
         match self.act {
             b'+' => mode | bits,
             b'-' => mode & !bits,
@@ -98,11 +103,11 @@ fn clauses(mut text: &[u8]) -> Option<Vec<Clause>> {
         };
         text = rest;
     }
-    let who = if who == 0 { 0o777 } else { who };
+    let (who, masked) = if who == 0 { (0o777, UMASK) } else { (who, 0) };
     let mut clauses = Vec::new();
     while let Some((act @ (b'+' | b'-' | b'='), rest)) = text.split_first() {
         let end = rest.iter().position(|b| b"+-=".contains(b)).unwrap_or(rest.len());
-        clauses.push(Clause { who, act: *act, what: what(&rest[..end])? });
+        clauses.push(Clause { who, masked, act: *act, what: what(&rest[..end])? });
         text = &rest[end..];
     }
     (text.is_empty() && !clauses.is_empty()).then_some(clauses)
@@ -134,6 +139,11 @@ mod tests {
             ("u=rwX,go=rX", 0o600, true, 0o755),
             ("u=rwX,go=rX", 0o700, false, 0o755),
             ("+x", 0o644, false, 0o755),
+            ("+w", 0o444, false, 0o644),
+            ("-w", 0o666, false, 0o466),
+            ("=rw", 0o777, false, 0o644),
+            ("=u", 0o600, false, 0o644),
+            ("a+w", 0o444, false, 0o666),
             ("g=u", 0o640, false, 0o660),
             ("a-w+x", 0o666, false, 0o555),
             ("u+s,g+s,+t", 0o755, false, 0o7755),

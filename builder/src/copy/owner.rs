@@ -45,6 +45,24 @@ pub fn resolve_owner(text: &str, passwd: Option<&[u8]>, group: Option<&[u8]>) ->
     Ok(Owner { uid, gid })
 }
 
+/// Returns the owner that a directory made for USER `text` gets, as BuildKit has it: a user that is not found counts as
+/// root, a group that is not found as the user's own; and what was not found.
+pub fn owner_or_root(text: &str, passwd: Option<&[u8]>, group: Option<&[u8]>) -> (Owner, Option<OwnerError>) {
+    let (user, group_name) = text.split_once(':').unwrap_or((text, ""));
+    let (found, missing) = match find_user(user, passwd) {
+        Ok(found) => (found, None),
+        Err(error) => ((0, 0), Some(error)),
+    };
+    let (uid, primary) = found;
+    match group_name {
+        "" => (Owner { uid, gid: primary }, missing),
+        name => match find_group(name, group) {
+            Ok(gid) => (Owner { uid, gid }, missing),
+            Err(error) => (Owner { uid, gid: primary }, missing.or(Some(error))),
+        },
+    }
+}
+
 /// Reports whether `text` means something only with the account files.
 pub fn asks_accounts(text: &str) -> bool {
     resolve_owner(text, None, None).is_err()
@@ -117,5 +135,25 @@ mod tests {
         assert_eq!(error.to_string(), "user `web`: the image has no `/etc/passwd`");
         let error = resolve_owner("1:db", Some(passwd), Some(group)).unwrap_err();
         assert_eq!(error.to_string(), "group `db`: not in `/etc/group` of the image");
+    }
+
+    #[test]
+    fn row_1_5_7_working_directories_of_unknown_users_are_roots() {
+        let passwd = b"web:x:33:44::/:/bin/sh\n".as_slice();
+        for (text, uid, gid, missing) in [
+            ("web", 33, 44, None),
+            ("7:8", 7, 8, None),
+            ("nobody", 0, 0, Some("nobody")),
+            ("nobody:9", 0, 9, Some("nobody")),
+            ("web:none", 33, 44, Some("none")),
+            ("nobody:none", 0, 0, Some("nobody")),
+        ] {
+            let (owner, error) = owner_or_root(text, Some(passwd), None);
+            assert_eq!(
+                (owner, error.map(|error| error.name)),
+                (Owner { uid, gid }, missing.map(str::to_owned)),
+                "{text}"
+            );
+        }
     }
 }

@@ -7,13 +7,33 @@ use crate::context::tree::{Entry, LinkKey, SourceTree, Stamp};
 use layerfs::digest::Digest;
 use layerfs::meta::{Kind, Metadata, Timestamp};
 use layerfs::path::TreePath;
-use rayon::prelude::*;
 
 /// What the sources of a COPY name, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
     /// One for each source, or for each match of a pattern.
     pub items: Vec<Item>,
+}
+
+impl Selection {
+    /// Returns how many entries there are.
+    pub fn len(&self) -> usize {
+        self.items.iter().map(|item| item.entries.len()).sum()
+    }
+
+    /// Reports whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the bytes of its regular files.
+    pub fn bytes(&self) -> u64 {
+        let size = |entry: &SelectedEntry| match entry.metadata.kind {
+            Kind::File { size } => size,
+            _ => 0,
+        };
+        self.items.iter().flat_map(|item| &item.entries).map(size).sum()
+    }
 }
 
 /// A file, or a directory whose contents are copied.
@@ -64,8 +84,8 @@ impl<'a> Choice<'a> {
 
 impl SelectedEntry {
     pub(super) fn new(path: TreePath, entry: Entry) -> Self {
-        let Entry { metadata, link, stamp } = entry;
-        Self { path, metadata, link: link.map(Box::new), stamp, digest: None }
+        let Entry { metadata, link, stamp, digest } = entry;
+        Self { path, metadata, link: link.map(Box::new), stamp, digest }
     }
 }
 
@@ -110,11 +130,10 @@ fn with_parents(source: &str, filter: &Filter, tree: &dyn SourceTree) -> Result<
     let Some(top) = tree.lookup(&root)?.filter(|entry| entry.metadata.is_directory()) else {
         return Err(not_found(source, &whole(), &whole(), tree));
     };
-    let mut entries = only.walk(&root, tree)?;
+    let entries = only.walk(&root, tree)?;
     if entries.is_empty() && !is_pattern(pattern.as_bytes()) && tree.lookup(&root.join(pattern.as_bytes()))?.is_none() {
         return Err(not_found(source, &whole(), &whole(), tree));
     }
-    entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(Some(Item { root, name: Box::default(), directory: Some(top.metadata), entries }))
 }
 
@@ -193,8 +212,7 @@ fn item(source: &str, path: &TreePath, filter: &Filter, tree: &dyn SourceTree) -
     if !entry.metadata.is_directory() {
         return Ok(Item { entries: vec![SelectedEntry::new(root.clone(), entry)], root, name, directory: None });
     }
-    let mut entries = filter.walk(&root, tree)?;
-    entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    let entries = filter.walk(&root, tree)?;
     Ok(Item { root, name, directory: Some(entry.metadata), entries })
 }
 
@@ -203,8 +221,16 @@ fn not_found(source: &str, path: &TreePath, root: &TreePath, tree: &dyn SourceTr
     let source_text = source.to_owned();
     match tree.excluded_by(path).or_else(|| tree.excluded_by(root)) {
         Some(exclusion) => CopyError::Excluded { source_text, exclusion },
+        None if is_link(path, tree) => CopyError::Dangling { source_text, target: root.clone() },
         None => CopyError::NotFound { source_text, similar: similar(path, tree) },
     }
+}
+
+/// Reports whether a link stands at `path` itself; for words only, so what cannot be read is none.
+fn is_link(path: &TreePath, tree: &dyn SourceTree) -> bool {
+    let parent = path.parent().and_then(|parent| tree.resolve(&parent).ok());
+    let entry = parent.and_then(|parent| tree.lookup(&parent.join(path.name())).ok().flatten());
+    entry.is_some_and(|entry| entry.metadata.is_symlink())
 }
 
 /// Returns the path beside `path` that differs least from it, if it differs little.

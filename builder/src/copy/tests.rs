@@ -39,7 +39,7 @@ fn metadata(line: &str) -> (TreePath, Metadata, Option<LinkKey>) {
 fn tree(lines: &[&str]) -> MemoryTree {
     let mut tree = MemoryTree::default();
     for (path, metadata, link) in lines.iter().map(|line| metadata(line)) {
-        tree.nodes.insert(path, (Entry { metadata, link, stamp: None }, b"x".to_vec()));
+        tree.nodes.insert(path, (Entry { metadata, link, stamp: None, digest: None }, b"x".to_vec()));
     }
     tree
 }
@@ -159,6 +159,13 @@ fn row_1_6_6_a_missing_source_is_named() {
     let source = tree(&["src/", "src/main.rs"]);
     let error = copy(&["src/mian.rs"], &source, "x", &Stack::default()).unwrap_err();
     assert!(matches!(&error, CopyError::NotFound { similar: Some(name), .. } if name == "src/main.rs"), "{error:?}");
+}
+
+#[test]
+fn row_1_6_8_a_source_that_leads_nowhere_says_where() {
+    let source = tree(&["src/", "src/main>/gone/x"]);
+    let error = copy(&["./src/main"], &source, "x", &Stack::default()).unwrap_err();
+    assert_eq!(error.to_string(), "copy `./src/main`: a link leads to `/gone/x`, which is not there");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::os::unix::fs::FileExt;
 
 /// Files up to this size, in bytes, are read ahead by all cores.
 const SMALL: u64 = 64 << 10;
-/// As many changes are read ahead at once; with [`SMALL`], 16 MiB at the most.
+/// As many changes are read ahead at once, while as many are written; with [`SMALL`], 32 MiB at the most.
 const BATCH: usize = 256;
 /// Largest account file that an index keeps, in bytes.
 const MAX_ACCOUNT_FILE: u64 = 10 << 20;
@@ -29,18 +29,31 @@ const MAX_ACCOUNT_FILE: u64 = 10 << 20;
 /// [`CopyError::Changed`] if a file's bytes are not those that the key was made of; the tree's; [`CopyError::Tar`].
 pub fn write_layer<W: Write>(plan: CopyPlan, tree: &dyn SourceTree, out: W) -> Result<(W, LayerIndex), CopyError> {
     let mut writer = LayerWriter { tar: TarWriter::new(out), plan: &plan, tree, accounts: BTreeMap::new() };
-    for batch in plan.changes.chunks(BATCH) {
-        let share = BATCH.div_ceil(rayon::current_num_threads()).max(16);
-        let ready: Vec<Vec<Option<Vec<u8>>>> =
-            batch.par_chunks(share).map(|some| read_ahead(some, tree)).collect::<Result<_, _>>()?;
-        for (planned, bytes) in batch.iter().zip(ready.into_iter().flatten()) {
-            writer.write(planned, bytes)?;
-        }
+    let mut batches = plan.changes.chunks(BATCH);
+    let mut batch = batches.next().unwrap_or_default();
+    let mut ready = read_batch(batch, tree)?;
+    while !batch.is_empty() {
+        let upcoming = batches.next().unwrap_or_default();
+        let mut read = Ok(Vec::new());
+        // This thread writes a batch while the others read the next one.
+        rayon::in_place_scope(|scope| {
+            scope.spawn(|_| read = read_batch(upcoming, tree));
+            batch.iter().zip(ready).try_for_each(|(planned, bytes)| writer.write(planned, bytes))
+        })?;
+        (batch, ready) = (upcoming, read?);
     }
     let LayerWriter { tar, accounts, .. } = writer;
     let out = tar.finish()?;
     let changes: Vec<Change> = plan.changes.into_iter().map(|planned| planned.change).collect();
     Ok((out, LayerIndex { changes, accounts, ..LayerIndex::default() }))
+}
+
+/// Reads the small files of the source tree among some changes, by all cores; returns as many, nothing for what is no such
+/// file.
+fn read_batch(batch: &[PlannedChange], tree: &dyn SourceTree) -> Result<Vec<Option<Vec<u8>>>, CopyError> {
+    let share = BATCH.div_ceil(rayon::current_num_threads()).max(16);
+    let ready: Vec<Vec<_>> = batch.par_chunks(share).map(|some| read_ahead(some, tree)).collect::<Result<_, _>>()?;
+    Ok(ready.into_iter().flatten().collect())
 }
 
 /// Reads the small files of the source tree among some changes; returns as many, nothing for what is no such file.

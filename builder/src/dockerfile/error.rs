@@ -18,6 +18,8 @@ pub enum ParseError {
     BeforeFrom { keyword: Keyword, span: Span },
     #[error("dockerfile line greater than max allowed size of {}: it has {length} bytes", super::lines::MAX_LINE)]
     LineTooLong { length: usize, span: Span },
+    #[error("a Dockerfile has at most {limit} instructions")]
+    TooManyInstructions { limit: usize, span: Span },
     #[error("only one `{name}` parser directive can be used")]
     DuplicateDirective { name: String, span: Span },
     #[error("invalid escape token `{found}` does not match `` ` `` or `\\`")]
@@ -121,6 +123,7 @@ impl ParseError {
             | Self::NoStages { span }
             | Self::BeforeFrom { span, .. }
             | Self::LineTooLong { span, .. }
+            | Self::TooManyInstructions { span, .. }
             | Self::DuplicateDirective { span, .. }
             | Self::InvalidEscape { span, .. }
             | Self::InvalidCheck { span, .. }

@@ -58,6 +58,7 @@ impl HeredocWord {
         Heredoc {
             name: self.name.clone(),
             body: Spanned::new(body, span),
+            with_tabs: self.chomp.then(|| raw.to_owned()),
             expand: self.expand,
             chomp: self.chomp,
             descriptor: self.descriptor,

@@ -75,6 +75,8 @@ pub struct Heredoc {
     pub name: String,
     /// The body, leading tabs removed for `<<-`.
     pub body: Spanned<String>,
+    /// The body as typed, where tabs were removed from it.
+    pub with_tabs: Option<String>,
     /// True unless any part of the delimiter was quoted.
     pub expand: bool,
     /// True for `<<-`.

@@ -57,6 +57,28 @@ pub fn lint(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
     warnings
 }
 
+/// Rules that BuildKit applies while it goes through a stage, and so not to stages that the target does not need.
+const OF_STAGES: [&str; 3] = ["JSONArgsRecommended", "MultipleInstructionsDisallowed", "LegacyKeyValueFormat"];
+
+/// Returns what is told of a build that goes through the stages with these numbers only, in their order.
+pub fn of_reached(
+    mut warnings: Vec<Diagnostic>,
+    dockerfile: &Dockerfile,
+    reached: impl Iterator<Item = usize>,
+) -> Vec<Diagnostic> {
+    let starts: Vec<usize> = dockerfile.stages.iter().map(|stage| stage.from.span.start).collect();
+    let reached: HashSet<usize> = reached.collect();
+    let stage_of = |warning: &Diagnostic| {
+        let place = warning.labels.first()?.span.start;
+        starts.partition_point(|start| *start <= place).checked_sub(1)
+    };
+    warnings.retain(|warning| {
+        let of_stage = warning.rule.is_some_and(|rule| OF_STAGES.contains(&rule));
+        !of_stage || stage_of(warning).is_none_or(|stage| reached.contains(&stage))
+    });
+    warnings
+}
+
 fn text(dockerfile: &Dockerfile, span: Span) -> &str {
     &dockerfile.source.text[span.range()]
 }
@@ -90,12 +112,17 @@ fn differing_as(dockerfile: &Dockerfile, stage: &Stage) -> Option<(Span, String)
     let at = between.start + text(dockerfile, between).to_ascii_lowercase().find("as")?;
     let span = Span::new(at, at + "as".len());
     let typed_as = text(dockerfile, span);
-    let agree = is_upper(typed_from) && is_upper(typed_as) || is_lower(typed_from) && is_lower(typed_as);
+    // A FROM in both cases is one of `ConsistentInstructionCasing`.
+    let mixed = !is_upper(typed_from) && !is_lower(typed_from);
+    let agree = mixed || is_upper(typed_from) && is_upper(typed_as) || is_lower(typed_from) && is_lower(typed_as);
     (!agree).then(|| (span, format!("`{typed_as}` and `{typed_from}` keywords' casing do not match")))
 }
 
 fn consistent_instruction_casing(dockerfile: &Dockerfile) -> Vec<(Span, String)> {
-    let typed = || dockerfile.keywords.iter().map(|&span| (span, text(dockerfile, span)));
+    // What stands before the first stage is not looked at, as in BuildKit.
+    let first = dockerfile.stages.first().map_or(0, |stage| stage.from.span.start);
+    let counted = || dockerfile.keywords.iter().filter(move |span| span.start >= first);
+    let typed = || counted().map(|&span| (span, text(dockerfile, span)));
     let count = |wanted: fn(&str) -> bool| typed().filter(|(_, name)| wanted(name)).count();
     let (majority, is_right): (_, fn(&str) -> bool) =
         if count(is_lower) > count(is_upper) { ("lowercase", is_lower) } else { ("uppercase", is_upper) };

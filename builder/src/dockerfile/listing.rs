@@ -259,7 +259,7 @@ fn flag(raw: &RawFlag) -> ListedFlag {
 }
 
 fn heredoc(heredoc: &Heredoc) -> ListedHeredoc {
-    let Heredoc { name, body, expand, chomp, descriptor } = heredoc.clone();
+    let Heredoc { name, body, expand, chomp, descriptor, with_tabs: _ } = heredoc.clone();
     ListedHeredoc { name, span: body.span, body: body.value, expand, chomp, descriptor }
 }
 

@@ -14,6 +14,7 @@ mod directives;
 mod duration;
 pub mod error;
 mod flags;
+pub(crate) mod front_end;
 mod heredoc;
 pub mod instruction;
 mod joined;

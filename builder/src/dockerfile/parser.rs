@@ -11,6 +11,9 @@ use super::{Directives, Dockerfile, Parsed, Stage};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Source, Span, Spanned};
 
+/// Most instructions of a Dockerfile: many times more than any has, few enough that all that follows ends soon.
+const MAX_INSTRUCTIONS: usize = 50_000;
+
 /// What parsing gave.
 #[derive(Debug, Clone)]
 pub struct ParseOutcome {
@@ -30,6 +33,11 @@ pub fn parse(source: Source) -> ParseOutcome {
     let mut builder = Builder::default();
     let mut statements = Statements::new(&source.text, directives.escape());
     while let Some(statement) = statements.next(&mut findings.errors) {
+        if builder.keywords.len() == MAX_INSTRUCTIONS {
+            let error = ParseError::TooManyInstructions { limit: MAX_INSTRUCTIONS, span: statement.span };
+            findings.errors.push(error);
+            break;
+        }
         builder.add(&statement, directives.escape(), &mut findings);
     }
     builder.finish(source, directives, findings)

@@ -76,6 +76,14 @@ fn row_1_1_1_what_a_dockerfile_must_hold() {
 }
 
 #[test]
+fn row_1_1_1_instructions_are_counted() {
+    let text = |count: usize| format!("FROM a\n{}", "ENV a=b\n".repeat(count));
+    assert_eq!(outcome(&text(49_999)).errors, []);
+    let found = errors(&text(1_000_000));
+    assert_eq!(found, [("a Dockerfile has at most 50000 instructions".to_owned(), "ENV a=b".to_owned())]);
+}
+
+#[test]
 fn row_1_1_1_byte_order_mark_and_line_ends() {
     let dockerfile = good("\u{feff}FROM a\r\nRUN b \\\r\n  c\r\n");
     assert_eq!(dockerfile.stages[0].from.span, Span::new(3, 9));
@@ -480,8 +488,10 @@ fn global_arguments_stand_apart() {
 /// Checks rules of 1.8: the names found, and the places they point at.
 #[test]
 fn rows_1_8_lint() {
-    let table: [(&str, &str, &[&str]); 12] = [
+    let table: [(&str, &str, &[&str]); 14] = [
         ("StageNameCasing", "FROM a AS Build\n", &["Build"]),
+        ("FromAsCasing", "From a aS b\n", &[]),
+        ("ConsistentInstructionCasing", "arg x\narg y\nFROM a\nRUN b\nrun c\n", &["run"]),
         ("FromAsCasing", "FROM a as b\nFROM a AS c\n", &["as"]),
         ("ConsistentInstructionCasing", "FROM a\nrun b\nRun c\nRUN d\n", &["run", "Run"]),
         ("ConsistentInstructionCasing", "from a\nrun b\nRUN c\n", &["RUN"]),
@@ -502,6 +512,19 @@ fn rows_1_8_lint() {
         assert_eq!(found, places, "{rule}: {text:?}");
     }
     assert_eq!(lint(&good("ARG x\nFROM a AS b\nRUN c\nCMD [\"d\"]\n")), []);
+}
+
+/// Rows 1.8-1, 1.8-7 and 1.8-13.
+#[test]
+fn rules_of_stages_are_for_stages_that_are_needed() {
+    let dockerfile = good("FROM a AS X\nCMD a\nFROM b\nENV c d\nFROM e\nCMD f\n");
+    let rules = |reached: &[usize]| {
+        let left = lint::of_reached(lint(&dockerfile), &dockerfile, reached.iter().copied());
+        left.iter().map(|warning| (warning.rule.expect("a rule"), warning.labels[0].span.start)).collect::<Vec<_>>()
+    };
+    let (casing, command, legacy) = (("StageNameCasing", 10), "JSONArgsRecommended", ("LegacyKeyValueFormat", 25));
+    assert_eq!(rules(&[0, 1, 2]), [casing, (command, 12), legacy, (command, 40)]);
+    assert_eq!(rules(&[2]), [casing, (command, 40)]);
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub struct Contexts {
 /// One context.
 #[derive(Debug)]
 enum Opened {
-    /// A directory, with what is remembered of its files.
-    Directory { context: Box<BuildContext>, memo: Memo, name: String },
+    /// A directory, with the name of what is remembered of its files.
+    Directory { context: Box<BuildContext>, name: String },
     /// What was fetched for this build.
     Fetched(Arc<FetchedContext>),
 }
@@ -50,7 +50,8 @@ impl Contexts {
         used: &BTreeMap<&str, Span>,
         fetched: &Named,
     ) -> Result<Self, ContextError> {
-        let memos = MemoDirectory { directory: store.cache().join("contexts"), temporary: store.temporary() };
+        let ignored = request.no_cache || !request.no_cache_stages.is_empty();
+        let memos = MemoDirectory { directory: store.cache().join("contexts"), temporary: store.temporary(), ignored };
         let main = match &request.context {
             ContextSource::Directory(directory) => {
                 let specific = ignore_file(request)?;
@@ -94,7 +95,7 @@ impl Contexts {
     /// Returns what is remembered of the files of a source.
     pub fn memo(&self, from: &From) -> &Memo {
         match self.get(from) {
-            Some(Opened::Directory { memo, .. }) => memo,
+            Some(Opened::Directory { context, .. }) => context.memo(),
             Some(Opened::Fetched(_)) | None => &self.nothing,
         }
     }
@@ -123,7 +124,7 @@ impl Contexts {
     /// The operating system's.
     pub fn save(&self, began: Timestamp) -> io::Result<()> {
         self.main.iter().chain(self.named.values()).try_for_each(|opened| match opened {
-            Opened::Directory { memo, name, .. } => memo.save(&self.memos, name, began),
+            Opened::Directory { context, name } => context.memo().save(&self.memos, name, began),
             Opened::Fetched(_) => Ok(()),
         })
     }
@@ -144,10 +145,10 @@ impl Opened {
         specific: Option<(String, Vec<u8>)>,
         memos: &MemoDirectory,
     ) -> Result<Self, ContextError> {
-        let context = BuildContext::open(directory, specific)?;
         let name = Digest::of(std::path::absolute(directory).unwrap_or_default().as_os_str().as_encoded_bytes()).hex();
-        let memo = Memo::load(memos, &name);
-        Ok(Self::Directory { context: Box::new(context), memo, name })
+        let context = BuildContext::open(directory, specific)?;
+        let memo = if memos.ignored { Memo::default() } else { Memo::load(memos, &name) };
+        Ok(Self::Directory { context: Box::new(context.remembering(memo)), name })
     }
 }
 
@@ -156,6 +157,8 @@ impl Opened {
 struct MemoDirectory {
     directory: PathBuf,
     temporary: PathBuf,
+    /// Whether what was remembered counts for nothing, as a build without cache wants it.
+    ignored: bool,
 }
 
 impl MemoStore for MemoDirectory {

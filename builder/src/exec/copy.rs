@@ -4,7 +4,7 @@ use crate::context::tree::{EmptyTree, SourceTree};
 use crate::copy::archive::{Archive, read_archive};
 use crate::copy::error::CopyError;
 use crate::copy::mode::ModeRule;
-use crate::copy::owner::{Owner, asks_accounts, resolve_owner};
+use crate::copy::owner::{Owner, OwnerError, asks_accounts, owner_or_root, resolve_owner};
 use crate::copy::plan::{CopyPlan, Target, plan};
 use crate::copy::select::{Choice, Selection};
 use crate::copy::workdir::plan_workdir;
@@ -15,12 +15,15 @@ use crate::exec::remote::prefix;
 use crate::exec::session::Session;
 use crate::exec::step::StepRun;
 use crate::plan::op::{CopyOp, From, Remote, WorkdirOp};
+use crate::progress::Event;
+use layerfs::behind::behind;
 use layerfs::digest::{DiffId, HashWriter};
 use layerfs::io_error::IoContext;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
 use layerfs::meta::{Kind, Timestamp};
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
+use layerfs::trace::Phase;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,13 +76,28 @@ impl StepRun<'_> {
     /// Makes the working directory; the layer, which may be empty, is then kept under `key`.
     pub(super) fn workdir(&self, op: &WorkdirOp, key: LayerKey) -> Result<(), StepError> {
         let below = self.session.build.shelf.indexes(&self.state.stack)?;
-        let owner = if op.user.is_empty() { Owner { uid: 0, gid: 0 } } else { owner_in(&op.user, &below)? };
+        let (owner, missing) = working_owner(&op.user, &below);
         let plan = plan_workdir(&op.path, owner, self.session.epoch(), &below)?;
+        if let Some(missing) = missing.filter(|_| !plan.changes.is_empty()) {
+            let text = format!("the working directory `{}` belongs to root: {missing}", op.path);
+            let step = &self.session.build.plan.stages[self.stage].steps[self.at];
+            let warning = crate::listener::warning(text).at(step.span, "").help(missing.cure());
+            self.session.build.sink.event(Event::Warning(warning));
+        }
         self.session.write_blob(plan, &EmptyTree, key)
     }
 }
 
-/// Returns the owner that `--chown` or USER names in a tree.
+/// Returns whom a working directory that is made belongs to, and the name in USER that the tree does not have.
+fn working_owner(user: &str, below: &Stack) -> (Owner, Option<OwnerError>) {
+    let account = |path: &str| below.account_file(&TreePath::from(path));
+    match user {
+        "" => (Owner::default(), None),
+        user => owner_or_root(user, account("etc/passwd"), account("etc/group")),
+    }
+}
+
+/// Returns the owner that `--chown` names in a tree.
 fn owner_in(text: &str, below: &Stack) -> Result<Owner, StepError> {
     let account = |path: &str| below.account_file(&TreePath::from(path));
     Ok(resolve_owner(text, account("etc/passwd"), account("etc/group")).map_err(CopyError::from)?)
@@ -118,9 +136,14 @@ impl Session<'_> {
 
     /// Writes a planned layer as a blob of the store, with its index and diff ID under `key`.
     fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
+        let mut writing = self.trace().begin(Phase::Writing, || format!("tar of {key}"));
         let mut blob = self.build.store.blobs().create()?;
-        let (writer, index) = write_layer(plan, tree, HashWriter::new(blob.file()))?;
-        let (_, digest, size) = writer.finish();
+        // Files are read and checked beside the hashing of the tar.
+        let (written, tar) =
+            behind(HashWriter::new(blob.file()), |out| write_layer(plan, tree, out).map(|(_, index)| index));
+        let (index, tar) = (written?, tar.at("write", self.build.store.temporary())?);
+        let (_, digest, size) = tar.finish();
+        writing.bytes(|| size);
         self.build.shelf.hold_blob(digest)?;
         self.build.store.blobs().commit(blob, &digest, size)?;
         self.build.store.indexes().put(&key, Arc::new(index))?;

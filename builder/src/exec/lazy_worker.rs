@@ -4,6 +4,7 @@ use crate::error::StepError;
 use crate::worker::id_map::IdMap;
 use crate::worker::{Worker, WorkerOptions};
 use layerfs::cancel::Cancel;
+use layerfs::trace::{Phase, Trace};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +14,20 @@ pub struct LazyWorker<'a> {
     store: &'a Path,
     map: &'a IdMap,
     cancel: &'a Cancel,
+    trace: Trace,
     worker: Mutex<Option<Arc<Worker>>>,
 }
 
 impl<'a> LazyWorker<'a> {
     /// Returns a worker for the store at `store` that is not started yet.
     pub fn new(store: &'a Path, map: &'a IdMap, cancel: &'a Cancel) -> Self {
-        Self { store, map, cancel, worker: Mutex::new(None) }
+        Self { store, map, cancel, trace: Trace::default(), worker: Mutex::new(None) }
+    }
+
+    /// Lets `trace` be told where the worker's time goes.
+    pub fn traced(mut self, trace: &Trace) -> Self {
+        self.trace = trace.clone();
+        self
     }
 
     /// Returns the worker, started if it was not.
@@ -31,7 +39,9 @@ impl<'a> LazyWorker<'a> {
         if let Some(worker) = &*slot {
             return Ok(Arc::clone(worker));
         }
-        let worker = Arc::new(Worker::start(self.store, WorkerOptions { id_map: self.map.clone() })?);
+        let _starting = self.trace.begin(Phase::Waiting, || "start of the worker".to_owned());
+        let options = WorkerOptions { id_map: self.map.clone(), trace: self.trace.clone() };
+        let worker = Arc::new(Worker::start(self.store, options)?);
         *slot = Some(Arc::clone(&worker));
         Ok(worker)
     }

@@ -14,9 +14,13 @@ use crate::worker::files_at_once;
 use layerfs::digest::Digest;
 use layerfs::layer::{Layer, LayerKey};
 use layerfs::path::TreePath;
+use layerfs::trace::Phase;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// A selection of more entries is given back beside the build.
+const LARGE: usize = 10_000;
 
 impl Session<'_> {
     /// Returns the key of a step that comes after `parent`.
@@ -126,7 +130,10 @@ impl Session<'_> {
     pub(super) fn selected(&self, stage: usize, at: usize, copy: &CopyOp) -> Result<Arc<Selected>, StepError> {
         self.selections.get_or_try((stage, at), || {
             let fetched = self.fetched(copy, false)?;
+            let hashing = self.trace().begin(Phase::Hashing, || copy.sources.join(" "));
+            let mut hashing = hashing.on_all_cores();
             let (selection, digest) = self.select_op(copy, &fetched)?;
+            hashing.bytes(|| selection.bytes());
             Ok(Arc::new(Selected { digest, selection: Mutex::new(Some(selection)) }))
         })
     }
@@ -196,7 +203,10 @@ impl Session<'_> {
         owner: Option<&str>,
     ) -> Result<(Selection, Digest), StepError> {
         self.with_tree(from, |tree| {
+            let hashing = self.trace().begin(Phase::Hashing, || choice.sources.join(" "));
+            let mut hashing = hashing.on_all_cores();
             let mut selection = select(choice, tree)?;
+            hashing.bytes(|| selection.bytes());
             let digest = content_digest(&mut selection, owner, tree, self.build.contexts.memo(from))?;
             Ok((selection, digest))
         })
@@ -242,6 +252,15 @@ fn named(error: CopyError, op: &CopyOp, sources: &[String]) -> CopyError {
             CopyError::NotFound { source_text, similar: None }
         }
         other => other,
+    }
+}
+
+impl Drop for Selected {
+    fn drop(&mut self) {
+        // Nobody waits for the memory of a hundred thousand entries; a process that ends does not give it back at all.
+        if let Some(selection) = self.take().filter(|selection| selection.len() > LARGE) {
+            rayon::spawn(move || drop(selection));
+        }
     }
 }
 

@@ -27,6 +27,7 @@ use layerfs::layer::ExecutionId;
 use layerfs::meta::Timestamp;
 use layerfs::registry::Registries;
 use layerfs::store::Store;
+use layerfs::trace::{Phase, Trace};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
@@ -209,7 +210,9 @@ impl<'a> Session<'a> {
     ) -> Result<(Record, bool), StepError> {
         let mut ran = false;
         let record = self.runs.get_or_try(key, || {
+            let waiting = self.trace().begin(Phase::Waiting, || format!("turn of {key}"));
             let turn = self.build.cache.lock(&key, &|| self.build.cancel.is_cancelled())?;
+            drop(waiting);
             let _turn = turn.ok_or(StepError::Cancelled)?;
             if let Some(record) = self.usable_record(stage, &key)? {
                 return Ok(record);
@@ -217,7 +220,9 @@ impl<'a> Session<'a> {
             if self.build.settings.no_cache.contains(&stage) {
                 self.strike(&key)?;
             }
+            let waiting = self.trace().begin(Phase::Waiting, || "free slot".to_owned());
             let _slot = self.slots.take();
+            drop(waiting);
             let record = execute()?;
             ran = true;
             self.build.cache.put(&record)?;
@@ -225,6 +230,11 @@ impl<'a> Session<'a> {
             Ok::<_, StepError>(record)
         })?;
         Ok((record, ran))
+    }
+
+    /// Returns who is told where the time goes.
+    pub(super) fn trace(&self) -> &Trace {
+        self.build.store.trace()
     }
 
     /// Notes what a failed command left.

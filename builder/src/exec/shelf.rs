@@ -24,6 +24,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 /// The layers of a build in whatever form a step needs them. Each form of a layer is made once, however many ask.
 #[derive(Debug)]
@@ -299,11 +300,24 @@ impl<'a> Shelf<'a> {
     /// # Errors
     /// [`StepError::LayerGone`]; the worker's, the store's.
     pub fn blobs(&self, stack: &[Layer], needs_bytes: bool) -> Result<Vec<ExportLayer>, StepError> {
+        let known = stack.iter().map(|layer| self.known_blob(layer)).collect::<Result<Vec<_>, _>>()?;
         std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                stack.iter().map(|layer| scope.spawn(move || self.blob(layer, needs_bytes))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("writing a tar does not panic")).collect()
+            // A thread costs more than what is known.
+            let begin = |(layer, known): (_, Option<ExportLayer>)| {
+                known.ok_or_else(|| scope.spawn(move || self.blob(layer, needs_bytes)))
+            };
+            let begun: Vec<_> = stack.iter().zip(known).map(begin).collect();
+            let end = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("writing a tar does not panic");
+            begun.into_iter().map(|layer| layer.or_else(end)).collect()
         })
+    }
+
+    /// Returns a built layer whose tar is in the store.
+    fn known_blob(&self, layer: &Layer) -> Result<Option<ExportLayer>, StepError> {
+        let Layer::Built { execution, .. } = layer else { return Ok(None) };
+        let key = LayerKey::Execution(*execution);
+        self.hold(Held::Layer(key))?;
+        Ok(self.tar_in_store(&key)?.map(plain_layer))
     }
 
     /// Returns one layer as an output takes it.
@@ -321,9 +335,7 @@ impl<'a> Shelf<'a> {
                 Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone(), source })
             }
             Layer::Built { execution, .. } => {
-                let TarFacts { diff_id, size } = self.tars.get_or_try(*execution, || self.write_tar(*execution))?;
-                let blob = Descriptor::new(media_type::OCI_LAYER, diff_id.0, size);
-                Ok(ExportLayer { diff_id, blob, source: None })
+                Ok(plain_layer(self.tars.get_or_try(*execution, || self.write_tar(*execution))?))
             }
         }
     }
@@ -394,6 +406,11 @@ impl<'a> Shelf<'a> {
             Ok(key)
         })
     }
+}
+
+/// Returns a layer whose blob is its plain tar.
+fn plain_layer(TarFacts { diff_id, size }: TarFacts) -> ExportLayer {
+    ExportLayer { diff_id, blob: Descriptor::new(media_type::OCI_LAYER, diff_id.0, size), source: None }
 }
 
 /// Returns the diff IDs of the base layers of a stack, the lowest first: bases are always at the bottom.

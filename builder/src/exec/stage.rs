@@ -3,13 +3,14 @@
 use crate::cache::Record;
 use crate::error::{BuildError, StepError};
 use crate::exec::session::Session;
-use crate::exec::state::State;
+use crate::exec::state::{StageCell, State};
 use crate::exec::step::StepRun;
 use crate::key::{self, CacheKey, Component};
 use crate::plan::op::Op;
 use crate::plan::{PlanBase, Step};
 use crate::progress::{Event, Outcome, StepId};
 use layerfs::layer::Layer;
+use layerfs::trace::Phase;
 use std::thread::Scope;
 use std::time::Instant;
 
@@ -49,7 +50,7 @@ impl Session<'_> {
         stage: usize,
         scope: &'scope Scope<'scope, '_>,
     ) -> Result<Option<State>, BuildError> {
-        let Some(mut state) = self.base_state(stage, |cell| cell.wait()) else { return Ok(None) };
+        let Some(mut state) = self.base_state(stage, |cell| self.wait(cell)) else { return Ok(None) };
         let steps = &self.build.plan.stages[stage].steps;
         let mut at = 0;
         while at < steps.len() {
@@ -76,7 +77,7 @@ impl Session<'_> {
     }
 
     /// Returns where a stage begins; nothing if the stage it starts from has no end (yet).
-    fn base_state(&self, stage: usize, end: impl Fn(&crate::exec::state::StageCell) -> Option<State>) -> Option<State> {
+    fn base_state(&self, stage: usize, end: impl Fn(&StageCell) -> Option<State>) -> Option<State> {
         let platform = &self.build.plan.stages[stage].platform;
         match self.build.plan.stages[stage].base {
             PlanBase::Scratch => Some(State::base(key::scratch_key(platform).0, Vec::new())),
@@ -163,7 +164,13 @@ impl Session<'_> {
 
     /// Waits for the stages that a step reads; false if one of them failed.
     fn wait_for_sources(&self, op: &Op) -> bool {
-        op.stages_read().into_iter().all(|source| self.cells[source].wait().is_some())
+        op.stages_read().into_iter().all(|source| self.wait(&self.cells[source]).is_some())
+    }
+
+    /// Waits for a stage to end.
+    fn wait(&self, cell: &StageCell) -> Option<State> {
+        let _waiting = self.trace().begin(Phase::Waiting, || "another stage".to_owned());
+        cell.wait()
     }
 
     fn check_cancelled(&self, stage: usize, at: usize) -> Result<(), BuildError> {

@@ -75,6 +75,8 @@ pub(super) struct Resolver<'a> {
     contexts: BTreeMap<String, (&'a str, ContextKind)>,
     /// Numbers of the stages of each name, in order.
     numbers: BTreeMap<String, Vec<usize>>,
+    /// Platforms of the stages that are resolved.
+    platforms: Vec<Platform>,
     warnings: Vec<Diagnostic>,
     later: Option<GraphError>,
 }
@@ -99,7 +101,16 @@ impl<'a> Resolver<'a> {
                 numbers.entry(name.to_lowercase()).or_default().push(number);
             }
         }
-        Self { dockerfile, options, globals, contexts, numbers, warnings: Vec::new(), later: None }
+        Self {
+            dockerfile,
+            options,
+            globals,
+            contexts,
+            numbers,
+            platforms: Vec::new(),
+            warnings: Vec::new(),
+            later: None,
+        }
     }
 
     /// Resolves every stage.
@@ -129,6 +140,12 @@ impl<'a> Resolver<'a> {
             }
             None => self.base(number, &image.text, from.image.span, &platform),
         };
+        // A stage that starts from another is for that one's platform, whatever it says (1.4-4).
+        let platform = match base {
+            Place::Stage(to) => self.platforms[to].clone(),
+            _ => platform,
+        };
+        self.platforms.push(platform.clone());
         let mut resolved = ResolvedStage { base, platform, replaced, sources: Vec::new(), edges: Vec::new() };
         if let Place::Stage(to) = resolved.base {
             resolved.edges.push(Edge { to, span: from.image.span });
@@ -258,7 +275,7 @@ impl<'a> Resolver<'a> {
         into: &mut ResolvedStage,
     ) -> Result<(), GraphError> {
         let named = mount.fields.iter().rev().find(|(key, _)| key == "from");
-        let Some((_, Some(name))) = named else { return Ok(()) };
+        let Some((_, Some(name))) = named.filter(|(_, name)| name.as_deref() != Some("")) else { return Ok(()) };
         refuse_variable("RUN --mount from", name, span)?;
         let place = match self.anywhere(name, number) {
             Some(to) => {

@@ -180,6 +180,10 @@ fn platforms_of_1_4_4() {
     assert_eq!(shape(&case("FROM --platform=linux/arm64 a")), "0:image 0 -> 0; a");
     assert_eq!(shape(&case("FROM --platform=linux/arm64 a AS x\nFROM b")), "1:image 0 -> 0; b");
     assert_eq!(shape(&case("FROM --platform=$BUILDPLATFORM a")), "0:image 0 -> 0; a");
+    let text = "FROM --platform=linux/arm64 a AS x\nFROM x AS y\nFROM --platform=linux/s390x y AS z\nFROM b\nCOPY --from=z / /";
+    let stages = case(text).graph().expect("a graph").stages;
+    let platforms: Vec<String> = stages.iter().map(|stage| stage.platform.to_string()).collect();
+    assert_eq!(platforms, ["linux/arm64", "linux/arm64", "linux/arm64", "linux/amd64"], "that of the first base");
 }
 
 #[test]

@@ -32,7 +32,12 @@ impl StagePlanner<'_> {
             expanded.sources.iter().try_for_each(refuse_remote)?;
         }
         let exclude = excluded(&copy.exclude)?;
-        let op = CopyOp { exclude, parents: copy.parents, link: copy.link, ..self.copy_op(&expanded, from) };
+        let op = CopyOp {
+            exclude,
+            parents: copy.parents,
+            link: linked(copy.link, &expanded),
+            ..self.copy_op(&expanded, from)
+        };
         let line = if copy.parents { "COPY --parents" } else { "COPY" };
         self.push_copy(line, &expanded, op, parsed.span, &shown);
         Ok(())
@@ -46,7 +51,7 @@ impl StagePlanner<'_> {
         let exclude = excluded(&add.exclude)?;
         let (unpack_archives, unpack_remote) = (add.unpack.unwrap_or(true), add.unpack.unwrap_or(false));
         let op = self.copy_op(&expanded, From::Context);
-        let op = CopyOp { exclude, link: add.link, unpack_archives, unpack_remote, remotes, ..op };
+        let op = CopyOp { exclude, link: linked(add.link, &expanded), unpack_archives, unpack_remote, remotes, ..op };
         self.push_copy("ADD", &expanded, op, parsed.span, &shown);
         Ok(())
     }
@@ -160,6 +165,12 @@ fn history_line(instruction: &str, expanded: &Expanded) -> String {
     words.push(expanded.destination.clone());
     words.push("# buildkit".to_owned());
     words.join(" ")
+}
+
+/// Reports whether a layer is made that knows nothing of what is below. As in BuildKit not with `--chmod`, whose mode
+/// the directories above the destination would get, those of the base included (1.6-14).
+fn linked(asked: bool, expanded: &Expanded) -> bool {
+    asked && expanded.chmod.is_none()
 }
 
 /// Returns the patterns of `--exclude`, which are never expanded (1.2-1); a malformed one is refused.

@@ -30,6 +30,16 @@ pub enum PlanError {
         /// Where it stands.
         span: Span,
     },
+    /// More layers than an image can have.
+    #[error("stage `{stage}` has more than {limit} steps, those of the stages that it starts from counted")]
+    TooManySteps {
+        /// The stage's name, else its number.
+        stage: String,
+        /// The most.
+        limit: usize,
+        /// The first step that is too many.
+        span: Span,
+    },
     /// A NUL byte, which no argument, variable or path can hold.
     #[error("a NUL byte cannot be part of an argument, a variable or a path")]
     NulByte {
@@ -250,6 +260,7 @@ impl PlanError {
             | Self::EmptyVolume { span }
             | Self::InvalidSignal { span, .. }
             | Self::EmptyCommand { span }
+            | Self::TooManySteps { span, .. }
             | Self::InvalidHeredocName { span, .. }
             | Self::InvalidNetwork { span, .. }
             | Self::InvalidSecurity { span, .. }

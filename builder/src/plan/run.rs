@@ -63,7 +63,8 @@ impl StagePlanner<'_> {
             all => (with_bodies(text, all), None),
         };
         check_value("RUN", &text, span)?;
-        if text.trim().is_empty() {
+        // A heredoc without a line is a command that does nothing, as in BuildKit.
+        if text.trim().is_empty() && run.heredocs.is_empty() {
             return Err(PlanError::EmptyCommand { span });
         }
         Ok((self.in_shell(&text), script))
@@ -272,7 +273,8 @@ pub(super) fn script(heredoc: &Heredoc, body: String) -> Result<Script, PlanErro
     Ok(Script { name: heredoc.name.clone(), body })
 }
 
-/// Returns a command with the bodies of its heredocs behind it, for the shell to read.
+/// Returns a command with the bodies of its heredocs behind it, tabs included, for the shell to read.
 fn with_bodies(text: &str, heredocs: &[Heredoc]) -> String {
-    heredocs.iter().fold(text.to_owned(), |text, heredoc| format!("{text}\n{}{}", heredoc.body.value, heredoc.name))
+    let body = |heredoc: &Heredoc| heredoc.with_tabs.as_ref().unwrap_or(&heredoc.body.value).clone();
+    heredocs.iter().fold(text.to_owned(), |text, heredoc| format!("{text}\n{}{}", body(heredoc), heredoc.name))
 }

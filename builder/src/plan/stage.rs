@@ -17,6 +17,9 @@ use names::StepNames;
 /// Longest value of a variable, in bytes: Linux hands no longer string to a program (MAX_ARG_STRLEN, execve(2)).
 const MAXIMUM_VALUE: usize = 128 * 1024;
 
+/// Most steps of a stage and those that it starts from, each of which makes a layer: engines take 127 at most.
+const MAXIMUM_STEPS: usize = 1_000;
+
 /// What all stages of a plan are made from.
 pub(super) struct Input<'a> {
     pub dockerfile: &'a Dockerfile,
@@ -49,6 +52,8 @@ pub(super) struct StageState {
     pub image: ImageConfig,
     /// Whether a WORKDIR of the Dockerfile set the working directory.
     pub workdir_set: bool,
+    /// How many steps the stage and those that it starts from have.
+    pub steps: usize,
 }
 
 /// A planned stage with what it hands on.
@@ -100,8 +105,12 @@ impl<'a> StagePlanner<'a> {
         let base_name = self.base_name();
         if !self.graph.replaced {
             let stage = self.stage;
-            stage.instructions.iter().try_for_each(|parsed| self.instruction(parsed))?;
+            stage.instructions.iter().try_for_each(|parsed| {
+                self.instruction(parsed)?;
+                self.check_steps(parsed.span)
+            })?;
         }
+        self.state.steps += self.steps.len();
         let stage = PlannedStage {
             number: self.graph.number,
             name: self.stage.from.value.name.as_ref().map(|name| name.value.clone()),
@@ -114,6 +123,16 @@ impl<'a> StagePlanner<'a> {
             history: self.history,
         };
         Ok(Planned { stage, state: self.state, warnings: self.warnings })
+    }
+
+    /// Refuses a stage that no image could be made of.
+    fn check_steps(&self, span: Span) -> Result<(), PlanError> {
+        if self.state.steps + self.steps.len() <= MAXIMUM_STEPS {
+            return Ok(());
+        }
+        let name = self.stage.from.value.name.as_ref().map(|name| name.value.clone());
+        let stage = name.unwrap_or_else(|| self.graph.number.to_string());
+        Err(PlanError::TooManySteps { stage, limit: MAXIMUM_STEPS, span })
     }
 
     /// Names the step of the base; a directory as base becomes a step that copies it.
@@ -280,7 +299,9 @@ fn starting_state(
     states: &[StageState],
 ) -> Result<StageState, PlanError> {
     let image = match &graph.base {
-        Origin::Scratch | Origin::Directory(_) => base::empty(&graph.platform),
+        // What has no base is for the platform of the image, whatever FROM says (1.4-5).
+        Origin::Scratch => base::empty(&input.graph.platform),
+        Origin::Directory(_) => base::empty(&graph.platform),
         Origin::Image(index) => base_image(input, *index, stage.from.value.image.span)?,
         Origin::Stage(index) => {
             // A stage starts only from an earlier one, so its state is there.
@@ -291,7 +312,7 @@ fn starting_state(
         }
     };
     let scope = Scope::of_image(image.config.env.as_deref().unwrap_or_default());
-    Ok(StageState { scope, image, workdir_set: false })
+    Ok(StageState { scope, image, workdir_set: false, steps: 0 })
 }
 
 /// Returns the config that a stage takes over from an image.

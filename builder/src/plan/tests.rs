@@ -607,3 +607,12 @@ fn security_and_devices_of_1_7_12_and_1_7_13() {
         ["-: device `vendor.com/gpu=all` is left out: lbuild knows no CDI devices"]
     );
 }
+
+#[test]
+fn a_stage_has_a_bounded_number_of_steps() {
+    let text =
+        |more: usize| format!("FROM b AS a\n{}FROM a AS c\n{}", "COPY f /\n".repeat(600), "COPY f /\n".repeat(more));
+    assert_eq!(case(&text(400)).good().stages[1].steps.len(), 400);
+    let message = "stage `c` has more than 1000 steps, those of the stages that it starts from counted";
+    assert_eq!(case(&text(401)).bad(), (message.to_owned(), "COPY f /".to_owned()));
+}

@@ -4,20 +4,41 @@ use crate::channel::Channel;
 use crate::worker::error::WorkerError;
 use crate::worker::protocol::Reply;
 use layerfs::cancel::Watched;
+use layerfs::trace::{Kept, Open, Phase, Trace, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 /// The worker's end of one call.
 #[derive(Debug)]
 pub(super) struct Call {
     channel: Channel,
+    spans: Arc<Kept>,
+    trace: Trace,
 }
 
 impl Call {
-    /// Returns the call over `channel`.
-    pub(super) fn new(channel: Channel) -> Self {
-        Self { channel }
+    /// Returns the call over `channel`; `traced` says whether the front wants to know where its time goes.
+    pub(super) fn new(channel: Channel, traced: bool) -> Self {
+        let spans = Arc::new(Kept::default());
+        let trace = if traced { Trace::new(Arc::clone(&spans) as Arc<dyn Tracer>) } else { Trace::default() };
+        Self { channel, spans, trace }
+    }
+
+    /// Begins a span of this thread.
+    pub(super) fn begin(&self, phase: Phase, what: impl FnOnce() -> String) -> Open<'_> {
+        self.trace.begin(phase, what)
+    }
+
+    /// Tells the front where the time went.
+    pub(super) fn tell_spans(&self) -> Result<(), WorkerError> {
+        if !self.trace.is_on() {
+            return Ok(());
+        }
+        let mut spans = self.spans.take();
+        spans.iter_mut().for_each(|span| span.in_worker = true);
+        self.reply(&Reply::Spans(spans), &[])
     }
 
     /// Returns the channel.

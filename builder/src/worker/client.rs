@@ -4,6 +4,7 @@ use crate::channel::{Channel, ChannelError, MOST_DESCRIPTORS};
 use crate::progress::Stream;
 use crate::sandbox::spec::RunSpec;
 use crate::worker::error::WorkerError;
+use crate::worker::heard::Heard;
 use crate::worker::id_map::IdMap;
 use crate::worker::protocol::{Exit, Reply, Request};
 use crate::worker::start::{self, WorkerStartError};
@@ -11,7 +12,7 @@ use layerfs::cancel::Cancel;
 use layerfs::digest::{ChainId, DiffId};
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
-use rustix::event::{PollFd, PollFlags};
+use layerfs::trace::Trace;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -23,6 +24,8 @@ use std::thread::JoinHandle;
 pub struct WorkerOptions {
     /// The ids of its user namespace.
     pub id_map: IdMap,
+    /// Who is told where its time goes.
+    pub trace: Trace,
 }
 
 /// A running worker. It ends when this is dropped, and with it everything it started; it ends too if this process does,
@@ -32,6 +35,7 @@ pub struct Worker {
     control: Mutex<Option<Channel>>,
     keeper: Option<JoinHandle<()>>,
     id_map: IdMap,
+    trace: Trace,
 }
 
 impl Worker {
@@ -40,9 +44,9 @@ impl Worker {
     /// # Errors
     /// [`WorkerStartError`].
     pub fn start(store: &Path, options: WorkerOptions) -> Result<Self, WorkerStartError> {
-        let started = start::start(store, &options.id_map)?;
+        let started = start::start(store, &options.id_map, options.trace.is_on())?;
         let control = Mutex::new(Some(started.control));
-        Ok(Self { control, keeper: Some(started.keeper), id_map: options.id_map })
+        Ok(Self { control, keeper: Some(started.keeper), id_map: options.id_map, trace: options.trace })
     }
 
     /// Returns the ids of its user namespace.
@@ -62,6 +66,19 @@ impl Worker {
         on_reply: &mut dyn FnMut(Reply, Vec<OwnedFd>),
         cancel: &Cancel,
     ) -> Result<Reply, WorkerError> {
+        let mut nothing = |_: Stream, _: &[u8]| {};
+        self.call_hearing(request, descriptors, on_reply, &mut Heard::new(&mut nothing), cancel)
+    }
+
+    /// Makes a call; what a command of it writes is `heard` before this returns.
+    fn call_hearing(
+        &self,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+        on_reply: &mut dyn FnMut(Reply, Vec<OwnedFd>),
+        heard: &mut Heard<'_>,
+        cancel: &Cancel,
+    ) -> Result<Reply, WorkerError> {
         if cancel.is_cancelled() {
             return Err(WorkerError::Cancelled);
         }
@@ -69,14 +86,19 @@ impl Worker {
         channel.send(request, descriptors)?;
         let mut cancelled = false;
         loop {
-            if !cancelled && wait(&channel, cancel)? {
+            if !cancelled && heard.wait([channel.as_fd(), cancel.as_fd()])?[1] {
                 cancelled = true;
                 channel.finish_sending();
+            }
+            if cancelled {
+                heard.wait([channel.as_fd()])?;
             }
             match channel.receive::<Reply>() {
                 Ok((Reply::Failed(_), _)) if cancelled => return Err(WorkerError::Cancelled),
                 Ok((Reply::Failed(error), _)) => return Err(error.with_one_id(self.id_map.one_id_help())),
-                Ok((reply, _)) if is_last(&reply) => return Ok(reply),
+                Ok((Reply::Spans(spans), _)) => spans.into_iter().for_each(|span| self.trace.pass(span)),
+                Ok((reply, _)) if is_last(&reply) => return heard.finish().map(|()| reply),
+                Ok((Reply::Streams, pipes)) => heard.take(pipes),
                 Ok((reply, descriptors)) => on_reply(reply, descriptors),
                 Err(ChannelError::Closed) if cancelled => return Err(WorkerError::Cancelled),
                 Err(error) => return Err(error.into()),
@@ -142,12 +164,8 @@ impl Worker {
         output: &mut dyn FnMut(Stream, &[u8]),
         cancel: &Cancel,
     ) -> Result<Exit, WorkerError> {
-        let mut on_reply = |reply, _| {
-            if let Reply::Output { stream, bytes } = reply {
-                output(stream, &bytes);
-            }
-        };
-        match self.call(&Request::Run(Box::new(spec)), secrets, &mut on_reply, cancel)? {
+        let (request, mut heard) = (Request::Run(Box::new(spec)), Heard::new(output));
+        match self.call_hearing(&request, secrets, &mut |_, _| {}, &mut heard, cancel)? {
             Reply::Exited(exit) => Ok(exit),
             other => Err(unexpected(&other)),
         }
@@ -259,23 +277,8 @@ impl Drop for Worker {
     }
 }
 
-/// Waits until there is an answer or the call is cancelled; reports the latter.
-fn wait(channel: &Channel, cancel: &Cancel) -> Result<bool, WorkerError> {
-    let mut watched = [
-        PollFd::from_borrowed_fd(channel.as_fd(), PollFlags::IN),
-        PollFd::from_borrowed_fd(cancel.as_fd(), PollFlags::IN),
-    ];
-    loop {
-        match rustix::event::poll(&mut watched, None) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(WorkerError::Lost(errno.to_string())),
-            Ok(_) => return Ok(!watched[1].revents().is_empty()),
-        }
-    }
-}
-
 fn is_last(reply: &Reply) -> bool {
-    !matches!(reply, Reply::Output { .. } | Reply::Opened { .. })
+    !matches!(reply, Reply::Streams | Reply::Opened { .. })
 }
 
 fn unexpected(reply: &Reply) -> WorkerError {

@@ -23,6 +23,8 @@ pub(super) struct Startup {
     pub map: String,
     /// What the user namespace can do.
     pub tier: TierFacts,
+    /// Whether the front wants to know where the time goes.
+    pub traced: bool,
 }
 
 /// What a new worker tells the front.

@@ -18,6 +18,7 @@ use layerfs::path::TreePath;
 use layerfs::rootdir::RootDir;
 use layerfs::stack::Stack;
 use layerfs::tar::{TarError, write_layer};
+use layerfs::trace::Phase;
 use layerfs::unpack::{Borrowed, LayerError, LayerStream, UnpackLimits, Unpacked, complete, unpack};
 use std::collections::HashMap;
 use std::fs::File;
@@ -241,6 +242,7 @@ impl Layers {
     fn wait_for(&self, call: &Call, chain: &[DiffId]) -> Result<LayerKey, WorkerError> {
         let diff_id = *chain.last().expect("a chain has a layer");
         let chain = ChainId::of(chain).expect("a chain has a layer");
+        let _waiting = call.begin(Phase::Waiting, || format!("layer {diff_id}"));
         let count = || self.published.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let seen = *count();
@@ -262,6 +264,8 @@ impl Layers {
 
     /// Unpacks into a directory that is no layer yet, and checks the diff ID if one is wanted.
     fn draft(&self, call: &Call, blob: OwnedFd, wanted: Option<DiffId>) -> Result<(Draft<'_>, Unpacked), WorkerError> {
+        let mut unpacking =
+            call.begin(Phase::Unpacking, || wanted.map_or_else(String::new, |diff_id| diff_id.to_string()));
         let draft = Draft { layers: self, name: self.fresh_name(), kept: false };
         std::fs::create_dir(draft.path()).at("make", draft.path())?;
         let directory = RootDir::open(&draft.path())?;
@@ -273,7 +277,10 @@ impl Layers {
             unpacked.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
         match wanted {
             Some(wanted) if wanted != got => Err(WorkerError::DiffIdMismatch { wanted, got }),
-            _ => Ok((draft, unpacked)),
+            _ => {
+                unpacking.bytes(|| unpacked.index.bytes());
+                Ok((draft, unpacked))
+            }
         }
     }
 
@@ -292,6 +299,7 @@ impl Layers {
 
     /// Writes a layer as a plain tar.
     pub(super) fn write_tar(&self, call: &Call, key: LayerKey, out: OwnedFd) -> Result<(DiffId, u64), WorkerError> {
+        let mut writing = call.begin(Phase::Writing, || format!("tar of {key}"));
         let index = self.index(&key)?;
         let directory = RootDir::open(&self.root().join(self.name(&key)?))?;
         let out = HashWriter::new(BufWriter::with_capacity(1 << 18, File::from(out)));
@@ -306,6 +314,7 @@ impl Layers {
             written.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
         let (mut out, digest, size) = written.finish();
         out.flush().at("write", "a layer's tar")?;
+        writing.bytes(|| size);
         Ok((DiffId(digest), size))
     }
 

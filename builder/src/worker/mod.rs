@@ -15,6 +15,7 @@ mod client;
 mod comparison;
 mod entry;
 mod error;
+mod heard;
 pub mod id_map;
 mod layers;
 mod program;

@@ -1,11 +1,11 @@
 //! What front and worker say to each other.
 
-use crate::progress::Stream;
 use crate::sandbox::spec::RunSpec;
 use crate::worker::error::WorkerError;
 use layerfs::digest::{ChainId, DiffId};
 use layerfs::layer::LayerKey;
 use layerfs::path::TreePath;
+use layerfs::trace::Span;
 use serde::{Deserialize, Serialize};
 
 /// A call of the front. Descriptors travel beside it, in the order of their numbers.
@@ -28,7 +28,7 @@ pub enum Request {
         /// The name.
         key: LayerKey,
     },
-    /// Runs a command. Answered by any number of [`Reply::Output`], then [`Reply::Exited`].
+    /// Runs a command. Answered by [`Reply::Streams`], unless it is on a terminal, then [`Reply::Exited`].
     Run(Box<RunSpec>),
     /// Runs a command on a terminal, the last descriptor, in what a failed [`Request::Run`] left that was to be kept;
     /// the others are its secrets again. Answered by [`Reply::Exited`].
@@ -79,14 +79,9 @@ pub enum Reply {
         /// The name under which the layer is kept.
         key: LayerKey,
     },
-    /// A command wrote something.
-    Output {
-        /// Where to.
-        stream: Stream,
-        /// What.
-        #[serde(with = "whole")]
-        bytes: Vec<u8>,
-    },
+    /// A command is about to start. The ends of two pipes come with this, whose other ends are its standard output and its
+    /// standard error.
+    Streams,
     /// A command ended; if it was to be committed and ended with 0, its layer stands.
     Exited(Exit),
     /// See [`Request::WriteTar`].
@@ -113,6 +108,8 @@ pub enum Reply {
         /// Bytes on disk.
         bytes: u64,
     },
+    /// Where the time of the call went, before the last answer, if the front wants to know.
+    Spans(Vec<Span>),
     /// It failed.
     Failed(WorkerError),
 }
@@ -124,37 +121,4 @@ pub enum Exit {
     Status(i32),
     /// By a signal.
     Signal(i32),
-}
-
-/// Bytes as one piece: serde takes a vector element by element, which much output would feel.
-mod whole {
-    use serde::de::{Error, Visitor};
-    use serde::{Deserializer, Serializer};
-    use std::fmt;
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-
-        impl Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-
-            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(bytes)
-            }
-        }
-
-        deserializer.deserialize_byte_buf(Bytes)
-    }
 }

@@ -1,7 +1,6 @@
 //! [`Runner`]: one RUN from stack to layer: mounts prepared, helper started, output passed on, changes committed.
 
 use crate::channel::{Channel, ChannelError};
-use crate::progress::Stream;
 use crate::sandbox::error::SandboxError;
 use crate::sandbox::message::{Instructions, Report, TierFacts, UserMount, UserMountSource};
 use crate::sandbox::spec::{MountSource, MountSpec, RunResult, RunSpec};
@@ -17,18 +16,15 @@ use layerfs::mount::{Active, Mounter, probe};
 use layerfs::path::TreePath;
 use layerfs::rootdir::RootDir;
 use layerfs::stack::Stack;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use layerfs::sys::process;
+use layerfs::trace::Phase;
+use rustix::event::{PollFd, PollFlags};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// How long output is awaited after the command's end: someone outside may hold a pipe that the command handed over.
-const GRACE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-
-/// Bytes of output that are passed on at a time.
-const PIECE: usize = 64 << 10;
+use std::time::Duration;
 
 /// Runs commands.
 #[derive(Debug)]
@@ -107,11 +103,15 @@ impl Runner {
         let terminal = if spec.terminal { secrets.pop() } else { None };
         let scratch = Scratch::new(&self.temporary)?;
         let mounter = self.mounter(layers)?;
+        let command = || spec.arguments.join(" ");
+        let mounting = call.begin(Phase::Mounting, command);
         let prepared = self.prepare(call, layers, spec, &*mounter, &scratch.path())?;
+        drop(mounting);
         let exit = self.execute(call, &prepared.instructions, secrets, terminal)?;
         match (exit, spec.result) {
             (Exit::Status(0), RunResult::Commit(key)) => {
                 call.check()?;
+                let _diffing = call.begin(Phase::Diffing, command);
                 commit(&*mounter, layers, prepared, key)?;
             }
             (_, RunResult::Commit(key)) if spec.keep_failed => {
@@ -231,7 +231,8 @@ impl Runner {
         wanted.into_values().map(take).collect()
     }
 
-    /// Starts the helper and passes on what the command says, until it ends; with a terminal, it speaks for itself.
+    /// Starts the helper and waits until the command has ended. What it writes, the front reads; with a terminal, it speaks
+    /// for itself.
     fn execute(
         &self,
         call: &Call,
@@ -239,44 +240,38 @@ impl Runner {
         secrets: Vec<OwnedFd>,
         terminal: Option<OwnedFd>,
     ) -> Result<Exit, WorkerError> {
+        let mut running = call.begin(Phase::Running, || instructions.arguments.join(" "));
         let (channel, far) = Channel::pair()?;
         let mut command = self.program.helper();
         command.stdin(Stdio::from(far.into_socket()));
-        let (output, errors) = connect(&mut command, terminal)?;
-        let mut helper = command.spawn().at("start", "sandbox helper")?;
+        connect(call, &mut command, terminal)?;
+        let helper = command.spawn().at("start", "sandbox helper")?;
         // It holds the far ends, whose end must be the helper's.
         drop(command);
         let secrets_borrowed: Vec<BorrowedFd<'_>> = secrets.iter().map(AsFd::as_fd).collect();
         let sent = channel.send(instructions, &secrets_borrowed);
         drop(secrets);
-        let mut watch = Watch { call, channel: &channel, output, errors, report: None };
-        let watched = sent.map_err(WorkerError::from).and_then(|()| watch.until_end());
-        let report = watch.report.take();
-        finish(&channel, &mut helper)?;
-        watched?;
-        match report {
-            Some(Report::Status(status)) => Ok(Exit::Status(status)),
-            Some(Report::Signal(signal)) => Ok(Exit::Signal(signal)),
-            Some(Report::Failed(error)) => Err(error.into()),
-            None => Err(SandboxError::Lost.into()),
+        let report = sent.map_err(WorkerError::from).and_then(|()| report(call, &channel));
+        running.cpu(finish(&channel, &helper)?);
+        match report? {
+            Report::Status(status) => Ok(Exit::Status(status)),
+            Report::Signal(signal) => Ok(Exit::Signal(signal)),
+            Report::Failed(error) => Err(error.into()),
         }
     }
 }
 
-/// Connects what a command writes with the ends that are returned, or with its terminal.
-fn connect(
-    command: &mut Command,
-    terminal: Option<OwnedFd>,
-) -> Result<(Option<OwnedFd>, Option<OwnedFd>), WorkerError> {
+/// Connects what a command writes with the front, or with its terminal.
+fn connect(call: &Call, command: &mut Command, terminal: Option<OwnedFd>) -> Result<(), WorkerError> {
     if let Some(terminal) = terminal {
         let other = terminal.try_clone().at("copy", "terminal")?;
         command.stdout(terminal).stderr(other);
-        return Ok((None, None));
+        return Ok(());
     }
     let (output, output_end) = std::io::pipe().at("make", "pipe")?;
     let (errors, errors_end) = std::io::pipe().at("make", "pipe")?;
     command.stdout(output_end).stderr(errors_end);
-    Ok((Some(output.into()), Some(errors.into())))
+    call.reply(&Reply::Streams, &[output.as_fd(), errors.as_fd()])
 }
 
 /// Returns mounts without the doors to agents, which were closed with the command, the secrets numbered as they are then.
@@ -313,11 +308,11 @@ fn commit(mounter: &dyn Mounter, layers: &Layers, prepared: Prepared, key: Layer
     layers.publish(&name, &key, index)
 }
 
-/// Lets the helper end, and takes leave of it: only then has it taken its mount points away.
-fn finish(channel: &Channel, helper: &mut Child) -> Result<(), WorkerError> {
+/// Lets the helper end, and takes leave of it: only then has it taken its mount points away. Returns the CPU time of the
+/// helper and all that it waited for.
+fn finish(channel: &Channel, helper: &Child) -> Result<Duration, WorkerError> {
     channel.finish_sending();
-    helper.wait().at("wait for", "sandbox helper")?;
-    Ok(())
+    Ok(process::wait_for_cpu(helper.id()).at("wait for", "sandbox helper")?)
 }
 
 fn user_source(
@@ -348,96 +343,24 @@ fn user_source(
     })
 }
 
-/// Passes on output and waits for the report.
-struct Watch<'a> {
-    call: &'a Call,
-    channel: &'a Channel,
-    output: Option<OwnedFd>,
-    errors: Option<OwnedFd>,
-    report: Option<Report>,
-}
-
-/// What there is to look at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Front,
-    Helper,
-    Output,
-    Errors,
-}
-
-impl Watch<'_> {
-    /// Returns when the command has ended and everything it wrote was passed on.
-    fn until_end(&mut self) -> Result<(), WorkerError> {
-        while self.report.is_none() || self.output.is_some() || self.errors.is_some() {
-            let timeout = self.report.is_some().then_some(GRACE);
-            let ready = self.wait(timeout.as_ref())?;
-            if ready.is_empty() {
-                break;
-            }
-            for source in ready {
-                self.handle(source)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn wait(&self, timeout: Option<&Timespec>) -> Result<Vec<Source>, WorkerError> {
-        let mut watched = Vec::with_capacity(4);
-        let mut sources = Vec::with_capacity(4);
-        let mut add = |source, descriptor, flags| {
-            watched.push(PollFd::from_borrowed_fd(descriptor, flags));
-            sources.push(source);
-        };
-        add(Source::Front, self.call.channel().as_fd(), PollFlags::RDHUP);
-        if self.report.is_none() {
-            add(Source::Helper, self.channel.as_fd(), PollFlags::IN);
-        }
-        for (source, pipe) in [(Source::Output, &self.output), (Source::Errors, &self.errors)] {
-            if let Some(pipe) = pipe {
-                add(source, pipe.as_fd(), PollFlags::IN);
-            }
-        }
-        while let Err(errno) = rustix::event::poll(&mut watched, timeout) {
-            if errno != rustix::io::Errno::INTR {
-                return Err(IoError::new("watch", "the command", &errno.into()).into());
-            }
-        }
-        let ready = sources.iter().zip(&watched).filter(|(_, watched)| !watched.revents().is_empty());
-        Ok(ready.map(|(source, _)| *source).collect())
-    }
-
-    fn handle(&mut self, source: Source) -> Result<(), WorkerError> {
-        match source {
-            Source::Front => Err(WorkerError::Cancelled),
-            Source::Helper => {
-                self.report = Some(match self.channel.receive::<Report>() {
-                    Ok((report, _)) => report,
-                    Err(ChannelError::Closed) => Report::Failed(SandboxError::Lost),
-                    Err(error) => return Err(error.into()),
-                });
-                Ok(())
-            }
-            Source::Output => pass_on(self.call, &mut self.output, Stream::Stdout),
-            Source::Errors => pass_on(self.call, &mut self.errors, Stream::Stderr),
+/// Waits for the helper's report, or for the front to end the call.
+fn report(call: &Call, helper: &Channel) -> Result<Report, WorkerError> {
+    let mut watched = [
+        PollFd::from_borrowed_fd(call.channel().as_fd(), PollFlags::RDHUP),
+        PollFd::from_borrowed_fd(helper.as_fd(), PollFlags::IN),
+    ];
+    while let Err(errno) = rustix::event::poll(&mut watched, None) {
+        if errno != rustix::io::Errno::INTR {
+            return Err(IoError::new("watch", "the command", &errno.into()).into());
         }
     }
-}
-
-fn pass_on(call: &Call, pipe: &mut Option<OwnedFd>, stream: Stream) -> Result<(), WorkerError> {
-    let Some(descriptor) = pipe else { return Ok(()) };
-    let mut bytes = vec![0; PIECE];
-    match rustix::io::read(&*descriptor, &mut bytes) {
-        Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(errno) => Err(IoError::new("read", "the command's output", &errno.into()).into()),
-        Ok(0) => {
-            *pipe = None;
-            Ok(())
-        }
-        Ok(count) => {
-            bytes.truncate(count);
-            call.reply(&Reply::Output { stream, bytes }, &[])
-        }
+    if !watched[0].revents().is_empty() {
+        return Err(WorkerError::Cancelled);
+    }
+    match helper.receive::<Report>() {
+        Ok((report, _)) => Ok(report),
+        Err(ChannelError::Closed) => Err(SandboxError::Lost.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -23,6 +23,7 @@ struct Service {
     store: PathBuf,
     layers: Layers,
     runner: Runner,
+    traced: bool,
 }
 
 /// Takes calls until the front is gone.
@@ -40,7 +41,7 @@ pub(super) fn serve(control: Channel, startup: Startup) -> ! {
     while let Ok(((), sockets)) = control.receive::<()>() {
         for socket in sockets {
             let service = Arc::clone(&service);
-            let answer = move || service.answer(Call::new(Channel::new(socket)));
+            let answer = move || service.answer(Call::new(Channel::new(socket), service.traced));
             if std::thread::Builder::new().name("call".to_owned()).spawn(answer).is_err() {
                 // The socket is closed, which the front hears as the end of the call without an answer.
             }
@@ -58,7 +59,7 @@ impl Service {
         }
         let layers = Layers::open(&startup.store, &startup.map)?;
         let runner = Runner::new(&startup.store, &startup.map, startup.tier, Program::copy()?);
-        Ok(Self { store: startup.store.clone(), layers, runner })
+        Ok(Self { store: startup.store.clone(), layers, runner, traced: startup.traced })
     }
 
     fn answer(&self, call: Call) {
@@ -69,7 +70,7 @@ impl Service {
             Ok(Err(error)) => Reply::Failed(error),
             Err(_) => Reply::Failed(WorkerError::Lost("a call panicked".to_owned())),
         };
-        if call.reply(&reply, &[]).is_err() {
+        if call.tell_spans().and_then(|()| call.reply(&reply, &[])).is_err() {
             // The front closed its end: it wants no answer any more.
         }
     }

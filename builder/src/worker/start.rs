@@ -119,10 +119,10 @@ pub(super) struct Started {
 }
 
 /// Starts a worker.
-pub(super) fn start(store: &Path, map: &IdMap) -> Result<Started, WorkerStartError> {
+pub(super) fn start(store: &Path, map: &IdMap, traced: bool) -> Result<Started, WorkerStartError> {
     let (control, far) = Channel::pair().map_err(WorkerStartError::Lost)?;
     let (keeper, process) = spawn(far)?;
-    control.send(&startup(store, map), &[]).map_err(WorkerStartError::Lost)?;
+    control.send(&startup(store, map, traced), &[]).map_err(WorkerStartError::Lost)?;
     if !map.is_single() {
         expect(&control, &StartReply::Unshared)?;
         write_maps(process, map)?;
@@ -132,10 +132,10 @@ pub(super) fn start(store: &Path, map: &IdMap) -> Result<Started, WorkerStartErr
     Ok(Started { control, keeper })
 }
 
-fn startup(store: &Path, map: &IdMap) -> Startup {
+fn startup(store: &Path, map: &IdMap, traced: bool) -> Startup {
     let own_maps = map.is_single().then(|| (printed(&map.users), printed(&map.groups)));
     let tier = TierFacts { tty_group: map.maps_group(TTY_GROUP), set_groups: !map.is_single() };
-    Startup { own_maps, store: store.to_owned(), map: map.digest.clone(), tier }
+    Startup { own_maps, store: store.to_owned(), map: map.digest.clone(), tier, traced }
 }
 
 /// Starts the process on a thread that lives as long as it does: PDEATHSIG fires when the *thread* that forked ends.

@@ -2,10 +2,11 @@
 
 use builder::bases::{Base, Bases};
 use builder::diagnostic::{Diagnose, Diagnostic};
+use builder::dockerfile::listing::{Listed, Listing};
 use builder::dockerfile::{Dockerfile, lint, parse, parse_instruction};
 use builder::graph::{GraphOptions, StageGraph};
 use builder::plan::{Plan, PlanOptions};
-use builder::source::Source;
+use builder::source::{Source, Span};
 use layerfs::descriptor::{Descriptor, media_type};
 use layerfs::error::StoreError;
 use layerfs::image::{Image, Manifest};
@@ -33,6 +34,7 @@ pub fn run(bytes: &[u8]) {
         }
         plan(text, dockerfile);
     }
+    list(text, outcome.dockerfile.is_none());
     if let Err(errors) = parse_instruction(&Source::new("trigger", text)) {
         errors.iter().for_each(|error| check(text, &error.diagnose()));
     }
@@ -41,6 +43,38 @@ pub fn run(bytes: &[u8]) {
 fn check(text: &str, diagnostic: &Diagnostic) {
     for label in &diagnostic.labels {
         assert!(text.get(label.span.range()).is_some(), "{diagnostic:?}");
+    }
+}
+
+/// What editors are told agrees with the parser, and each place lies in the text, those of an instruction in its own.
+fn list(text: &str, wrong: bool) {
+    let listing = Listing::new(&Source::new("Dockerfile", text));
+    assert_eq!(listing.is_wrong(), wrong);
+    for diagnostic in &listing.diagnostics {
+        assert!(text.get(diagnostic.span.range()).is_some(), "{diagnostic:?}");
+    }
+    let mut end = 0;
+    for instruction in &listing.instructions {
+        assert!(end <= instruction.span.start, "{instruction:?} overlaps the one before");
+        end = instruction.span.end;
+        listed(text, instruction);
+    }
+}
+
+fn listed(text: &str, instruction: &Listed) {
+    let whole = instruction.span;
+    assert!(text.get(whole.range()).is_some(), "{instruction:?}");
+    let within = |span: Span| {
+        let inside = whole.start <= span.start && span.end <= whole.end;
+        assert!(inside && text.get(span.range()).is_some(), "{span:?} of {instruction:?}");
+    };
+    within(instruction.name_span);
+    instruction.argument_spans.iter().copied().for_each(within);
+    instruction.flags.iter().map(|flag| flag.span).for_each(within);
+    instruction.heredocs.iter().map(|heredoc| heredoc.span).for_each(within);
+    assert_eq!(instruction.arguments.len(), instruction.argument_spans.len());
+    if let Some(trigger) = &instruction.trigger {
+        listed(text, trigger);
     }
 }
 

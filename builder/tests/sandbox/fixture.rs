@@ -13,6 +13,7 @@ use layerfs::layer::{ExecutionId, LayerKey};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
 use layerfs::tar::TarWriter;
+use layerfs::trace::Trace;
 use std::fs::File;
 use std::io::Seek;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -94,7 +95,7 @@ impl Fixture {
 
 pub fn start(store: &Path) -> Worker {
     let id_map = IdMap::detect(&Caller::read(None));
-    Worker::start(store, WorkerOptions { id_map }).expect("the worker starts")
+    Worker::start(store, WorkerOptions { id_map, trace: Trace::default() }).expect("the worker starts")
 }
 
 pub fn layer(number: u8) -> LayerKey {

@@ -77,7 +77,8 @@ pub struct PruneArgs {
     /// Remove all that no image needs, however young: the build cache, cache mounts, logs
     #[arg(short, long)]
     pub all: bool,
-    /// Only these kinds: layers, records, caches, derivatives, leftovers, logs
+    /// Only these kinds: images (those without a name; with `--all` every one), layers, records, caches, derivatives,
+    /// leftovers, logs
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub kind: Vec<String>,
     /// Only what was not used for so long: `until=24h`

@@ -24,6 +24,9 @@ pub struct Destinations {
     /// Write what the build came to, its digests among it, as JSON to a file
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+    /// Write where the time went to a file, for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 /// Values of `--format` of `lbuild build`.

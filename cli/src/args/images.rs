@@ -69,6 +69,9 @@ pub struct HistoryArgs {
 /// `lbuild rmi`.
 #[derive(Debug, ClapArgs)]
 pub struct RmiArgs {
+    /// Accept as Docker's that an image is not there
+    #[arg(short, long)]
+    pub force: bool,
     /// The images: a name takes that name away, an image ID all names of the image
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,

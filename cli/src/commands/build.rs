@@ -3,13 +3,14 @@
 use super::on_fail::Attending;
 use super::{Scene, call, io_failure, print, tell};
 use crate::args::BuildArgs;
-use crate::engine;
+use crate::engine::{self, Place};
 use crate::exit::Exit;
 use crate::logs::{KEPT_BUILDS, Keeper, Secrets};
 use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
-use crate::ui::{KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, annotation};
+use crate::trace::{Chronicle, TraceFile};
+use crate::ui::{KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
 use builder::BuildResult;
 use builder::attend::Attendant;
 use builder::progress::{Event, ProgressSink};
@@ -24,7 +25,7 @@ use std::sync::Arc;
 /// Builds the image, tells what came of it, and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let mut settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
-    if let Some(call) = settings.call.clone() {
+    if let Some(call) = settings.call {
         // What is said comes on standard output; of what goes on meanwhile nothing is told.
         settings.request = fetched(&settings, scene, &Quiet)?;
         return call::run(&call, &settings, &scene.root, &Quiet, &scene.cancel);
@@ -67,17 +68,25 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     let shared = Box::new(Shared(Arc::clone(&screen)));
     let below: Box<dyn ProgressSink> =
         if settings.view.needs_places() { Box::new(Placed::new(source.clone(), shared)) } else { shared };
-    let sink = Watched::new(vec![&recorder, &keeper, ledger], below);
+    let trace = settings.trace.as_deref().map(TraceFile::create).transpose().map_err(io_failure)?;
+    let chronicle = trace.as_ref().map(|file| file.chronicle.as_ref());
+    let mut watchers: Vec<&dyn Watcher> = vec![&recorder, &keeper, ledger];
+    watchers.extend(chronicle.map(|chronicle: &Chronicle| chronicle as &dyn Watcher));
+    let sink = Watched::new(watchers, below);
     let attending = settings.on_fail.clone().map(|how| Attending::new(how, Arc::clone(&screen)));
     let attendant = attending.as_ref().map(|attending| attending as &dyn Attendant);
     settings.warnings.iter().for_each(|warning| sink.event(Event::Warning(warning.clone())));
+    let place = Place { root: &scene.root, trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default() };
     let built = fetched(settings, scene, &sink).and_then(|request| {
         source.tell(&request.dockerfile);
-        engine::build(&request, &scene.root, &sink, &scene.cancel, attendant)
+        engine::build(&request, &place, &sink, &scene.cancel, attendant)
     });
     // The view must stand before anything is printed below it.
     screen.settle();
     drop((sink, attending, screen));
+    if let Some(Err(error)) = trace.map(TraceFile::finish) {
+        tell(&format!("warning: the trace of this build is not whole: {error}\n"));
+    }
     if let Some(error) = keeper.finish() {
         tell(&format!("warning: the logs of this build are not kept: {error}\n"));
     }

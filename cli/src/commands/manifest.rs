@@ -4,7 +4,7 @@ use super::{Scene, at_registries, print};
 use crate::args::{ManifestCreateArgs, ManifestInspectArgs, ProgressArg};
 use crate::exit::Exit;
 use crate::report::Failure;
-use crate::settings;
+use crate::settings::{self, SettingsError};
 use crate::ui::{bytes, visible};
 use builder::ManifestBytes;
 use layerfs::descriptor::{Descriptor, is_index};
@@ -26,12 +26,19 @@ pub fn inspect(args: &ManifestInspectArgs, scene: &Scene) -> Result<Exit, Failur
 
 /// Makes an index; prints it, or pushes it and says where it went.
 pub fn create(args: &ManifestCreateArgs, scene: &Scene) -> Result<Exit, Failure> {
-    let name = settings::tag(&args.name)?;
-    let images: Vec<ImageRef> = args.images.iter().map(|image| settings::tag(image)).collect::<Result<_, _>>()?;
-    let made = at_registries(args.progress, scene, |registry| registry.create_index(&name, &images, !args.dry_run))?;
-    match args.dry_run {
-        true => print_bytes(&[&made.bytes[..], b"\n"].concat())?,
-        false => print(&format!("{}\n", pinned(&name, &made.descriptor)))?,
+    let (names, images) = match args.images.split_first() {
+        Some((name, images)) if args.tag.is_empty() && !images.is_empty() => (vec![name.clone()], images),
+        _ if args.tag.is_empty() => return Err(Failure::of(&SettingsError::NothingToJoin)),
+        _ => (args.tag.clone(), &args.images[..]),
+    };
+    let parsed = |names: &[String]| names.iter().map(|name| settings::tag(name)).collect::<Result<Vec<ImageRef>, _>>();
+    let (names, images) = (parsed(&names)?, parsed(images)?);
+    for name in &names {
+        let made = at_registries(args.progress, scene, |registry| registry.create_index(name, &images, !args.dry_run))?;
+        match args.dry_run {
+            true => return print_bytes(&[&made.bytes[..], b"\n"].concat()).map(|()| Exit::Success),
+            false => print(&format!("{}\n", pinned(name, &made.descriptor)))?,
+        }
     }
     Ok(Exit::Success)
 }

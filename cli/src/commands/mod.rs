@@ -1,6 +1,7 @@
 //! The commands: one file each, with one `run`.
 
 mod build;
+mod builders;
 mod call;
 mod completions;
 mod diff;
@@ -87,6 +88,9 @@ fn perform(args: &Args) -> Result<Exit, Failure> {
         Command::Man(args) => return completions::man(args),
         _ => {}
     }
+    for (flag, why) in args.elsewhere.typed() {
+        tell(&format!("WARN: `{flag}` has no effect here: {why}\n"));
+    }
     let scene = scene(args)?;
     match command(args, &scene) {
         Ok(Exit::Success) => Ok(Exit::Success),
@@ -116,6 +120,7 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => completions::man(args),
         Command::Logs(logs) => logs::run(logs, scene),
+        Command::Builder(args) => builders::run(args, scene),
         Command::Fsck(fsck) => fsck::run(fsck, scene),
         Command::Du(du) => du::run(du, scene),
         Command::Prune(prune) => prune::run(prune, scene),
@@ -128,7 +133,9 @@ fn command(args: &Args, scene: &Scene) -> Result<Exit, Failure> {
 }
 
 fn scene(args: &Args) -> Result<Scene, Failure> {
-    let environment = Environment::of_process();
+    let mut environment = Environment::of_process();
+    environment.put("DOCKER_CONFIG", args.config.as_ref());
+    environment.put("DOCKER_HOST", args.host.as_ref());
     let config = settings::config(&environment)?;
     let root = settings::root(args.root.as_deref(), config.root.as_deref(), &environment)?;
     let cancel = Cancel::new().at("make", "an eventfd").map_err(io_failure)?;

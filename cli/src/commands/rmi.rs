@@ -10,6 +10,9 @@ use crate::report::{self, Failure};
 pub fn run(args: &RmiArgs, scene: &Scene) -> Result<Exit, Failure> {
     let mut exit = Exit::Success;
     for name in &args.images {
+        if args.force && engine::find_if_there(&scene.root, name)?.is_none() {
+            continue;
+        }
         match engine::remove(&scene.root, name) {
             Ok(removed) => {
                 let names = removed.names.iter().map(|name| format!("Untagged: {}\n", name.familiar()));

@@ -8,7 +8,7 @@ use crate::report::Failure;
 use crate::settings::SettingsError;
 use layerfs::export::{Destination, SaveTo};
 use layerfs::image::Image;
-use layerfs::reference::ImageRef;
+use layerfs::reference::{DEFAULT_TAG, ImageRef};
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -16,7 +16,8 @@ use std::path::Path;
 pub fn run(args: &SaveArgs, scene: &Scene) -> Result<Exit, Failure> {
     let to = destination(args, std::io::stdout().is_terminal())?;
     let mut images: Vec<(Image, Vec<ImageRef>)> = Vec::new();
-    for name in &args.images {
+    let asked = args.images.iter().map(|name| meant(name, scene)).collect::<Result<Vec<_>, _>>()?.concat();
+    for name in &asked {
         let stored = whole(name, scene)?;
         let name = name.parse::<ImageRef>().ok().filter(|name| stored.names.contains(name));
         match images.iter_mut().find(|(known, _)| known.manifest_bytes == stored.image.manifest_bytes) {
@@ -26,6 +27,21 @@ pub fn run(args: &SaveArgs, scene: &Scene) -> Result<Exit, Failure> {
     }
     engine::save(&scene.root, &images, &to)?;
     Ok(Exit::Success)
+}
+
+/// Returns the names that a name stands for: one without a tag for every tag that the store has of it, as Docker does.
+fn meant(name: &str, scene: &Scene) -> Result<Vec<String>, Failure> {
+    let tagged = |name: &ImageRef| name.tag.as_deref() != Some(DEFAULT_TAG) || name.digest.is_some();
+    let Some(repository) = name.parse::<ImageRef>().ok().filter(|parsed| !tagged(parsed) && !name.ends_with(":latest"))
+    else {
+        return Ok(vec![name.to_owned()]);
+    };
+    let known = engine::images(&scene.root)?.into_iter().flat_map(|stored| stored.names);
+    let mut all: Vec<String> =
+        known.filter(|known| known.same_repository(&repository)).map(|known| known.to_string()).collect();
+    all.sort();
+    // None of it: it may be an image ID, or is not there.
+    Ok(if all.is_empty() { vec![name.to_owned()] } else { all })
 }
 
 fn destination(args: &SaveArgs, terminal: bool) -> Result<SaveTo, SettingsError> {

@@ -39,7 +39,17 @@ pub const ROWS: &[Row] = &[
         Own("of the manifest, or with `manifest-descriptor:` before it of its descriptor in a layout"),
     ),
     row("arch", None, Text, "p", Own("as `--platform linux/ARCH`")),
-    row("attest", None, Text, "x", Refused("no attestations are made: leave it out, and run a scanner on the image")),
+    row(
+        "attest",
+        None,
+        Text,
+        "x",
+        Only {
+            values: &["type=provenance,disabled=true", "type=sbom,disabled=true"],
+            why: NO_ATTESTATIONS,
+            cure: "no attestations are made: leave it out, and run a scanner on the image",
+        },
+    ),
     row("authfile", None, Text, "p", Own("the only file of credentials, as `$REGISTRY_AUTH_FILE`")),
     row("build-arg", None, Text, "xdp", Own("")),
     row("build-arg-file", None, Text, "p", Own("lines `NAME=VALUE`; `--build-arg` goes before")),

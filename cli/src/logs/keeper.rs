@@ -103,7 +103,8 @@ impl Writing {
         let line = json!({
             "number": step.number, "step": id.to_string(), "name": step.name, "state": state.name(), "took": took,
         });
-        writeln!(place.list, "{line}").at("write", place.directory.join(STEPS))
+        // One write a line: the file is not buffered, so that what was told stands when the build is killed.
+        place.list.write_all(format!("{line}\n").as_bytes()).at("write", place.directory.join(STEPS))
     }
 
     fn output(&mut self, secrets: &Secrets, step: StepId, stream: Stream, bytes: &[u8]) -> Result<(), IoError> {

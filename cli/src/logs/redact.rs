@@ -1,5 +1,7 @@
 //! [`Redactor`]: takes secrets out of a stream of bytes, wherever it is cut.
 
+use std::borrow::Cow;
+
 /// Shortest text that is taken out: shorter ones are everywhere.
 const SHORTEST: usize = 4;
 /// What stands in place of a secret.
@@ -10,6 +12,8 @@ const MARK: &[u8] = b"***";
 pub struct Secrets {
     /// Longest first, so that a secret in another one leaves no rest.
     texts: Vec<Vec<u8>>,
+    /// For each byte, whether any of them begins with it.
+    begins: Vec<bool>,
 }
 
 impl Secrets {
@@ -23,7 +27,13 @@ impl Secrets {
         }
         texts.sort_by_key(|text| (std::cmp::Reverse(text.len()), text.clone()));
         texts.dedup();
-        Self { texts }
+        let begins = (0..=u8::MAX).map(|byte| texts.iter().any(|text| text[0] == byte)).collect();
+        Self { texts, begins }
+    }
+
+    /// Returns how many of `bytes` no secret begins at.
+    fn plain(&self, bytes: &[u8]) -> usize {
+        bytes.iter().position(|byte| self.begins[usize::from(*byte)]).unwrap_or(bytes.len())
     }
 
     /// Returns the length of the secret that `bytes` begin with.
@@ -51,16 +61,22 @@ impl Redactor {
     }
 
     /// Takes `bytes` and returns what can be kept of them.
-    pub fn push(&mut self, secrets: &Secrets, bytes: &[u8]) -> Vec<u8> {
+    pub fn push<'a>(&mut self, secrets: &Secrets, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         if secrets.texts.is_empty() {
-            return bytes.to_vec();
+            return Cow::Borrowed(bytes);
         }
         let mut all = std::mem::take(&mut self.held);
         all.extend_from_slice(bytes);
         let mut kept = Vec::with_capacity(all.len());
         let mut at = 0;
-        while at < all.len() {
+        loop {
+            let plain = secrets.plain(&all[at..]);
+            kept.extend_from_slice(&all[at..at + plain]);
+            at += plain;
             let rest = &all[at..];
+            if rest.is_empty() {
+                break;
+            }
             // What may still become a longer secret is not decided by a shorter one.
             if secrets.may_begin(rest) {
                 self.held = rest.to_vec();
@@ -77,7 +93,7 @@ impl Redactor {
                 }
             }
         }
-        kept
+        Cow::Owned(kept)
     }
 
     /// Returns what was held back at the end of the stream.
@@ -107,7 +123,8 @@ mod tests {
 
     fn redacted(secrets: &Secrets, pieces: &[&str]) -> String {
         let mut redactor = Redactor::new();
-        let mut kept: Vec<u8> = pieces.iter().flat_map(|piece| redactor.push(secrets, piece.as_bytes())).collect();
+        let mut kept: Vec<u8> =
+            pieces.iter().flat_map(|piece| redactor.push(secrets, piece.as_bytes()).into_owned()).collect();
         kept.extend(redactor.finish(secrets));
         String::from_utf8(kept).expect("text")
     }

@@ -72,6 +72,8 @@ pub struct BuildSettings {
     pub dockerfile: Option<DockerfilePlace>,
     /// Where what the build came to goes, besides.
     pub metadata_file: Option<PathBuf>,
+    /// File for where the time went.
+    pub trace: Option<PathBuf>,
     /// What is to be said of the build in place of doing it.
     pub call: Option<Call>,
     /// What is done with a RUN that failed.
@@ -146,8 +148,19 @@ pub fn build(
         registries,
     };
     let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
-    let metadata_file = args.destinations.metadata_file.clone();
-    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, call, dockerfile: place, warnings, prints_id })
+    let (metadata_file, trace) = (args.destinations.metadata_file.clone(), args.destinations.trace.clone());
+    Ok(BuildSettings {
+        request,
+        view,
+        on_fail,
+        iidfile,
+        metadata_file,
+        trace,
+        call,
+        dockerfile: place,
+        warnings,
+        prints_id,
+    })
 }
 
 /// Returns the network that was typed.
@@ -249,7 +262,7 @@ fn read(name: &str, from: impl Read) -> Result<Source, SettingsError> {
     if bytes.len() as u64 > DOCKERFILE_LIMIT {
         return Err(SettingsError::TooLong { name: name.to_owned(), limit: DOCKERFILE_LIMIT });
     }
-    String::from_utf8(bytes).map(|text| Source::new(name, text)).map_err(|error| not_text(name, &error))
+    Source::of_bytes(name, bytes).map_err(|error| not_text(name, &error))
 }
 
 fn not_text(name: &str, error: &std::string::FromUtf8Error) -> SettingsError {

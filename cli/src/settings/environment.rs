@@ -14,6 +14,11 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
+    /// Sets `name`, if there is something to set it to.
+    pub fn put(&mut self, name: &str, value: Option<impl Into<OsString>>) {
+        self.0.extend(value.map(|value| (name.into(), value.into())));
+    }
+
     /// Returns the value of `name`, if it is set.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)

@@ -42,6 +42,9 @@ pub enum SettingsError {
     /// Neither an image nor a layer.
     #[error("the store has neither an image nor a layer `{0}`")]
     NoSide(String),
+    /// An index of nothing.
+    #[error("an index joins images, and none is named")]
+    NothingToJoin,
     /// Neither Docker nor Podman is here.
     #[error("neither Docker (`/var/run/docker.sock`, `DOCKER_HOST`) nor Podman is here to load the image into")]
     NoEngine,
@@ -198,6 +201,7 @@ impl SettingsError {
                 Some("`-f` is relative to the current directory, not to the build context".into())
             }
             Self::NoDockerfile { .. } => Some("name the file with `-f FILE`, or `-f -` for standard input".into()),
+            Self::NothingToJoin => Some("write `lbuild manifest create NAME IMAGE…`".into()),
             Self::NoEngine => Some(
                 "leave `--load` out to keep the image in the store, or write an archive: `-o type=docker,dest=FILE`"
                     .into(),

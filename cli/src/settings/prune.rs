@@ -9,15 +9,19 @@ use layerfs::store::Kind;
 use std::time::Duration;
 
 /// Kinds that can be named.
-pub const KINDS: [(&str, Option<Kind>); 6] = [
+pub const KINDS: [(&str, Option<Kind>); 7] = [
+    // Images go by taking their names away, which is no matter of gc.
+    (IMAGES, None),
     ("layers", Some(Kind::Layers)),
     ("records", Some(Kind::Records)),
     ("caches", Some(Kind::Caches)),
     ("derivatives", Some(Kind::Derivatives)),
     ("leftovers", Some(Kind::Leftovers)),
     // Beside the store, and of this crate.
-    ("logs", None),
+    (LOGS, None),
 ];
+const IMAGES: &str = "images";
+const LOGS: &str = "logs";
 
 /// What may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub struct PruneSettings {
     pub options: PruneOptions,
     /// Whether anything of the store goes.
     pub store: bool,
+    /// Whether images go: those without a name, with `all` those that have one, too.
+    pub images: bool,
     /// Whether logs of builds go.
     pub logs: bool,
 }
@@ -43,11 +49,16 @@ pub fn prune(args: &PruneArgs) -> Result<PruneSettings, SettingsError> {
     let bytes = |flag, text: &Option<String>| text.as_ref().map(|text| size(flag, text)).transpose();
     // What is always kept goes before what may be used at most.
     let most = bytes("--max-used-space", &args.max_used_space)?.max(bytes("--keep", &args.keep)?);
-    let logs = if kinds.is_empty() { args.all && most.is_none() } else { kinds.contains(&None) };
-    let of_store: std::collections::BTreeSet<Kind> = kinds.iter().copied().flatten().collect();
+    let named = |kind: &str| args.kind.iter().any(|text| text == kind);
+    let logs = if kinds.is_empty() { args.all && most.is_none() } else { named(LOGS) };
+    let mut of_store: std::collections::BTreeSet<Kind> = kinds.iter().copied().flatten().collect();
+    if named(IMAGES) {
+        // What only they needed.
+        of_store.extend([Kind::Layers, Kind::Derivatives, Kind::Leftovers]);
+    }
     let store = kinds.is_empty() || !of_store.is_empty();
     let options = PruneOptions { all: args.all, kinds: of_store, unused_for, most };
-    Ok(PruneSettings { options, store, logs })
+    Ok(PruneSettings { options, store, images: named(IMAGES), logs })
 }
 
 fn kind(text: &str) -> Result<Option<Kind>, SettingsError> {
@@ -56,7 +67,6 @@ fn kind(text: &str) -> Result<Option<Kind>, SettingsError> {
     }
     let names = KINDS.map(|(name, _)| name);
     let why = match nearest(text, &names) {
-        _ if text == "images" => "images go by their names: `lbuild rmi NAME`, then `lbuild prune`".to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("kinds are {}", names.join(", ")),
     };
@@ -130,6 +140,7 @@ mod tests {
             (&["-a"], true, true),
             (&["-a", "--max-used-space=1g"], true, false),
             (&["--kind=logs"], false, true),
+            (&["--kind=images"], true, false),
             (&["--kind=caches,logs"], true, true),
         ] {
             let settings = meant(arguments).expect("good");
@@ -141,7 +152,6 @@ mod tests {
     fn what_means_nothing_is_refused() {
         for (arguments, wanted) in [
             (&["--kind=cahces"][..], "`--kind cahces`: did you mean `caches`?"),
-            (&["--kind=images"], "`--kind images`: images go by their names: `lbuild rmi NAME`, then `lbuild prune`"),
             (&["--filter=label=x"], "`--filter label=x`: the filter is `until=AGE`, as `until=24h`"),
             (&["--filter=until=soon"], "`--filter until=soon`: an age is written as `90m`, `24h` or `7d`"),
             (&["--filter=until="], "`--filter until=`: an age is written as `90m`, `24h` or `7d`"),

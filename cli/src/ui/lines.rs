@@ -13,13 +13,26 @@ impl Lines {
     /// Takes `bytes` and returns the lines that are whole now, without their ends.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut whole = Vec::new();
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.partial.extend_from_slice(part);
-            if part.ends_with(b"\n") || self.partial.len() >= LIMIT {
-                whole.extend(self.flush());
-            }
-        }
+        self.each(bytes, |line| whole.push(line.to_owned()));
         whole
+    }
+
+    /// Takes `bytes` and hands each line that is whole now to `take`, without its end.
+    pub fn each(&mut self, bytes: &[u8], mut take: impl FnMut(&str)) {
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let (mut whole, rest) = bytes.split_at(end);
+        if !self.partial.is_empty() && !whole.is_empty() {
+            let first = whole.iter().position(|byte| *byte == b'\n').map_or(0, |first| first + 1);
+            self.partial.extend_from_slice(&whole[..first]);
+            whole = &whole[first..];
+            self.flush().iter().for_each(|line| take(line));
+        }
+        let text = String::from_utf8_lossy(whole);
+        text.split_terminator('\n').for_each(|line| take(line.strip_suffix('\r').unwrap_or(line)));
+        self.partial.extend_from_slice(rest);
+        if self.partial.len() >= LIMIT {
+            self.flush().iter().for_each(|line| take(line));
+        }
     }
 
     /// Takes `bytes` and returns the last `most` of the lines that are whole now: the others are not even looked at, so

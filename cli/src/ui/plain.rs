@@ -36,6 +36,8 @@ struct State {
     current: Option<StepId>,
     /// Whether anything was shown yet.
     begun: bool,
+    /// What is about to be written.
+    text: String,
 }
 
 struct Step {
@@ -43,6 +45,13 @@ struct Step {
     name: String,
     started: Duration,
     partial: [Lines; 2],
+}
+
+impl Step {
+    /// Returns what stands before a line that comes now.
+    fn before(&self, now: Duration) -> String {
+        format!("#{} {:.3} ", self.number, now.saturating_sub(self.started).as_secs_f64())
+    }
 }
 
 impl Plain {
@@ -54,8 +63,8 @@ impl Plain {
 
     /// Returns a view on `out` for which `clock` tells the time since some moment.
     pub fn with_clock(out: impl Write + Send + 'static, clock: impl Fn() -> Duration + Send + 'static) -> Self {
-        let state =
-            State { out: Box::new(out), clock: Box::new(clock), steps: BTreeMap::new(), current: None, begun: false };
+        let (out, clock) = (Box::new(out), Box::new(clock));
+        let state = State { out, clock, steps: BTreeMap::new(), current: None, begun: false, text: String::new() };
         Self { state: Mutex::new(state) }
     }
 }
@@ -115,22 +124,43 @@ impl State {
         Ok(())
     }
 
+    /// Shows all lines of a piece at once: one write for each would cost more than the command.
     fn output(&mut self, step: StepId, stream: Stream, bytes: &[u8]) -> std::io::Result<()> {
+        let now = (self.clock)();
         let Some(known) = self.steps.get_mut(&step) else { return Ok(()) };
-        let lines = known.partial[stream as usize].push(bytes);
-        self.output_lines(step, &lines)
+        let before = known.before(now);
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        known.partial[stream as usize].each(bytes, |line| {
+            for part in [&before, line, "\n"] {
+                text.push_str(part);
+            }
+        });
+        if !text.is_empty() {
+            self.turn_to(step)?;
+        }
+        let written = self.out.write_all(text.as_bytes());
+        self.text = text;
+        written
     }
 
-    fn output_lines(&mut self, step: StepId, lines: &[String]) -> std::io::Result<()> {
-        let started = self.steps.get(&step).map_or(Duration::ZERO, |known| known.started);
-        let seconds = (self.clock)().saturating_sub(started).as_secs_f64();
-        lines.iter().try_for_each(|line| self.line(step, &format!("{seconds:.3} {line}")))
+    /// Shows the lines that have no end.
+    fn rest(&mut self, step: StepId) -> std::io::Result<()> {
+        let now = (self.clock)();
+        let Some(known) = self.steps.get_mut(&step) else { return Ok(()) };
+        let before = known.before(now);
+        let rest: Vec<String> = known.partial.iter_mut().filter_map(Lines::flush).collect();
+        rest.iter().try_for_each(|line| {
+            self.turn_to(step)?;
+            writeln!(self.out, "{before}{line}")
+        })
     }
 
     fn finished(&mut self, step: StepId, took: Duration, outcome: &Outcome) -> std::io::Result<()> {
-        let Some(known) = self.steps.get_mut(&step) else { return Ok(()) };
-        let rest: Vec<String> = known.partial.iter_mut().filter_map(Lines::flush).collect();
-        self.output_lines(step, &rest)?;
+        if !self.steps.contains_key(&step) {
+            return Ok(());
+        }
+        self.rest(step)?;
         let last = match outcome {
             Outcome::Done => format!("DONE {:.1}s", took.as_secs_f64()),
             Outcome::Failed(why) => format!("ERROR: {why}"),

@@ -6,8 +6,15 @@ use std::io;
 
 thread_local! {
     /// A compressor takes several hundred KiB; each thread keeps the last one.
-    static GZIP: RefCell<Option<(i32, Compressor)>> = const { RefCell::new(None) };
+    static GZIP: RefCell<Option<Gzip>> = const { RefCell::new(None) };
     static ZSTD: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
+}
+
+/// A compressor of one level, and room for a member.
+struct Gzip {
+    level: i32,
+    compressor: Compressor,
+    room: Vec<u8>,
 }
 
 /// How the bytes of a member are compressed, with the level.
@@ -27,17 +34,18 @@ impl Method {
     }
 }
 
-fn gzip(kept: &mut Option<(i32, Compressor)>, level: i32, plain: &[u8]) -> io::Result<Vec<u8>> {
-    if kept.as_ref().is_none_or(|(of, _)| *of != level) {
+fn gzip(kept: &mut Option<Gzip>, level: i32, plain: &[u8]) -> io::Result<Vec<u8>> {
+    if kept.as_ref().is_none_or(|kept| kept.level != level) {
         let level_of_library = CompressionLvl::new(level).map_err(|_| io::ErrorKind::InvalidInput)?;
-        *kept = Some((level, Compressor::new(level_of_library)));
+        *kept = Some(Gzip { level, compressor: Compressor::new(level_of_library), room: Vec::new() });
     }
-    let (_, compressor) = kept.as_mut().expect("it was just made");
-    let mut member = vec![0; compressor.gzip_compress_bound(plain.len())];
-    let length = compressor.gzip_compress(plain, &mut member).map_err(|_| io::ErrorKind::WriteZero)?;
-    member.truncate(length);
-    member.shrink_to_fit();
-    Ok(member)
+    let Gzip { compressor, room, .. } = kept.as_mut().expect("it was just made");
+    let bound = compressor.gzip_compress_bound(plain.len());
+    if room.len() < bound {
+        room.resize(bound, 0);
+    }
+    let length = compressor.gzip_compress(plain, room).map_err(|_| io::ErrorKind::WriteZero)?;
+    Ok(room[..length].to_vec())
 }
 
 fn zstd(kept: &mut Option<(i32, zstd::bulk::Compressor<'static>)>, level: i32, plain: &[u8]) -> io::Result<Vec<u8>> {

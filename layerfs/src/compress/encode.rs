@@ -2,13 +2,14 @@
 
 use crate::compress::Compression;
 use crate::compress::compressor::Method;
-use crate::compress::members::{MAX, Members};
+use crate::compress::cuts::Cuts;
+use crate::compress::earlier::{Earlier, Members};
+use crate::compress::line::Line;
 use crate::digest::{DiffId, Digest, HashReader, HashWriter};
 use flate2::GzBuilder;
 use std::io::{self, BufReader, Read, Write};
 
-/// Plain bytes that are compressed while the next are read: what bounds memory, whatever the number of cores.
-const MAX_BATCH: u64 = 16 << 20;
+const BUFFER: usize = 256 << 10;
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct CompressOptions {
 }
 
 /// What came out of [`compress_layer`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compressed {
     /// Digest of the blob.
     pub digest: Digest,
@@ -30,6 +31,17 @@ pub struct Compressed {
     pub size: u64,
     /// Digest of the plain tar.
     pub diff_id: DiffId,
+    /// What the blob consists of, if it is several members.
+    pub members: Members,
+}
+
+/// What is known beforehand, and spares work. The result is the same without it.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The diff ID of the tar, which is not hashed then.
+    pub diff_id: Option<DiffId>,
+    /// Layers whose members may come again.
+    pub earlier: Earlier,
 }
 
 /// What can go wrong with compressing a layer.
@@ -77,7 +89,7 @@ impl CompressOptions {
 }
 
 /// Writes the plain layer `tar` to `out` in another form. The bytes depend on the tar, the form and the level alone.
-/// Members end at entries (see the rule in `members.rs`), so that what did not change keeps its members.
+/// Members end at entries (see the rule in `cuts.rs`), so that what did not change keeps its members.
 ///
 /// # Errors
 /// [`CompressError`].
@@ -85,69 +97,69 @@ pub fn compress_layer(
     tar: &mut dyn Read,
     out: &mut dyn Write,
     options: &CompressOptions,
+    known: &Known,
 ) -> Result<Compressed, CompressError> {
-    let mut tar = BufReader::with_capacity(256 << 10, HashReader::new(tar));
     let mut out = HashWriter::new(out);
-    match (options.method()?, options.single_member) {
-        (None, _) => copy(&mut tar, &mut out)?,
-        (Some(method), true) => compress_whole(&mut tar, &mut out, method)?,
-        (Some(method), false) => compress_members(&mut tar, &mut out, method)?,
-    }
-    out.flush().map_err(CompressError::Write)?;
-    let ((_, diff_id, _), (_, digest, size)) = (tar.into_inner().finish(), out.finish());
-    Ok(Compressed { digest, size, diff_id: DiffId(diff_id) })
-}
-
-/// One member of the batch that is being compressed.
-struct Slot {
-    plain: Vec<u8>,
-    member: io::Result<Vec<u8>>,
-}
-
-fn compress_members(tar: &mut dyn Read, out: &mut dyn Write, method: Method) -> Result<(), CompressError> {
-    let limit = MAX_BATCH.min(MAX * rayon::current_num_threads() as u64);
-    let mut members = Members::new(tar);
-    let mut batch = read_batch(&mut members, limit)?;
-    if batch.is_empty() {
-        // An empty stream is one empty member: readers refuse a blob of no bytes.
-        batch.push(Slot::new(Vec::new()));
-    }
-    while !batch.is_empty() {
-        // This thread reads the next batch while the pool compresses this one; it blocks no thread of the pool.
-        let next = rayon::in_place_scope(|scope| {
-            for slot in &mut batch {
-                scope.spawn(move |_| slot.compress(method));
-            }
-            read_batch(&mut members, limit)
-        })?;
-        for slot in batch {
-            out.write_all(&slot.member.map_err(CompressError::Compress)?).map_err(CompressError::Write)?;
+    let (members, diff_id) = match known.diff_id {
+        Some(diff_id) => {
+            (compress(&mut BufReader::with_capacity(BUFFER, tar), &mut out, options, &known.earlier)?, diff_id)
         }
-        batch = next;
-    }
-    Ok(())
+        None => {
+            let mut tar = BufReader::with_capacity(BUFFER, HashReader::new(tar));
+            let members = compress(&mut tar, &mut out, options, &known.earlier)?;
+            (members, DiffId(tar.into_inner().finish().1))
+        }
+    };
+    out.flush().map_err(CompressError::Write)?;
+    let (_, digest, size) = out.finish();
+    Ok(Compressed { digest, size, diff_id, members })
 }
 
-fn read_batch(members: &mut Members<'_>, limit: u64) -> Result<Vec<Slot>, CompressError> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    while bytes < limit {
-        let Some(plain) = members.next().map_err(CompressError::Read)? else {
-            break;
-        };
-        bytes += plain.len() as u64;
-        batch.push(Slot::new(plain));
+fn compress(
+    tar: &mut dyn Read,
+    out: &mut dyn Write,
+    options: &CompressOptions,
+    earlier: &Earlier,
+) -> Result<Members, CompressError> {
+    match (options.method()?, options.single_member) {
+        (None, _) => copy(tar, out).map(|()| Members::default()),
+        (Some(method), true) => compress_whole(tar, out, method).map(|()| Members::default()),
+        (Some(method), false) => compress_members(tar, out, method, earlier),
     }
-    Ok(batch)
 }
 
-impl Slot {
-    fn new(plain: Vec<u8>) -> Self {
-        Self { plain, member: Ok(Vec::new()) }
-    }
+fn compress_members(
+    tar: &mut dyn Read,
+    out: &mut dyn Write,
+    method: Method,
+    earlier: &Earlier,
+) -> Result<Members, CompressError> {
+    let (mut cuts, mut line, mut members) = (Cuts::new(tar), Line::new(method, earlier), Members::default());
+    // This thread cuts, hashes and writes while the pool compresses; it blocks no thread of the pool.
+    rayon::in_place_scope(|scope| {
+        let mut plain = line.room();
+        // An empty stream is one empty member: readers refuse a blob of no bytes.
+        let mut more = cuts.next(&mut plain).map_err(CompressError::Read)? || plain.is_empty();
+        while more {
+            line.push(scope, plain);
+            if line.is_full() {
+                write_first(&mut line, out, &mut members)?;
+            }
+            plain = line.room();
+            more = cuts.next(&mut plain).map_err(CompressError::Read)?;
+        }
+        while write_first(&mut line, out, &mut members)? {}
+        Ok(members)
+    })
+}
 
-    fn compress(&mut self, method: Method) {
-        self.member = method.compress(&std::mem::take(&mut self.plain));
-    }
+/// Writes the member in front; reports whether there was one.
+fn write_first(line: &mut Line<'_>, out: &mut dyn Write, members: &mut Members) -> Result<bool, CompressError> {
+    let Some(done) = line.pop() else { return Ok(false) };
+    let (member, bytes) = done.map_err(CompressError::Compress)?;
+    out.write_all(&bytes).map_err(CompressError::Write)?;
+    members.push(member);
+    Ok(true)
 }
 
 fn compress_whole(tar: &mut dyn Read, out: &mut dyn Write, method: Method) -> Result<(), CompressError> {

@@ -36,7 +36,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
 
 fn compress(tar: &[u8], options: &CompressOptions) -> (Vec<u8>, Compressed) {
     let mut blob = Vec::new();
-    let compressed = compress_layer(&mut &tar[..], &mut blob, options).unwrap();
+    let compressed = compress_layer(&mut &tar[..], &mut blob, options, &Known::default()).unwrap();
     (blob, compressed)
 }
 
@@ -48,8 +48,12 @@ fn expand(blob: &[u8]) -> io::Result<Vec<u8>> {
 
 fn cut(tar: &[u8]) -> Vec<Vec<u8>> {
     let mut input = tar;
-    let mut members = members::Members::new(&mut input);
-    std::iter::from_fn(|| members.next().unwrap()).collect()
+    let mut members = cuts::Cuts::new(&mut input);
+    std::iter::from_fn(|| {
+        let mut member = Vec::new();
+        members.next(&mut member).unwrap().then_some(member)
+    })
+    .collect()
 }
 
 const FORMS: [Compression; 3] = [Compression::Plain, Compression::Gzip, Compression::Zstd];
@@ -62,10 +66,54 @@ fn every_form_comes_back() {
             let (blob, compressed) = compress(&tar, &CompressOptions { form, level: None, single_member });
             assert_eq!(Compression::sniff(&blob), form);
             assert_eq!(expand(&blob).unwrap(), tar, "{form:?}");
-            let wanted =
-                Compressed { digest: Digest::of(&blob), size: blob.len() as u64, diff_id: DiffId(Digest::of(&tar)) };
-            assert_eq!(compressed, wanted);
+            let got = (compressed.digest, compressed.size, compressed.diff_id);
+            assert_eq!(got, (Digest::of(&blob), blob.len() as u64, DiffId(Digest::of(&tar))));
         }
+    }
+}
+
+#[test]
+fn a_known_diff_id_is_taken_as_it_is() {
+    let (tar, known) = (layer(&files()), DiffId(Digest::of("known")));
+    for form in FORMS {
+        let options = CompressOptions::new(form);
+        let mut blob = Vec::new();
+        let compressed =
+            compress_layer(&mut &tar[..], &mut blob, &options, &Known { diff_id: Some(known), ..Known::default() })
+                .unwrap();
+        assert_eq!((compressed.diff_id, compressed.digest), (known, Digest::of(&blob)));
+        assert!(blob == compress(&tar, &options).0, "{form:?}");
+    }
+}
+
+/// A second layer of which one file changed takes the others' members, and has the bytes that it has without them.
+#[test]
+fn members_of_an_earlier_layer_come_again() {
+    let file = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        file
+    };
+    let mut files = files();
+    let before = layer(&files);
+    files[100].1.push(0);
+    let after = layer(&files);
+    for form in [Compression::Gzip, Compression::Zstd] {
+        let options = CompressOptions::new(form);
+        let (blob, compressed) = compress(&before, &options);
+        let list = compressed.members.encode();
+        // Members that are not what they were compressed from show which ones were taken.
+        let mut known = Known::default();
+        known.earlier.add(file(&before), file(&vec![b'!'; blob.len()]), &Members::decode(&list).unwrap());
+        let mut taken = Vec::new();
+        compress_layer(&mut &after[..], &mut taken, &options, &known).unwrap();
+        let marks = taken.iter().filter(|&&byte| byte == b'!').count();
+        assert!(marks > blob.len() / 2, "{form:?}: {marks} of {}", blob.len());
+        known.earlier = Earlier::default();
+        known.earlier.add(file(&before), file(&blob), &compressed.members);
+        let mut taken = Vec::new();
+        let again = compress_layer(&mut &after[..], &mut taken, &options, &known).unwrap();
+        assert!((taken, again) == compress(&after, &options), "{form:?}");
     }
 }
 
@@ -97,9 +145,9 @@ fn members_end_at_entries_and_have_bounds() {
     let tar = layer(&files());
     let members = cut(&tar);
     assert_eq!(members.concat(), tar);
-    assert!(members.iter().all(|member| !member.is_empty() && member.len() as u64 <= members::MAX));
+    assert!(members.iter().all(|member| !member.is_empty() && member.len() as u64 <= cuts::MAX));
     assert!(members.len() > 8, "{}", members.len());
-    let whole: Vec<usize> = (0..members.len()).filter(|&at| members[at].len() as u64 == members::MAX).collect();
+    let whole: Vec<usize> = (0..members.len()).filter(|&at| members[at].len() as u64 == cuts::MAX).collect();
     assert_eq!(whole.len(), 2, "the large file fills two members");
     assert!(members[whole[0]].starts_with(b"usr/lib/large"));
     let inside = |at: usize| at == whole[0] + 1 || at == whole[1] + 1;
@@ -176,7 +224,11 @@ fn levels_out_of_range_are_refused() {
         (Compression::Plain, 99, false),
     ] {
         let options = CompressOptions { level: Some(level), ..CompressOptions::new(form) };
-        assert_eq!(compress_layer(&mut &b"x"[..], &mut Vec::new(), &options).is_err(), refused, "{options:?}");
+        assert_eq!(
+            compress_layer(&mut &b"x"[..], &mut Vec::new(), &options, &Known::default()).is_err(),
+            refused,
+            "{options:?}"
+        );
     }
 }
 

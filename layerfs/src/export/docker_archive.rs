@@ -3,10 +3,12 @@
 use super::layout::{LaidOut, Layout, NamedImage, blob_path};
 use super::{Destination, Exporter, FinishedImage, LayerCompression};
 use crate::descriptor::Descriptor;
+use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::reference::ImageRef;
 use crate::store::Store;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -53,7 +55,8 @@ pub(super) fn write(
 #[derive(Debug)]
 pub(super) struct Archive {
     layout: Layout,
-    lines: Vec<u8>,
+    /// Files beside those of the layout.
+    more: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Archive {
@@ -65,7 +68,26 @@ impl Archive {
         let layout = Layout::of(images, compression, store)?;
         let lines: Vec<Line> =
             images.iter().zip(&layout.images).map(|(named, laid_out)| line(*named, laid_out)).collect();
-        Ok(Self { layout, lines: serde_json::to_vec(&lines).expect("texts print") })
+        Ok(Self { layout, more: vec![("manifest.json", serde_json::to_vec(&lines).expect("texts print"))] })
+    }
+
+    /// Returns the archive of images as a plain OCI image layout.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn layout(images: &[NamedImage<'_>], compression: LayerCompression, store: &Store) -> Result<Self, StoreError> {
+        Ok(Self { layout: Layout::of(images, compression, store)?, more: Vec::new() })
+    }
+
+    /// Leaves out blobs, for a reader who has them.
+    pub fn leave_out(&mut self, blobs: &HashSet<Digest>) {
+        self.layout.blobs.retain(|digest, _| !blobs.contains(digest));
+    }
+
+    /// Returns the number of blobs.
+    #[cfg(test)]
+    pub fn blobs(&self) -> usize {
+        self.layout.blobs.len()
     }
 
     /// Writes it to `out`, which messages call `place`.
@@ -73,7 +95,7 @@ impl Archive {
     /// # Errors
     /// [`StoreError`].
     pub fn write_to(&self, out: &mut dyn Write, place: &Path) -> Result<(), StoreError> {
-        self.layout.write_tar(&[("manifest.json", self.lines.clone())], out, place)
+        self.layout.write_tar(&self.more, out, place)
     }
 
     /// Returns the descriptors of the manifests.

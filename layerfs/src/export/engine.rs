@@ -1,21 +1,27 @@
 //! [`EngineExporter`]: an image to Docker or Podman on this machine.
 
+mod docker;
 mod http;
+mod podman;
+#[cfg(test)]
+mod tests;
 
 use super::docker_archive::Archive;
 use super::layout::NamedImage;
-use super::{Exporter, FinishedImage, LayerCompression};
+use super::{ExportLayer, Exporter, FinishedImage, LayerCompression};
 use crate::descriptor::Descriptor;
+use crate::digest::Digest;
 use crate::error::StoreError;
-use crate::io_error::{IoContext, IoError};
 use crate::reference::ImageRef;
 use crate::store::Store;
+use docker::Docker;
+use podman::Podman;
+use std::collections::HashSet;
 use std::fmt;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+
+/// Layers of fewer bytes in all are sent without asking which of them are there.
+const WORTH_ASKING: u64 = 1 << 20;
 
 /// An engine that keeps images of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +44,55 @@ impl fmt::Display for Engine {
     }
 }
 
-/// Hands an image to an engine as a Docker archive; nothing is written on the way.
+impl Engine {
+    fn refused(&self, why: &str) -> StoreError {
+        StoreError::Engine { engine: self.to_string(), why: why.trim().to_owned() }
+    }
+
+    fn door(&self) -> Box<dyn Door + '_> {
+        match self {
+            Self::Socket(_) | Self::Tcp(_) => Box::new(Docker(self)),
+            Self::Podman(program) => Box::new(Podman { engine: self, program }),
+        }
+    }
+}
+
+/// What an engine is asked about an image.
+#[derive(Debug, Clone, Copy)]
+struct Passed<'a> {
+    id: &'a Digest,
+    manifest: &'a Digest,
+    layers: &'a [ExportLayer],
+}
+
+/// In which form an engine takes an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As `docker save` writes it, with its names.
+    Docker,
+    /// As an OCI image layout without names: they are given afterwards.
+    Layout,
+}
+
+/// What an engine can be asked, and told.
+trait Door {
+    /// Reports whether the image is there.
+    fn has(&self, image: &Passed<'_>) -> Result<bool, StoreError>;
+
+    /// Returns the blobs of those layers that need not be in the archive.
+    fn held(&self, image: &Passed<'_>) -> Result<HashSet<Digest>, StoreError>;
+
+    /// Returns the form of archives for it.
+    fn form(&self) -> Form;
+
+    /// Hands it an archive.
+    fn load(&self, archive: &Archive) -> Result<(), StoreError>;
+
+    /// Gives a name to an image that is there.
+    fn name(&self, id: &Digest, name: &ImageRef) -> Result<(), StoreError>;
+}
+
+/// Hands an image to an engine by an archive of what the engine lacks; nothing is written on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineExporter {
     /// Who gets it.
@@ -47,125 +101,77 @@ pub struct EngineExporter {
     pub names: Vec<ImageRef>,
 }
 
+/// What was handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The manifest of the archive.
+    pub manifest: Descriptor,
+    /// How many layers were sent; none if the image was there.
+    pub sent: usize,
+}
+
 impl Exporter for EngineExporter {
     fn export(&self, image: &FinishedImage, store: &Store) -> Result<Descriptor, StoreError> {
-        let named = NamedImage { image, names: &self.names };
-        let archive = Archive::of(&[named], LayerCompression::KEEP, store)?;
-        match &self.engine {
-            Engine::Socket(path) => self.post(UnixStream::connect(path).at("connect", path)?, &archive)?,
-            Engine::Tcp(address) => self.post(TcpStream::connect(address).at("connect", address)?, &archive)?,
-            Engine::Podman(program) => self.pipe(program, &archive)?,
-        }
-        Ok(archive.manifests().remove(0))
+        Ok(self.load(image, store)?.manifest)
     }
 }
 
 impl EngineExporter {
-    fn refused(&self, why: &str) -> StoreError {
-        StoreError::Engine { engine: self.engine.to_string(), why: why.trim().to_owned() }
+    /// Hands an image over as [`Exporter::export`] does, and says what was sent.
+    ///
+    /// # Errors
+    /// Those of [`Exporter::export`].
+    pub fn load(&self, image: &FinishedImage, store: &Store) -> Result<Loaded, StoreError> {
+        let door = self.engine.door();
+        self.load_through(&*door, image, store)
     }
 
-    /// Loads by Docker's API: `POST /images/load`.
-    fn post(&self, mut stream: impl Read + Write, archive: &Archive) -> Result<(), StoreError> {
-        let place = PathBuf::from(self.engine.to_string());
-        let failed = |error| IoError::new("speak to", &place, &error);
-        http::begin(&mut stream).map_err(failed)?;
-        let mut body = http::Chunks::new(&mut stream);
-        let sent = archive.write_to(&mut body, &place).and_then(|()| Ok(body.finish().map_err(failed)?));
-        // Who refuses says why before all has been sent, and listens no longer.
-        let answer = match http::answer(&mut stream) {
-            Ok(answer) => answer,
-            Err(error) => return sent.and(Err(failed(error).into())),
-        };
-        match answer.refusal() {
-            Some(why) => Err(self.refused(&why)),
-            None => sent,
+    fn load_through(&self, door: &dyn Door, image: &FinishedImage, store: &Store) -> Result<Loaded, StoreError> {
+        let image = &dressed(image, door.form());
+        let mut whole = self.archive(image, door.form(), store)?;
+        let manifest = whole.manifests().remove(0);
+        let id = image.id();
+        let passed = Passed { id: &id, manifest: &manifest.digest, layers: &image.layers };
+        // Asking only saves work: who does not answer says why when the image comes.
+        if door.has(&passed).unwrap_or(false) {
+            self.names.iter().try_for_each(|name| door.name(&id, name))?;
+            return Ok(Loaded { manifest, sent: 0 });
         }
+        let held = if worth_asking(image) { door.held(&passed).unwrap_or_default() } else { HashSet::new() };
+        let sent = image.layers.iter().filter(|layer| !held.contains(&layer.blob.digest)).count();
+        whole.leave_out(&held);
+        let sent = match door.load(&whole) {
+            // What was there may be gone by now, or is not taken as held by this kind of engine.
+            Err(StoreError::Engine { .. }) if !held.is_empty() => {
+                door.load(&self.archive(image, door.form(), store)?)?;
+                image.layers.len()
+            }
+            result => result.map(|()| sent)?,
+        };
+        if door.form() == Form::Layout {
+            self.names.iter().try_for_each(|name| door.name(&id, name))?;
+        }
+        Ok(Loaded { manifest, sent })
     }
 
-    /// Loads by `podman load`.
-    fn pipe(&self, program: &Path, archive: &Archive) -> Result<(), StoreError> {
-        let mut command = Command::new(program);
-        command.args(["load", "--quiet"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().at("start", program)?;
-        let mut errors = child.stderr.take();
-        let said = std::thread::spawn(move || {
-            let mut said = String::new();
-            errors.as_mut().map(|errors| errors.read_to_string(&mut said));
-            said
-        });
-        let sent = child.stdin.take().map_or(Ok(()), |mut stdin| archive.write_to(&mut stdin, program));
-        let status = child.wait().at("wait for", program)?;
-        let said = said.join().unwrap_or_default();
-        if status.success() { sent } else { Err(self.refused(&said)) }
+    fn archive(&self, image: &FinishedImage, form: Form, store: &Store) -> Result<Archive, StoreError> {
+        match form {
+            Form::Docker => Archive::of(&[NamedImage { image, names: &self.names }], LayerCompression::KEEP, store),
+            Form::Layout => Archive::layout(&[NamedImage { image, names: &[] }], LayerCompression::KEEP, store),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io;
+/// Returns the image as an engine is to see it: what Docker adds to OCI's config, Podman reads under Docker's media types
+/// only.
+fn dressed(image: &FinishedImage, form: Form) -> FinishedImage {
+    let mut image = image.clone();
+    let run = &image.config.config;
+    let of_docker = run.healthcheck.is_some() || run.on_build.is_some() || run.shell.is_some();
+    image.dress.docker_types |= form == Form::Layout && of_docker;
+    image
+}
 
-    /// A stream that takes everything and answers `answer`.
-    struct Fake {
-        got: Vec<u8>,
-        answer: io::Cursor<Vec<u8>>,
-    }
-
-    impl Read for Fake {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.answer.read(buffer)
-        }
-    }
-
-    impl Write for Fake {
-        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-            self.got.write(buffer)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn loaded(answer: &str) -> Result<(), String> {
-        let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(&directory.path().join("store")).expect("a store");
-        let config = serde_json::json!({"os": "linux", "rootfs": {"type": "layers", "diff_ids": []}});
-        let config = serde_json::from_value(config).expect("a config");
-        let image = FinishedImage::new(config, Vec::new(), Default::default());
-        let named = NamedImage { image: &image, names: &[] };
-        let archive = Archive::of(&[named], LayerCompression::KEEP, &store).expect("an archive");
-        let exporter = EngineExporter { engine: Engine::Socket("/d.sock".into()), names: Vec::new() };
-        let mut fake = Fake { got: Vec::new(), answer: io::Cursor::new(answer.into()) };
-        let result = exporter.post(&mut fake, &archive).map_err(|error| error.to_string());
-        let got = String::from_utf8_lossy(&fake.got).into_owned();
-        assert!(got.starts_with("POST /images/load?quiet=1 HTTP/1.1\r\n"), "{got}");
-        assert!(got.ends_with("\r\n0\r\n\r\n"));
-        result
-    }
-
-    #[test]
-    fn what_docker_answers_is_heard() {
-        for (answer, wanted) in [
-            ("HTTP/1.1 200 OK\r\n\r\n{\"stream\":\"Loaded image: x\\n\"}\n", None),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"str\r\n8\r\neam\":1}\n\r\n0\r\n\r\n", None),
-            ("HTTP/1.1 200 OK\r\n\r\n{\"error\":\"no space left\"}\n", Some("no space left")),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n4\r\n{\"er\r\nb\r\nror\":\"bad\"}\n\r\n0\r\n\r\n",
-                Some("bad"),
-            ),
-            ("HTTP/1.1 400 Bad Request\r\n\r\n{\"message\":\"invalid archive\"}\n", Some("invalid archive")),
-            ("HTTP/1.1 500 Oops\r\n\r\nnonsense", Some("it answered 500: nonsense")),
-            ("SSH-2.0-x\r\n", Some("speak to")),
-            ("", Some("speak to")),
-        ] {
-            let error = loaded(answer).err();
-            match wanted {
-                None => assert_eq!(error, None, "{answer}"),
-                Some(wanted) => {
-                    assert!(error.as_ref().is_some_and(|error| error.contains(wanted)), "{answer}: {error:?}")
-                }
-            }
-        }
-    }
+fn worth_asking(image: &FinishedImage) -> bool {
+    image.layers.iter().map(|layer| layer.blob.size).sum::<u64>() >= WORTH_ASKING
 }

@@ -1,26 +1,37 @@
 //! [`LayerCompression`]: in which form layers leave the store; and compressed forms that are kept.
 //!
 //! ```text
-//! derived/<diff ID's digits>.<form>-<level>        the layer in that form
-//! derived/<diff ID's digits>.<form>-<level>.json   its descriptor, self-verifying; written last
+//! derived/<diff ID's digits>.<form>-<level>          the layer in that form
+//! derived/<diff ID's digits>.<form>-<level>.members  which members it has, self-verifying
+//! derived/<diff ID's digits>.<form>-<level>.json     its descriptor, self-verifying; written last
 //! ```
-//! They are cache: not fsynced, and checked against the digest before they are used; a damaged one is made anew.
+//! They are cache: not fsynced, and checked against the digest before they are used, unless they are as they were written;
+//! a damaged one is made anew. A layer takes the members that it has in common with the last ones of that form.
 
 use super::ExportLayer;
 use super::layout::Part;
 use super::store::check_size;
-use crate::compress::{CompressError, CompressOptions, Compressed, Compression, compress_layer, decompress};
-use crate::descriptor::Descriptor;
-use crate::digest::HashReader;
+use crate::blobs::seal::{is_unchanged, seal};
+use crate::compress::{
+    CompressError, CompressOptions, Compressed, Compression, Earlier, Known, Members, compress_layer, decompress,
+};
+use crate::descriptor::{Descriptor, media_type};
+use crate::digest::{Digest, HashReader};
 use crate::error::StoreError;
 use crate::io_error::{IoContext, IoError};
 use crate::sealed;
 use crate::store::Store;
+use crate::trace::Phase;
 use crate::verify::unwrap_error;
 use std::fs::File;
-use std::io::{self, BufReader, Seek, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+
+/// Layers from this size on, in bytes, are compared with earlier ones: a smaller one is compressed in no time.
+const WORTH_COMPARING: u64 = 4 << 20;
+/// Earlier layers that a layer is compared with.
+const MOST_EARLIER: usize = 4;
 
 /// How the layers of an output are compressed.
 ///
@@ -133,6 +144,8 @@ impl LayerCompression {
     ) -> Result<Part, StoreError> {
         let path = self.path(layer, store);
         let descriptor = self.descriptor(made);
+        seal(written.as_file(), &descriptor.digest).at("set the time of", &path)?;
+        sealed::write(&members_of(&path), &store.temporary(), &made.members.encode())?;
         let file = written.persist(&path).map_err(|error| IoError::new("rename", &path, &error.error))?;
         let stated = serde_json::to_vec(&descriptor).expect("a descriptor of texts and numbers prints");
         sealed::write(&note_of(&path), &store.temporary(), &stated)?;
@@ -155,13 +168,66 @@ impl LayerCompression {
         out: &mut dyn Write,
     ) -> Result<Compressed, StoreError> {
         let place = store.blobs().path(&layer.blob.digest);
-        let mut tar = decompress(layer.open(store)?).map_err(|error| unwrap_error(error, "read", &place))?;
-        let made = compress_layer(&mut tar, out, &self.options()).map_err(|error| failure(error, &place))?;
+        let compressing = store.trace().begin(Phase::Compressing, || layer.diff_id.to_string());
+        let mut compressing = compressing.on_all_cores();
+        compressing.bytes(|| layer.blob.size);
+        // A plain tar is named by its diff ID: one that is as it was written need not be hashed again.
+        let known = match layer.blob.digest == layer.diff_id.0 {
+            true => store.blobs().open_unchanged(&layer.blob)?,
+            false => None,
+        };
+        let earlier = if layer.blob.size < WORTH_COMPARING { Earlier::default() } else { self.earlier(layer, store)? };
+        let beforehand = Known { diff_id: known.as_ref().map(|_| layer.diff_id), earlier };
+        let mut tar: Box<dyn Read + Send> = match known {
+            Some(plain) => Box::new(plain),
+            None => decompress(layer.open(store)?).map_err(|error| unwrap_error(error, "read", &place))?,
+        };
+        let made =
+            compress_layer(&mut tar, out, &self.options(), &beforehand).map_err(|error| failure(error, &place))?;
         if made.diff_id != layer.diff_id {
             let what = format!("layer tar of blob {}", layer.blob.digest);
             return Err(StoreError::DigestMismatch { what, wanted: layer.diff_id.0, got: made.diff_id.0 });
         }
         Ok(made)
+    }
+
+    /// Returns the layers that were brought into this form last, and are all there.
+    fn earlier(self, layer: &ExportLayer, store: &Store) -> Result<Earlier, StoreError> {
+        let (derived, ending) = (store.derived(), format!(".{}.members", self.suffix()));
+        let mut lists: Vec<_> = sealed::names(&derived)?
+            .iter()
+            .filter_map(|name| Digest::from_hex(name.strip_suffix(&ending)?).ok())
+            .filter(|digest| *digest != layer.diff_id.0)
+            .filter_map(|digest| {
+                let path = derived.join(format!("{}.{}", digest.hex(), self.suffix()));
+                let written = members_of(&path).metadata().and_then(|list| list.modified()).ok()?;
+                Some((std::cmp::Reverse(written), digest, path))
+            })
+            .collect();
+        lists.sort_unstable();
+        let mut earlier = Earlier::default();
+        for (_, digest, path) in lists.into_iter().take(MOST_EARLIER) {
+            if let Some((plain, compressed, members)) = self.whole(&digest, &path, store)? {
+                earlier.add(plain, compressed, &members);
+            }
+        }
+        Ok(earlier)
+    }
+
+    /// Returns a layer's plain tar, what is kept of it in this form, and its members, if all are as they were written.
+    fn whole(self, digest: &Digest, path: &Path, store: &Store) -> Result<Option<(File, File, Members)>, StoreError> {
+        let (Some(list), Some(stated)) = (sealed::read(&members_of(path))?, sealed::read(&note_of(path))?) else {
+            return Ok(None);
+        };
+        let (Some(members), Ok(descriptor)) = (Members::decode(&list), serde_json::from_slice(&stated)) else {
+            return Ok(None);
+        };
+        let plain = Descriptor::new(media_type::OCI_LAYER, *digest, members.plain_size());
+        let Some(plain) = store.blobs().open_unchanged(&plain)? else { return Ok(None) };
+        Ok(match File::open(path) {
+            Ok(file) if is_unchanged(&file, &descriptor).at("stat", path)? => Some((plain, file, members)),
+            _ => None,
+        })
     }
 
     fn path(self, layer: &ExportLayer, store: &Store) -> PathBuf {
@@ -186,10 +252,16 @@ fn find(path: &Path, form: Compression) -> Result<Option<Part>, StoreError> {
         Err(error) if error.is_not_found() => return Ok(None),
         other => other?,
     };
+    if descriptor.media_type != form.oci_media_type() {
+        return Ok(None);
+    }
+    if is_unchanged(&file, &descriptor).at("stat", path)? {
+        return Ok(Some(Part { descriptor, file }));
+    }
     let mut reader = HashReader::new(BufReader::with_capacity(256 << 10, file));
     io::copy(&mut reader, &mut io::sink()).at("read", path)?;
     let (file, digest, size) = reader.finish();
-    if (digest, size, form.oci_media_type()) != (descriptor.digest, descriptor.size, descriptor.media_type.as_str()) {
+    if (digest, size) != (descriptor.digest, descriptor.size) {
         return Ok(None);
     }
     Ok(Some(Part { descriptor, file: rewound(file.into_inner(), path)? }))
@@ -201,8 +273,16 @@ fn rewound(mut file: File, path: &Path) -> Result<File, StoreError> {
 }
 
 fn note_of(path: &Path) -> PathBuf {
+    beside(path, ".json")
+}
+
+fn members_of(path: &Path) -> PathBuf {
+    beside(path, ".members")
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".json");
+    name.push(ending);
     name.into()
 }
 

@@ -1,6 +1,7 @@
 //! [`Layout`]: images as the files of an OCI image layout (image-spec image-layout.md), not yet written.
 
 use super::{ExportLayer, FinishedImage, LayerCompression, hold_in};
+use crate::blobs::seal::is_unchanged;
 use crate::descriptor::{Descriptor, media_type};
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -43,7 +44,7 @@ pub(super) enum Source {
     File(File),
 }
 
-/// A blob of a layout. Reading it checks digest and size.
+/// A blob of a layout. Reading it checks digest and size, unless its file is known to be as it was written.
 #[derive(Debug)]
 pub(super) struct Blob {
     pub descriptor: Descriptor,
@@ -84,9 +85,11 @@ impl Blob {
     pub fn reader(&self) -> Box<dyn Read + '_> {
         match &self.source {
             Source::Bytes(bytes) => Box::new(bytes.as_slice()),
-            Source::File(file) => {
-                Box::new(VerifiedReader::new(BufReader::with_capacity(BUFFER, file), &self.descriptor))
-            }
+            Source::File(file) => match is_unchanged(file, &self.descriptor) {
+                Ok(true) => Box::new(BufReader::with_capacity(BUFFER, file)),
+                // What a stat fails with, reading will say.
+                _ => Box::new(VerifiedReader::new(BufReader::with_capacity(BUFFER, file), &self.descriptor)),
+            },
         }
     }
 }

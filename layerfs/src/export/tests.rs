@@ -32,7 +32,8 @@ impl Fixture {
         let tar = Tar::default().file("file", content).end();
         let form = Compression::of_media_type(kind).expect("a layer");
         let mut bytes = Vec::new();
-        compress_layer(&mut tar.as_slice(), &mut bytes, &CompressOptions::new(form)).expect("compressed");
+        compress_layer(&mut tar.as_slice(), &mut bytes, &CompressOptions::new(form), &Default::default())
+            .expect("compressed");
         self.store.blobs().put(&bytes).expect("put");
         ExportLayer { diff_id: DiffId(Digest::of(&tar)), blob: Descriptor::of(kind, &bytes), source: None }
     }
@@ -188,7 +189,7 @@ fn an_oci_archive_has_each_blob_once_and_the_same_bytes_again_4_19_9_9() {
     let full = "docker.io/library/app:latest";
     assert_eq!(shown(&index), [[Some(full), Some("latest")], [Some("quay.io/a/b:2"), Some("2")]]);
     assert!(index.manifests.iter().all(|entry| entry.digest == manifest.digest));
-    assert_eq!(index.manifests[0].platform, Some(image.platform()), "9-3");
+    assert_eq!(index.manifests[0].platform, Some(image.platform()), "9-4");
     assert_eq!(index.manifests[0].annotations["org.opencontainers.image.created"], "2001-02-03T04:05:06Z");
 }
 
@@ -259,7 +260,31 @@ fn a_compressed_form_is_kept_and_a_damaged_one_made_anew() {
     assert_eq!((again.descriptor, Digest::of(bytes)), (made.clone(), made.digest));
     let wrong = ExportLayer { diff_id: DiffId(Digest::of(b"other")), ..layer };
     assert!(matches!(gzip.apply(&wrong, &fixture.store), Err(StoreError::DigestMismatch { .. })));
-    assert_eq!(crate::sealed::names(&fixture.store.derived()).expect("listed").len(), 2);
+    assert_eq!(crate::sealed::names(&fixture.store.derived()).expect("listed").len(), 3);
+}
+
+#[test]
+fn a_layer_takes_the_members_of_the_last_one_while_that_is_as_it_was_written() {
+    let content = "0123456789abcdef".repeat(6 << 16);
+    let gzip = compression(Compression::Gzip, false);
+    // What the first layer is kept as is overwritten, so that members that were taken from it are seen.
+    let second = |sealed_again: bool| {
+        let fixture = Fixture::new();
+        let first = fixture.layer(&content, media_type::OCI_LAYER);
+        let kept = gzip.apply(&first, &fixture.store).expect("made").descriptor;
+        let path = fixture.store.derived().join(format!("{}.gzip", first.diff_id.0.hex()));
+        fs::write(&path, vec![b'!'; kept.size as usize]).expect("written");
+        if sealed_again {
+            let file = fs::File::options().write(true).open(&path).expect("opened");
+            crate::blobs::seal::seal(&file, &kept.digest).expect("sealed");
+        }
+        let layer = fixture.layer(&format!("{content}."), media_type::OCI_LAYER);
+        let mut bytes = Vec::new();
+        gzip.apply(&layer, &fixture.store).expect("made").file.read_to_end(&mut bytes).expect("read");
+        bytes.iter().filter(|&&byte| byte == b'!').count() > bytes.len() / 2
+    };
+    assert!(second(true), "members were taken");
+    assert!(!second(false), "what was written to is not taken from");
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn gzipped(store: &Store, tar: Tar) -> ExportLayer {
     let tar = tar.end();
     let mut bytes = Vec::new();
     let options = crate::compress::CompressOptions::new(Compression::Gzip);
-    crate::compress::compress_layer(&mut tar.as_slice(), &mut bytes, &options).expect("compressed");
+    crate::compress::compress_layer(&mut tar.as_slice(), &mut bytes, &options, &Default::default())
+        .expect("compressed");
     store.blobs().put(&bytes).expect("put");
     ExportLayer {
         diff_id: DiffId(Digest::of(&tar)),

@@ -47,6 +47,24 @@ impl ImageConfig {
     pub fn print(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a config of texts and numbers prints")
     }
+
+    /// Returns the config without texts, lists and sets that are empty, as Go's `omitempty` and so BuildKit leaves them
+    /// out: bases of other tools have them.
+    #[must_use]
+    pub fn without_empty(mut self) -> Self {
+        drop_empty(&mut self.author, String::is_empty);
+        drop_empty(&mut self.variant, String::is_empty);
+        drop_empty(&mut self.os_version, String::is_empty);
+        drop_empty(&mut self.os_features, Vec::is_empty);
+        self.config = self.config.without_empty();
+        for line in &mut self.history {
+            for text in [&mut line.created_by, &mut line.author, &mut line.comment] {
+                drop_empty(text, String::is_empty);
+            }
+            drop_empty(&mut line.empty_layer, |empty| !empty);
+        }
+        self
+    }
 }
 
 /// Takes `null` for the zero value, as Go's JSON does: engines write `"Env": null`.
@@ -104,6 +122,26 @@ pub struct RunConfig {
     /// Keys that lbuild does not know.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
+}
+
+impl RunConfig {
+    /// Returns this without texts, lists and sets that are empty.
+    fn without_empty(mut self) -> Self {
+        for list in [&mut self.env, &mut self.entrypoint, &mut self.cmd, &mut self.on_build, &mut self.shell] {
+            drop_empty(list, Vec::is_empty);
+        }
+        drop_empty(&mut self.exposed_ports, BTreeMap::is_empty);
+        drop_empty(&mut self.volumes, BTreeMap::is_empty);
+        drop_empty(&mut self.labels, BTreeMap::is_empty);
+        drop_empty(&mut self.stop_signal, String::is_empty);
+        drop_empty(&mut self.args_escaped, |escaped| !escaped);
+        self
+    }
+}
+
+/// Makes an empty value none.
+fn drop_empty<T>(value: &mut Option<T>, is_empty: impl Fn(&T) -> bool) {
+    value.take_if(|value| is_empty(value));
 }
 
 /// Docker's health check; durations in nanoseconds.

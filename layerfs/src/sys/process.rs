@@ -4,6 +4,7 @@ use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::{ForkResult, Pid};
 use std::io;
+use std::time::Duration;
 
 /// Forks. Returns the child's process id in the parent, nothing in the child.
 ///
@@ -25,6 +26,31 @@ pub fn fork_single_threaded() -> io::Result<Option<Pid>> {
 fn thread_count() -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     Ok(std::fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
+}
+
+/// Waits for a child to end; returns the CPU time, of user and system, of it and of those that it waited for.
+///
+/// # Errors
+/// The operating system's; ECHILD if it is no child of this process, or was waited for.
+pub fn wait_for_cpu(child: u32) -> io::Result<Duration> {
+    let child = libc::pid_t::try_from(child).map_err(|_| io::Error::from_raw_os_error(libc::ECHILD))?;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    loop {
+        // SAFETY: the kernel writes no more than one `struct rusage` to where `usage` is; a status is not asked for.
+        if unsafe { libc::wait4(child, std::ptr::null_mut(), 0, usage.as_mut_ptr()) } == child {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    // SAFETY: integers only, of which zero is a value each.
+    let usage = unsafe { usage.assume_init() };
+    let time = |time: libc::timeval| {
+        Duration::new(time.tv_sec.try_into().unwrap_or(0), u32::try_from(time.tv_usec).unwrap_or(0) * 1000)
+    };
+    Ok(time(usage.ru_utime) + time(usage.ru_stime))
 }
 
 /// Moves the calling thread, which must be the only one of its process, into new namespaces.

@@ -11,7 +11,7 @@ pub(super) fn copy(mut request: Request<'_>) -> Result<Copy, ParseError> {
     let flags = &mut request.flags;
     Ok(Copy {
         sources,
-        from: flags.one("from"),
+        from: flags.one("from").filter(|from| !from.value.is_empty()),
         chown: flags.one("chown"),
         chmod: flags.one("chmod"),
         link: flags.boolean("link").unwrap_or(false),

@@ -8,7 +8,7 @@ use crate::dockerfile::joined::Slice;
 use crate::source::Spanned;
 
 pub(super) fn parse(mut request: Request<'_>) -> Result<From, ParseError> {
-    let platform = request.flags.one("platform");
+    let platform = request.flags.one("platform").filter(|platform| !platform.value.is_empty());
     let items = list(request.arguments);
     let (image, name) = match items.as_slice() {
         [image] => (image, None),

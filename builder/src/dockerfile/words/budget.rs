@@ -1,7 +1,7 @@
 //! [`Budget`]: how much work one word may cost.
 
 /// Work that is left: bytes copied and states of patterns advanced. It bounds what `lookup` and patterns can be made
-/// to do by a short word over long values.
+/// to do by a short word over long values, to about a tenth of a second.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: usize,
@@ -14,7 +14,7 @@ pub(super) struct Exhausted;
 impl Budget {
     /// Returns the budget of one word.
     pub(super) fn new() -> Self {
-        Self { left: 64 << 20 }
+        Self { left: 16 << 20 }
     }
 
     /// Spends `amount`.

@@ -125,12 +125,12 @@ impl<'a> Delivery<'a> {
     }
 
     /// Returns the order in which layers are sent: those that only need sending first, since the others wait for each
-    /// other.
+    /// other; of these the smallest first, so that they are on their way while the largest is compressed.
     fn queue(&self) -> Result<Vec<usize>, StoreError> {
         let known = |piece: &Piece<'_>| self.shipment.known(piece).map(|known| known.is_some());
         let known = self.shipment.pieces.iter().map(known).collect::<Result<Vec<bool>, _>>()?;
         let mut queue: Vec<usize> = (0..known.len()).collect();
-        queue.sort_by_key(|&at| !known[at]);
+        queue.sort_by_key(|&at| (!known[at], self.shipment.pieces[at].layer.blob.size));
         Ok(queue)
     }
 

@@ -110,3 +110,14 @@ fn the_user_s_authorities_stand_in_the_system_s_place() {
     let system = Trust::read(&RegistrySettings::default(), "h").map(|trust| trust.read.len());
     assert!(system.is_ok_and(|looked| looked <= 2));
 }
+
+#[test]
+fn the_systems_directory_is_read_only_if_its_file_says_nothing() {
+    let (dir, _) = scene(&[("file", &certificate(1)), ("empty", "nothing"), ("certs/2.pem", &certificate(2))]);
+    let at = |name: &str| dir.path().join(name);
+    for (file, wanted) in [("file", vec![1]), ("empty", vec![2]), ("missing", vec![2])] {
+        let mut trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
+        trust.add_first_of(&[&at("gone"), &at(file)], &[&at("none"), &at("certs")]);
+        assert_eq!(trust.authorities.iter().map(|one| one.der()[0]).collect::<Vec<_>>(), wanted, "{file}");
+    }
+}

@@ -1,0 +1,210 @@
+//! Generated COPY, ADD, WORKDIR and ignore files: another builder makes the same trees of them, file by file.
+//!
+//! A batch is one context and twenty cases, each below a directory of its own. A case that one of the two refuses, the
+//! other has to refuse, too; the rest is built together by both and compared. What is otherwise has a rule with a name
+//! ([`rules`]), or fails the test.
+//!
+//! Buildah is what Debian has. `LBUILD_TEST_BUILDKIT=unix:///SOCKET` of a Docker with a BuildKit asks that, as well.
+//! `LBUILD_TEST_SOAK=2000` tries so many cases, and `LBUILD_TEST_FIRST=17` begins with that batch.
+
+mod case;
+mod context;
+mod peer;
+mod random;
+mod rules;
+
+use crate::harness::{Identity, Lab, Run, identity};
+use crate::tree::{Difference, Tree};
+use case::Case;
+use context::Context;
+use peer::Peer;
+use random::Random;
+use rules::Rules;
+use std::fmt::Write;
+
+/// Cases of a batch.
+const BATCH: usize = 20;
+
+/// How many cases are tried: few in `make test`, 2,000 in `make soak`.
+fn cases() -> usize {
+    number("LBUILD_TEST_SOAK").unwrap_or(40)
+}
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok())
+}
+
+/// A context, and cases that are built in it.
+struct Batch {
+    seed: usize,
+    lab: Lab,
+    context: Context,
+    /// Whether there is a stage that has the context.
+    stage: bool,
+    cases: Vec<Case>,
+}
+
+impl Batch {
+    fn generate(seed: usize, peer: &Peer) -> Self {
+        let mut random = Random::of(seed as u64);
+        let lab = Lab::new();
+        let context = Context::generate(&mut random, &lab, peer.knows_zstd());
+        let stage = random.percent(40);
+        let cases = (0..BATCH).map(|number| Case::generate(&mut random, number, &context, &lab, stage)).collect();
+        Self { seed, lab, context, stage, cases }
+    }
+
+    /// Writes a Dockerfile beside the context and returns its path.
+    fn write(&self, cases: &[&Case]) -> String {
+        let stage = if self.stage { "FROM scratch AS s\nCOPY --chown=3:4 . /s\n" } else { "" };
+        let cases: String = cases.iter().map(|case| format!("# {}\n{case}", case.number)).collect();
+        let path = self.lab.home().join("Dockerfile");
+        std::fs::write(&path, format!("{stage}FROM scratch\nCOPY first /\n{cases}")).expect("a Dockerfile");
+        path.to_string_lossy().into_owned()
+    }
+
+    fn build(&self, file: &str, to: &str) -> Run {
+        self.lab.lbuild(&["build", "-q", "-f", file, "-o", to, "."])
+    }
+}
+
+/// What came of the comparison.
+#[derive(Default)]
+struct Tally {
+    cases: usize,
+    /// Cases that both built.
+    built: usize,
+    /// Cases that both refused.
+    refused: usize,
+    /// Cases that one built, for a reason with a name.
+    explained: usize,
+    wrong: Vec<String>,
+}
+
+impl Tally {
+    fn wrong(&mut self, batch: &Batch, case: &Case, what: &str) {
+        let mut text = format!("== batch {}, case {}: {what}\n{case}", batch.seed, case.number);
+        if let Some(ignore) = &batch.context.ignore {
+            write!(text, ".dockerignore: {ignore:?}").expect("a text");
+        }
+        // At once, since a long run may be stopped.
+        eprintln!("{text}");
+        self.wrong.push(text);
+    }
+}
+
+/// Takes out the cases that lbuild refuses, one after another; the other builder has to refuse each of them, too.
+fn refused<'a>(batch: &'a Batch, peer: &Peer, rules: &mut Rules, tally: &mut Tally) -> Vec<&'a Case> {
+    let mut good: Vec<&Case> = batch.cases.iter().filter(|case| !rules.unknown(case)).collect();
+    tally.explained += batch.cases.len() - good.len();
+    loop {
+        let file = batch.write(&good);
+        let ours = batch.build(&file, "type=cacheonly");
+        if ours.status == 0 {
+            return good;
+        }
+        let case = good.remove(blamed(&ours, &file));
+        match peer.build(&batch.lab, &batch.write(&[case])) {
+            Err(_) => tally.refused += 1,
+            Ok(_) if rules.refusal(case, &ours.stderr) => tally.explained += 1,
+            Ok(_) => tally.wrong(batch, case, &format!("only lbuild fails: {}", ours.stderr)),
+        }
+    }
+}
+
+/// Returns which of the cases in a Dockerfile an error of lbuild is about.
+fn blamed(run: &Run, file: &str) -> usize {
+    let place = run.stderr.split(&format!("{file}:")).nth(1).unwrap_or_else(|| panic!("no place: {}", run.stderr));
+    let line = place.split(':').next().and_then(|number| number.parse().ok()).expect("a line");
+    let text = std::fs::read_to_string(file).expect("the Dockerfile");
+    let begun = text.lines().take(line).filter(|line| line.starts_with("# ")).count();
+    begun.checked_sub(1).unwrap_or_else(|| panic!("not of a case: {}", run.stderr))
+}
+
+/// Takes out the cases that the other refuses, and returns its tree of the rest.
+fn accepted(
+    batch: &Batch,
+    good: &mut Vec<&Case>,
+    peer: &Peer,
+    rules: &mut Rules,
+    tally: &mut Tally,
+) -> Result<Tree, String> {
+    loop {
+        let error = match peer.build(&batch.lab, &batch.write(good)) {
+            Ok(tree) => return Ok(tree),
+            Err(error) if good.is_empty() => return Err(error),
+            Err(error) => error,
+        };
+        let blamed: Vec<usize> = (0..good.len()).filter(|at| good[*at].failed(&error)).collect();
+        let (at, error) = match blamed[..] {
+            [at] => (at, error),
+            _ => {
+                let alone = |at: &usize| Some((*at, peer.build(&batch.lab, &batch.write(&[good[*at]])).err()?));
+                (0..good.len()).find_map(|at| alone(&at)).ok_or(error)?
+            }
+        };
+        let case = good.remove(at);
+        match rules.acceptance(case, &error) {
+            true => tally.explained += 1,
+            false => tally.wrong(batch, case, &format!("only the other fails: {error}")),
+        }
+    }
+}
+
+/// Builds cases together with both and compares the trees.
+fn together(batch: &Batch, mut good: Vec<&Case>, peer: &Peer, rules: &mut Rules, tally: &mut Tally) {
+    let theirs = accepted(batch, &mut good, peer, rules, tally);
+    let theirs = match theirs {
+        Ok(tree) => tree,
+        Err(error) => return tally.wrong.push(format!("== batch {}: {error}", batch.seed)),
+    };
+    let archive = batch.lab.home().join("ours.tar");
+    let file = batch.write(&good);
+    batch.build(&file, &format!("type=tar,dest={}", archive.display())).ok();
+    let ours = Tree::archive(&batch.lab, &archive);
+    tally.built += good.len();
+    let differences = ours.differences(&theirs);
+    let of = |case: Option<&Case>| -> Vec<&Difference> {
+        let holder = |it: &Difference| good.iter().find(|case| case.holds(&it.path)).map(|case| case.number);
+        differences.iter().filter(|it| holder(it) == case.map(|case| case.number)).collect()
+    };
+    for case in good.iter().copied() {
+        for why in rules.unexplained(Some(case), &of(Some(case))) {
+            tally.wrong(batch, case, &why);
+        }
+    }
+    for why in rules.unexplained(None, &of(None)) {
+        tally.wrong.push(format!("== batch {}: {why}", batch.seed));
+    }
+}
+
+fn compare(peer: &Peer) {
+    let mut tally = Tally::default();
+    let mut rules = Rules::of(peer);
+    let first = number("LBUILD_TEST_FIRST").unwrap_or(0);
+    for seed in first..first + cases().div_ceil(BATCH) {
+        let batch = Batch::generate(seed, peer);
+        tally.cases += batch.cases.len();
+        let good = refused(&batch, peer, &mut rules, &mut tally);
+        together(&batch, good, peer, &mut rules, &mut tally);
+        eprintln!("batch {seed}: {} cases, {} wrong", tally.cases, tally.wrong.len());
+    }
+    let Tally { cases, built, refused, explained, wrong } = tally;
+    eprintln!("{cases} cases: {built} built by both, {refused} refused by both, {explained} by one for a known reason");
+    rules.report();
+    assert!(wrong.is_empty(), "{} differences\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn subid_generated_dockerfiles_build_as_with_buildah() {
+    if identity() != Identity::OneId {
+        compare(&Peer::buildah());
+    }
+}
+
+#[test]
+fn generated_dockerfiles_build_as_with_buildkit() {
+    if let Ok(socket) = std::env::var("LBUILD_TEST_BUILDKIT") {
+        compare(&Peer::BuildKit { socket });
+    }
+}

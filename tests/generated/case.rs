@@ -1,0 +1,289 @@
+//! [`Case`]: a few generated instructions below a directory of their own.
+
+use super::context::{Context, make, name, quoted};
+use super::random::Random;
+use crate::harness::Lab;
+use std::fmt;
+
+/// A few generated instructions that write below `/c` and the case's number.
+pub struct Case {
+    /// Its number in its Dockerfile.
+    pub number: usize,
+    /// Its instructions.
+    pub instructions: Vec<Instruction>,
+}
+
+/// A generated instruction.
+pub enum Instruction {
+    /// `WORKDIR`.
+    Workdir(String),
+    /// `COPY` or `ADD`.
+    Copy(Copy),
+}
+
+/// A generated COPY or ADD.
+pub struct Copy {
+    /// Whether it is an ADD.
+    pub add: bool,
+    /// `--from=s`, a stage that has the context at `/s`.
+    pub from: bool,
+    /// `--chown`.
+    pub chown: Option<&'static str>,
+    /// `--chmod`.
+    pub chmod: Option<&'static str>,
+    /// Sources as written.
+    pub sources: Vec<String>,
+    /// The destination as written.
+    pub to: String,
+}
+
+/// Destinations below a case's directory, `NAME` standing for a name.
+const DESTINATIONS: [&str; 44] = [
+    "",
+    "/",
+    "/NAME",
+    "/NAME",
+    "/NAME",
+    "/NAME/",
+    "/NAME/NAME",
+    "/NAME/NAME",
+    "/NAME/NAME/",
+    "/new/deep/NAME",
+    "/new/deep/NAME",
+    "/new/",
+    "/new/",
+    "/d",
+    "/d",
+    "/d",
+    "/d/",
+    "/d/.",
+    "/d/NAME",
+    "/d/NAME",
+    "/d/NAME/",
+    "/d/sub",
+    "/d/sub/NAME",
+    "/d/sub/..",
+    "/f",
+    "/f/",
+    "/f/NAME",
+    "/ld",
+    "/ld/",
+    "/ld/NAME",
+    "/ld/NAME",
+    "/ld/sub/NAME/",
+    "/lf",
+    "/gone",
+    "/gone/",
+    "/gone/NAME",
+    "/labs",
+    "/labs/NAME",
+    "/labs/NAME",
+    "/out",
+    "/out/NAME",
+    "/up/NAME",
+    "/up/NAME/",
+    "/loop",
+];
+
+/// Returns the script that makes `dest` and a case's number: what a case finds at its destination.
+fn destination(random: &mut Random, number: usize) -> String {
+    let (first, second) = (name(random), name(random));
+    let kind = *random.pick(&["mkdir", "echo there >", "ln -s ../f", "ln -s sub", "ln -s nowhere"]);
+    let first = quoted(&format!("d/{first}"));
+    let below = quoted(&format!("d/sub/{second}"));
+    format!(
+        "mkdir dest{number}; (cd dest{number}; mkdir -p d/sub; echo old > d/old; echo old > f; chmod 0600 f; \
+         [ -e {first} ] || {kind} {first}; [ -e {below} ] || ln d/old {below}; \
+         ln -s d ld; ln -s f lf; ln -s new/place gone; ln -s /c{number}/d labs; ln -s ../../../c{number}/d/sub out; \
+         ln -s d/sub/.. up; ln -s loop loop; chmod 0710 d; chmod 0701 d/sub; \
+         find . -exec touch -h -d @1400000000 {{}} +)\n"
+    )
+}
+
+impl Case {
+    /// Makes up a case, and makes what it finds at its destination.
+    pub fn generate(random: &mut Random, number: usize, context: &Context, lab: &Lab, stage: bool) -> Self {
+        let mut instructions = Vec::new();
+        if random.percent(75) {
+            make(lab, &destination(random, number));
+            instructions.push(Instruction::Copy(Copy {
+                add: false,
+                from: false,
+                chown: Some("7:8"),
+                chmod: None,
+                sources: vec![format!("dest{number}")],
+                to: format!("/c{number}"),
+            }));
+        }
+        let mut case = Self { number, instructions };
+        for _ in 0..=random.below(2) {
+            let relative = random.percent(25);
+            if relative {
+                case.instructions
+                    .push(Instruction::Workdir(format!("/c{number}{}", random.pick(&["", "", "/d", "/w"]))));
+            }
+            case.instructions.push(Instruction::Copy(copy(random, context, number, stage, relative)));
+        }
+        if random.percent(10) {
+            let to = case.place(random);
+            case.instructions.push(Instruction::Workdir(to));
+        }
+        case
+    }
+
+    /// Returns its COPYs and ADDs.
+    pub fn copies(&self) -> impl Iterator<Item = &Copy> {
+        self.instructions.iter().filter_map(|instruction| match instruction {
+            Instruction::Copy(copy) => Some(copy),
+            Instruction::Workdir(_) => None,
+        })
+    }
+
+    /// Reports whether one of its instructions is the step that an error is about.
+    pub fn failed(&self, error: &str) -> bool {
+        self.instructions.iter().any(|instruction| error.contains(&format!("STEP {:?}", instruction.printed())))
+    }
+
+    /// Reports whether a path, as a snapshot writes it, is of this case.
+    pub fn holds(&self, path: &str) -> bool {
+        let path = path.trim_matches(['\'', '"']);
+        path.strip_prefix(&format!("c{}", self.number)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    fn place(&self, random: &mut Random) -> String {
+        below(random, self.number)
+    }
+}
+
+/// Returns a place below a case's directory.
+fn below(random: &mut Random, number: usize) -> String {
+    let place = random.pick(&DESTINATIONS).replacen("NAME", name(random), 1).replacen("NAME", name(random), 1);
+    format!("/c{number}{place}")
+}
+
+fn copy(random: &mut Random, context: &Context, number: usize, stage: bool, relative: bool) -> Copy {
+    let from = stage && random.percent(40);
+    let sources = match random.below(8) {
+        0 => vec![source(random, context, from), source(random, context, from)],
+        _ => vec![source(random, context, from)],
+    };
+    let mut to = match relative {
+        true => relative_place(random),
+        false => below(random, number),
+    };
+    if sources.len() > 1 && random.percent(80) && !to.ends_with('/') {
+        to.push('/');
+    }
+    Copy {
+        add: !from && random.percent(35),
+        from,
+        chown: random.percent(20).then(|| *random.pick(&["5:6", "9", "0:0", "1000:1000"])),
+        chmod: random.percent(15).then(|| *random.pick(&["0711", "4755", "600", "0777"])),
+        sources,
+        to,
+    }
+}
+
+fn relative_place(random: &mut Random) -> String {
+    let form = random.pick(&[".", "./", "NAME", "NAME/", "./NAME", "d/../NAME", "NAME/NAME", "d/", "./d/NAME/", "f"]);
+    form.replacen("NAME", name(random), 1).replacen("NAME", name(random), 1)
+}
+
+/// Returns a source: a path of the context, written in one of many ways, or a pattern.
+fn source(random: &mut Random, context: &Context, from: bool) -> String {
+    let path = context.path(random);
+    let path = if random.percent(25) { pattern(random, &path) } else { path };
+    if from {
+        return format!("/s/{path}{}", random.pick(&["", "", "", "/", "/."]));
+    }
+    match random.below(16) {
+        0 => format!("./{path}"),
+        1 => format!("/{path}"),
+        2 => format!("../{path}"),
+        3 => format!("/../../{path}"),
+        4 => format!("{path}/"),
+        5 => format!("{path}/."),
+        6 => format!("{path}/.."),
+        7 => format!("nothing/../{path}"),
+        8 => ".".to_owned(),
+        _ => path,
+    }
+}
+
+/// Makes a pattern of a path.
+fn pattern(random: &mut Random, path: &str) -> String {
+    let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
+    let at = random.below(parts.len());
+    let part = &parts[at];
+    let first = part.chars().next().unwrap_or('a');
+    let rest: String = part.chars().skip(1).collect();
+    parts[at] = match random.below(9) {
+        0 | 1 => "*".to_owned(),
+        2 => format!("{first}*"),
+        3 => format!("?{rest}"),
+        4 => format!("[{first}b]{rest}"),
+        5 => format!("[^{first}]*"),
+        6 => "*.txt".to_owned(),
+        7 => format!("\\{part}"),
+        _ => format!("[a-e]{rest}"),
+    };
+    parts.join("/")
+}
+
+impl Instruction {
+    /// Returns it as builders print it: words with spaces between.
+    fn printed(&self) -> String {
+        match self {
+            Self::Workdir(path) => format!("WORKDIR {path}"),
+            Self::Copy(copy) => copy.words().join(" "),
+        }
+    }
+}
+
+impl Copy {
+    /// Returns its words, the keyword too.
+    fn words(&self) -> Vec<String> {
+        let flag = |name: &str, value: Option<&str>| value.map(|value| format!("--{name}={value}"));
+        let keyword = if self.add { "ADD" } else { "COPY" };
+        let flags = [flag("from", self.from.then_some("s")), flag("chown", self.chown), flag("chmod", self.chmod)];
+        let flags = flags.into_iter().flatten();
+        [keyword.to_owned()].into_iter().chain(flags).chain(self.paths().cloned()).collect()
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &String> {
+        self.sources.iter().chain([&self.to])
+    }
+
+    /// Reports whether a source is a pattern.
+    pub fn has_pattern(&self) -> bool {
+        self.sources.iter().any(|source| source.contains(['*', '?', '[']))
+    }
+}
+
+impl fmt::Display for Instruction {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workdir(path) => write!(to, "WORKDIR {}", path.replace('$', "\\$")),
+            Self::Copy(copy) => copy.fmt(to),
+        }
+    }
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let escaped = |word: &String| word.replace('$', "\\$");
+        if !self.paths().any(|word| word.contains([' ', '#', '"', '\\', '['])) {
+            return write!(to, "{}", self.words().iter().map(escaped).collect::<Vec<_>>().join(" "));
+        }
+        let json: Vec<String> = self.paths().map(|word| serde_json::json!(escaped(word)).to_string()).collect();
+        let words = self.words();
+        let before = &words[..words.len() - json.len()];
+        write!(to, "{} [{}]", before.join(" "), json.join(", "))
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.instructions.iter().try_for_each(|instruction| writeln!(to, "{instruction}"))
+    }
+}

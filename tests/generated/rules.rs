@@ -1,0 +1,318 @@
+//! [`Rules`]: what another builder does otherwise, and why.
+
+use super::case::{Case, Copy};
+use super::peer::Peer;
+use crate::tree::{Difference, Field};
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// One difference of one field of one path.
+pub struct Seen<'a> {
+    /// The path, as a snapshot writes it.
+    pub path: &'a str,
+    /// The case that the path is of; none for the root.
+    pub case: Option<&'a Case>,
+    /// Which field differs.
+    pub field: Field,
+    /// All fields of lbuild's path.
+    pub ours: &'a [String],
+    /// All fields of the other's.
+    pub theirs: &'a [String],
+    /// When the test began, in seconds.
+    pub began: i64,
+}
+
+impl<'a> Seen<'a> {
+    fn copies(&self) -> impl Iterator<Item = &'a Copy> {
+        self.case.into_iter().flat_map(Case::copies)
+    }
+}
+
+/// A field that another builder has otherwise.
+struct FieldRule {
+    name: &'static str,
+    peers: &'static [&'static str],
+    explains: fn(&Seen) -> bool,
+}
+
+const BOTH: &[&str] = &["Buildah", "BuildKit"];
+const BUILDAH: &[&str] = &["Buildah"];
+const BUILDKIT: &[&str] = &["BuildKit"];
+
+const FIELDS: &[FieldRule] = &[
+    // Directories that COPY, ADD and WORKDIR make, or copy into, have the time of the build in Buildah and in BuildKit of
+    // Docker 20.10, or keep theirs if nothing is put into them; in lbuild, as in later ones, the source's (1.6-3, 1.6-10).
+    FieldRule {
+        name: "directories have a time of their own",
+        peers: BOTH,
+        explains: |seen| {
+            let (ours, theirs) = (seen.ours, seen.theirs);
+            let time = seconds(theirs);
+            let own = time >= seen.began || time == DESTINATION;
+            seen.field == Field::Mtime && is(ours, "directory") && is(theirs, "directory") && own
+        },
+    },
+    // Buildah's image says nothing of the root, which `COPY first /` gives a time.
+    FieldRule {
+        name: "the root has no time",
+        peers: BUILDAH,
+        explains: |seen| seen.field == Field::Mtime && seen.path == "''" && nanoseconds(seen.theirs) == 0,
+    },
+    // BuildKit's tar exporter drops fractions of a second, Buildah rounds them.
+    FieldRule {
+        name: "times are whole seconds",
+        peers: BOTH,
+        explains: |seen| {
+            let apart = (nanoseconds(seen.ours) - nanoseconds(seen.theirs)).abs();
+            seen.field == Field::Mtime && apart < 1_000_000_000 && nanoseconds(seen.theirs) % 1_000_000_000 == 0
+        },
+    },
+    // Buildah 1.28 takes these bits off what comes from the context; BuildKit keeps them (1.6-10).
+    FieldRule {
+        name: "setuid, setgid and sticky bits of the context are dropped",
+        peers: BUILDAH,
+        explains: |seen| seen.field == Field::Mode && mode(seen.ours) & 0o777 == mode(seen.theirs),
+    },
+    // BuildKit gives an octal `--chmod` to directories that are made on the way; Docker 20.10 did not yet (1.6-13).
+    FieldRule {
+        name: "`--chmod` is not for directories made on the way",
+        peers: BOTH,
+        explains: |seen| {
+            let given = seen.copies().filter_map(|copy| copy.chmod).any(|given| octal(given) == mode(seen.ours));
+            seen.field == Field::Mode && is(seen.ours, "directory") && mode(seen.theirs) == 0o755 && given
+        },
+    },
+    // In Docker 20.10 `--chmod` left the bits above 0777 as they were, and was never given its own (1.6-13).
+    FieldRule {
+        name: "`--chmod` is for the lower nine bits",
+        peers: BUILDKIT,
+        explains: |seen| {
+            let given = seen.copies().filter_map(|copy| copy.chmod).any(|given| octal(given) == mode(seen.ours));
+            seen.field == Field::Mode && mode(seen.ours) & 0o777 == mode(seen.theirs) & 0o777 && given
+        },
+    },
+    // In Docker 20.10 `--chown` said nothing about what is unpacked (1.6-19).
+    FieldRule {
+        name: "`--chown` is not for archives",
+        peers: BUILDKIT,
+        explains: |seen| {
+            let given = seen.copies().any(|copy| copy.add && copy.chown.is_some());
+            seen.field == Field::Owner && given && ["0:0", "21:22"].contains(&&*seen.theirs[Field::Owner as usize])
+        },
+    },
+    // BuildKit's tar exporter writes none.
+    FieldRule {
+        name: "extended attributes are not exported",
+        peers: BUILDKIT,
+        explains: |seen| seen.field == Field::Xattrs && seen.theirs[Field::Xattrs as usize] == "{}",
+    },
+];
+
+/// A case that one of the two refuses.
+struct RefusalRule {
+    name: &'static str,
+    peers: &'static [&'static str],
+    explains: fn(&Case, &str) -> bool,
+}
+
+/// What only lbuild refuses, by its error.
+const REFUSED: &[RefusalRule] = &[
+    // BuildKit refuses to put a directory where something else is, and the reverse; Buildah puts it in its place (1.6-5).
+    RefusalRule {
+        name: "what is in the way is replaced",
+        peers: BUILDAH,
+        explains: |_, error| {
+            error.contains("cannot copy to non-directory") || error.contains("cannot replace to directory")
+        },
+    },
+    RefusalRule {
+        name: "WORKDIR may be a file",
+        peers: BUILDAH,
+        explains: |_, error| error.contains("is not a directory") && error.contains("| WORKDIR"),
+    },
+];
+
+/// What only the other refuses, by its error.
+const ACCEPTED: &[RefusalRule] = &[
+    // In BuildKit a pattern may match nothing (1.6-6).
+    RefusalRule {
+        name: "a pattern has to match",
+        peers: BUILDAH,
+        explains: |case, error| case.copies().any(Copy::has_pattern) && error.contains("no such file or directory"),
+    },
+    // BuildKit gives up where a copied directory meets a link to a directory; lbuild merges the two, as Buildah does.
+    RefusalRule {
+        name: "a directory does not go through a link",
+        peers: BUILDKIT,
+        explains: |_, error| error.contains("cannot copy to non-directory"),
+    },
+    // Docker 20.10 walked below files.
+    RefusalRule {
+        name: "a pattern may not go through a file",
+        peers: BUILDKIT,
+        explains: |case, error| {
+            case.copies().any(Copy::has_pattern)
+                && error.contains("not a directory")
+                && error.contains("error from sender: lstat")
+        },
+    },
+    // In Docker 20.10 a `\` before a plain character was lost before the pattern was read.
+    RefusalRule {
+        name: "escapes are lost",
+        peers: BUILDKIT,
+        explains: |case, error| {
+            case.copies().any(|copy| copy.sources.iter().any(|source| source.contains('\\')))
+                && error.contains("no such file or directory")
+        },
+    },
+];
+
+/// The time of what stands at a case's destination before.
+const DESTINATION: i64 = 1_400_000_000;
+
+fn is(fields: &[String], kind: &str) -> bool {
+    fields[Field::Kind as usize] == kind
+}
+
+fn octal(text: &str) -> u32 {
+    u32::from_str_radix(text, 8).expect("an octal number")
+}
+
+fn nanoseconds(fields: &[String]) -> i64 {
+    fields[Field::Mtime as usize].parse().expect("a time")
+}
+
+fn seconds(fields: &[String]) -> i64 {
+    nanoseconds(fields).div_euclid(1_000_000_000)
+}
+
+fn mode(fields: &[String]) -> u32 {
+    octal(&fields[Field::Mode as usize])
+}
+
+/// What another builder does otherwise, and how often it was seen.
+pub struct Rules {
+    peer: &'static str,
+    began: i64,
+    used: BTreeMap<&'static str, usize>,
+}
+
+impl Rules {
+    /// Returns the rules for a builder.
+    pub fn of(peer: &Peer) -> Self {
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs().cast_signed();
+        Self { peer: peer.name(), began, used: BTreeMap::new() }
+    }
+
+    /// Reports whether a case has what the other does not know: in Docker 20.10 `/.` at the end of a destination did not
+    /// make it a directory yet (1.6-2).
+    pub fn unknown(&mut self, case: &Case) -> bool {
+        let unknown = self.peer == "BuildKit" && case.copies().any(|copy| copy.to.ends_with("/."));
+        unknown && self.used("`/.` at the end of a destination is nothing")
+    }
+
+    /// Reports whether there is a reason that only lbuild refuses a case.
+    pub fn refusal(&mut self, case: &Case, error: &str) -> bool {
+        self.outcome(REFUSED, case, error)
+    }
+
+    /// Reports whether there is a reason that only the other refuses a case.
+    pub fn acceptance(&mut self, case: &Case, error: &str) -> bool {
+        self.outcome(ACCEPTED, case, error)
+    }
+
+    fn outcome(&mut self, rules: &[RefusalRule], case: &Case, error: &str) -> bool {
+        let rule = rules.iter().find(|rule| rule.peers.contains(&self.peer) && (rule.explains)(case, error));
+        rule.is_some_and(|rule| self.used(rule.name))
+    }
+
+    /// Returns what has no reason of the differences between a case's trees; of the root's, if there is no case.
+    pub fn unexplained(&mut self, case: Option<&Case>, differences: &[&Difference]) -> Vec<String> {
+        let through = self.through(differences);
+        let mut below = None;
+        let mut unexplained = Vec::new();
+        for difference in differences {
+            if below.as_ref().is_some_and(|top: &String| difference.path.starts_with(top)) {
+                continue;
+            }
+            if through.contains(&difference.path.as_str()) {
+                continue;
+            }
+            if self.dangling(difference, differences) {
+                below = Some(format!("{}/", difference.path.trim_end_matches(['\'', '"'])));
+                continue;
+            }
+            unexplained.extend(self.unexplained_path(case, difference));
+        }
+        unexplained
+    }
+
+    /// Buildah replaces a destination that is a link to a file; BuildKit writes the file that the link leads to (1.6-9).
+    /// Returns both paths of each such pair.
+    fn through<'a>(&mut self, all: &[&'a Difference]) -> Vec<&'a str> {
+        let mut paths = Vec::new();
+        if self.peer != "Buildah" {
+            return paths;
+        }
+        for link in all {
+            let (Some(ours), Some(theirs)) = (&link.ours, &link.theirs) else { continue };
+            let written = |other: &&&Difference| {
+                let file = other.ours.as_ref().filter(|file| is(file, "file"));
+                file.is_some_and(|file| file[Field::Content as usize] == theirs[Field::Content as usize])
+            };
+            let target = all.iter().find(written).filter(|_| is(ours, "symlink") && is(theirs, "file"));
+            if let Some(target) = target {
+                self.used("a link to a file as destination is replaced");
+                paths.extend([link.path.as_str(), target.path.as_str()]);
+            }
+        }
+        paths
+    }
+
+    /// Buildah makes a directory of a destination that is a link to nothing, and puts the file there; BuildKit makes the
+    /// file that the link leads to (1.6-9).
+    fn dangling(&mut self, difference: &Difference, all: &[&Difference]) -> bool {
+        let (Some(ours), Some(theirs)) = (&difference.ours, &difference.theirs) else { return false };
+        let top = format!("{}/", difference.path.trim_end_matches(['\'', '"']));
+        let same = |other: &Difference| {
+            let file = other.theirs.as_ref().filter(|_| other.ours.is_none() && other.path.starts_with(&top));
+            file.is_some_and(|file| file[Field::Content as usize] == ours[Field::Content as usize])
+        };
+        let explained = self.peer == "Buildah" && !is(ours, "directory") && is(theirs, "directory");
+        explained
+            && all.iter().any(|other| same(other))
+            && self.used("a dangling link as destination is made a directory")
+    }
+
+    fn unexplained_path(&mut self, case: Option<&Case>, difference: &Difference) -> Option<String> {
+        let path = &difference.path;
+        let (ours, theirs) = match (&difference.ours, &difference.theirs) {
+            (Some(ours), Some(theirs)) => (ours, theirs),
+            (Some(ours), None) => return Some(format!("{path}: only lbuild has {ours:?}")),
+            (None, theirs) => return Some(format!("{path}: only {} has {theirs:?}", self.peer)),
+        };
+        let differing = Field::ALL.into_iter().filter(|field| ours[*field as usize] != theirs[*field as usize]);
+        let unexplained: Vec<String> = differing
+            .filter(|field| !self.explains(&Seen { path, case, field: *field, ours, theirs, began: self.began }))
+            .map(|field| format!("{field:?} {} and {}", ours[field as usize], theirs[field as usize]))
+            .collect();
+        (!unexplained.is_empty()).then(|| format!("{path}: {}", unexplained.join(", ")))
+    }
+
+    fn explains(&mut self, seen: &Seen) -> bool {
+        let rule = FIELDS.iter().find(|rule| rule.peers.contains(&self.peer) && (rule.explains)(seen));
+        rule.is_some_and(|rule| self.used(rule.name))
+    }
+
+    fn used(&mut self, rule: &'static str) -> bool {
+        *self.used.entry(rule).or_default() += 1;
+        true
+    }
+
+    /// Prints which rules were needed, and how often.
+    pub fn report(&self) {
+        for (name, count) in &self.used {
+            eprintln!("{count:6} {name}");
+        }
+    }
+}
