@@ -335,12 +335,10 @@ fn a_prune_forgets_urls_whose_bytes_are_gone() {
     let web = Web::new();
     web.file("f", "text");
     let lab = Lab::with(&format!("FROM scratch\nADD {}/f /\n", web.address));
-    lab.build(&["-t", "x"]).ok();
+    lab.build(&[]).ok();
     let known = || std::fs::read_dir(lab.store().join("cache/urls")).expect("a directory").count();
+    assert_eq!(known(), 1);
     lab.lbuild(&["prune"]).ok();
-    assert_eq!(known(), 1, "the record of the step still needs the file");
-    lab.lbuild(&["rmi", "x"]).ok();
-    lab.lbuild(&["prune", "-a"]).ok();
     assert_eq!(known(), 0);
     web.asked();
     lab.build(&[]).ok();
