@@ -1,4 +1,4 @@
-//! [`FetchLimits`]: how much of what others wrote a build takes in; [`Meter`]: one archive, measured while it is read.
+//! [`FetchLimits`]: how much of what others wrote a build takes in; `Meter`: one archive, measured while it is read.
 
 use std::cell::Cell;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! [`Tokens`]: the secrets of a build that open repositories and files of the web to it, by BuildKit's names:
+//! `Tokens`: the secrets of a build that open repositories and files of the web to it, by BuildKit's names:
 //! `GIT_AUTH_HEADER` and `GIT_AUTH_TOKEN` with or without `.HOST`, `HTTP_AUTH_HEADER_HOST` and `HTTP_AUTH_TOKEN_HOST`.
 
 use crate::fetch_context::FetchContextError;
