@@ -19,8 +19,8 @@ demo:
 # Runs everything: as the caller; and, if that is root, as a plain user with id ranges and as one without.
 test:
 	tests/setup test
-	tests/bases test
 	tests/apt-repository
+	tests/bases test
 	tests/everywhere
 
 # What a change must pass before anything runs.
@@ -56,8 +56,8 @@ bench-build:
 # proxy that breaks things, 2,000 generated Dockerfiles beside Buildah, 100000 mutations of every hostile input.
 soak:
 	tests/setup test
-	tests/bases test
 	tests/apt-repository
+	tests/bases test
 	LBUILD_TEST_SOAK=100 $(CARGO) test --locked -p lbuild --test product -- --nocapture survive::
 	LBUILD_TEST_SOAK=200 $(CARGO) test --locked -p lbuild --test product -- --nocapture registry_faults::
 	LBUILD_TEST_SOAK=2000 $(CARGO) test --locked -p lbuild --test product -- --nocapture generated::subid

@@ -1,6 +1,6 @@
 //! ADD of files of the web and of git repositories (FEATURES 1.6-19 to 1.6-23).
 
-use crate::harness::{Lab, output};
+use crate::harness::{Lab, Run, output};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,8 @@ class H(BaseHTTPRequestHandler):
         p = s.path.split('?')[0]
         f = os.path.join(d, p.lstrip('/'))
         status, b = 200, b''
-        if p.startswith('/secret') and s.headers.get('Authorization') != 'Bearer t0k': status = 401
+        # The second is `x-access-token:t0k`.
+        if p.startswith('/secret') and s.headers.get('Authorization') not in ['Bearer t0k', 'basic eC1hY2Nlc3MtdG9rZW46dDBr']: status = 401
         elif p == '/moved': status = 302
         elif not os.path.isfile(f): status = 404
         else: b = open(f, 'rb').read()
@@ -68,7 +69,7 @@ impl Web {
     }
 
     /// Returns what was asked since the last call.
-    fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         let path = self.directory.path().join("log");
         let text = std::fs::read_to_string(&path).expect("read");
         std::fs::write(path, "").expect("written");
@@ -237,6 +238,111 @@ impl Drop for Repositories {
     fn drop(&mut self) {
         self.child.kill().and_then(|()| self.child.wait()).expect("the server ends");
     }
+}
+
+/// Makes the repository `secret.git` in a server's directory, which git reads by its plain protocol; returns its URL.
+pub fn secret_repository(web: &Web) -> String {
+    let source = tempfile::tempdir().expect("a directory");
+    git(source.path(), &["init", "-q", "-b", "main", "."]);
+    std::fs::write(source.path().join("f"), "secret\n").expect("written");
+    std::fs::write(source.path().join("Dockerfile"), "FROM scratch\nCOPY f /\n").expect("written");
+    git(source.path(), &["add", "."]);
+    git(source.path(), &["commit", "-q", "-m", "secret"]);
+    let to = web.path("secret.git");
+    git(source.path(), &["clone", "-q", "--bare", ".", &to.to_string_lossy()]);
+    git(&to, &["update-server-info"]);
+    format!("{}/secret.git", web.address)
+}
+
+/// Row 1.6-22: a token of a secret opens a repository, for ADD and as a context. It is in no argument and no environment
+/// of git, in no output and nowhere in the store.
+#[test]
+fn tokens_open_repositories_and_stay_hidden() {
+    let web = Web::new();
+    let url = secret_repository(&web);
+    let host = web.address.replace("http://", "");
+    let lab = Lab::with(&format!("FROM scratch\nADD {url} /\n"));
+    let bin = lab.home().join("bin");
+    std::fs::create_dir(&bin).expect("a directory");
+    let seen = lab.home().join("seen");
+    let script = format!("#!/bin/sh\n{{ echo \"$@\"; env; }} >> {}\nexec /usr/bin/git \"$@\"\n", seen.display());
+    std::fs::write(bin.join("git"), script).expect("written");
+    output("chmod", &["0755", &bin.join("git").to_string_lossy()]);
+    let build = |secret: Option<&str>, context: &str| {
+        let mut arguments = vec!["build", "--no-cache"];
+        let secret = secret.map(|id| format!("--secret=id={id},env=TOKEN"));
+        arguments.extend(secret.as_deref());
+        arguments.push(context);
+        let mut command = lab.command(&arguments);
+        command.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+        let value = if secret.is_some_and(|secret| secret.contains("HEADER")) { "Bearer t0k" } else { "t0k" };
+        Run::within(command.env("TOKEN", value), 60)
+    };
+    for context in [".", url.as_str()] {
+        build(None, context).ends(125).says("help: for a private repository give `--secret id=GIT_AUTH_TOKEN,env=…`");
+        build(Some("GIT_AUTH_TOKEN.elsewhere"), context).ends(125);
+        for id in ["GIT_AUTH_TOKEN".to_owned(), format!("GIT_AUTH_TOKEN.{host}"), "GIT_AUTH_HEADER".to_owned()] {
+            build(Some(&id), context).ok().does_not_say("t0k").does_not_say("eC1hY2");
+        }
+    }
+    let seen = std::fs::read_to_string(seen).expect("git was started");
+    assert!(seen.contains("ls-remote") && !seen.contains("t0k") && !seen.contains("eC1hY2"), "{seen}");
+    let store = lab.store().to_string_lossy().into_owned();
+    let found = Command::new("grep").args(["-rlE", "t0k|eC1hY2", &store]).output().expect("grep");
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}
+
+/// What others wrote is taken in up to a limit, which the error names.
+#[test]
+fn downloads_and_archives_have_limits() {
+    let web = Web::new();
+    web.file("f", vec![b'x'; 2000]);
+    let lab = Lab::with(&format!("FROM scratch\nADD {}/f /\n", web.address));
+    let run = lab.build(&["--limit=download=1k"]);
+    run.ends(125).says("/f` has more than 1024 bytes").says("Dockerfile:2").says("--limit download=SIZE");
+    lab.build(&["--limit=download=2000"]).ok();
+
+    let packed = lab.path("a.tar").to_string_lossy().into_owned();
+    lab.file("in/f", vec![b'x'; 2000]).file("in/g", "");
+    output("tar", &["-C", &lab.path("in").to_string_lossy(), "-cf", &packed, "f", "g"]);
+    lab.file("Dockerfile", "FROM scratch\nCOPY in/f /\nADD a.tar /\n");
+    for (limit, why) in [
+        ("archive-entries=1", "it has more than 1 entries"),
+        ("archive-bytes=2000", "it unpacks to more than 2000 bytes"),
+    ] {
+        let run = lab.build(&[&format!("--limit={limit}")]);
+        run.ends(125)
+            .says(&format!("unpack `/a.tar`: {why}"))
+            .says("Dockerfile:3")
+            .says("allow more with `--limit archive-");
+    }
+    lab.build(&["--limit=archive-entries=2", "--limit=archive-bytes=20k"]).ok();
+
+    // 4 TiB of holes in a few kilobytes.
+    let sparse = lab.path("in/f").to_string_lossy().into_owned();
+    output("truncate", &["-s", "4T", &sparse]);
+    output("tar", &["-C", &lab.path("in").to_string_lossy(), "-S", "-czf", &packed, "f"]);
+    std::fs::remove_file(sparse).expect("removed");
+    lab.file("Dockerfile", "FROM scratch\nADD a.tar /\n");
+    let run = lab.lbuild_within(60, &["build", "."]);
+    run.ends(125).says("unpack `/a.tar`: it unpacks to more than 68719476736 bytes").says("Dockerfile:2");
+    lab.build(&["--limit=size=1"]).ends(125).says("no attribute is called `size`");
+}
+
+/// What is remembered of a URL goes with its bytes.
+#[test]
+fn a_prune_forgets_urls_whose_bytes_are_gone() {
+    let web = Web::new();
+    web.file("f", "text");
+    let lab = Lab::with(&format!("FROM scratch\nADD {}/f /\n", web.address));
+    lab.build(&[]).ok();
+    let known = || std::fs::read_dir(lab.store().join("cache/urls")).expect("a directory").count();
+    assert_eq!(known(), 1);
+    lab.lbuild(&["prune"]).ok();
+    assert_eq!(known(), 0);
+    web.asked();
+    lab.build(&[]).ok();
+    assert_eq!(web.asked(), ["/f - 200"]);
 }
 
 /// Rows 1.6-22, 1.6-23: branch, tag, commit, subdirectory, submodules, `.git`; modes are git's, times the commit's.

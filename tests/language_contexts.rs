@@ -107,3 +107,69 @@ fn userns_a_dockerfile_has_an_ignore_file_of_its_own() {
     lab.build(&["-t", "x", "-f", &outside.to_string_lossy()]).ok();
     assert_eq!(lab.shell("x", "cat /list"), "b\n");
 }
+
+/// `-f URL`: the Dockerfile alone comes from there, the files from the context, whatever that is.
+#[test]
+fn userns_a_dockerfile_may_be_at_a_url() {
+    let web = Web::new();
+    let lab = Lab::new();
+    lab.file("f", "local").file(".dockerignore", "hidden\n").file("hidden", "").file("token", "t0k");
+    web.file("Dockerfile", COPIES);
+    web.file("secret", "FROM scratch\nCOPY none /\n");
+    web.file("long", vec![b'#'; (16 << 20) + 1]);
+    web.file("context.tgz", archive(&Lab::new(), &[("g", "packed")]));
+    let at = |name: &str| format!("{}/{name}", web.address);
+    let run = lab.build(&["-t", "x", "-f", &format!("{}?token=1", at("Dockerfile"))]);
+    run.ok().says(&format!("load Dockerfile {}\n", at("Dockerfile"))).does_not_say("token=1");
+    assert_eq!(lab.shell("x", "cat /list"), ".dockerignore\nf\ntoken\n");
+    fed(&lab, &["-t", "y", "-f", &at("Dockerfile"), &at("context.tgz")], b"").ok();
+    assert_eq!(lab.shell("y", "cat /list /c/g"), "g\npacked");
+    lab.build(&["-f", &at("none")]).ends(125).says("404 Not Found");
+    lab.build(&["-f", &at("long")]).ends(125).says("/long` has more than 16777216 bytes").does_not_say("--limit");
+    lab.build(&["-f", &at("secret")]).ends(125).says("401");
+    // Errors in it are told with their place.
+    let host = web.address.replace("http://", "");
+    let run = lab.build(&["-f", &at("secret"), &format!("--secret=id=HTTP_AUTH_TOKEN_{host},src=token")]);
+    run.ends(125).says(&format!("{}:2", at("secret"))).says("copy `none`: not found");
+    let planned =
+        lab.lbuild(&["plan", "-f", &at("secret"), &format!("--secret=id=HTTP_AUTH_TOKEN_{host},src=token"), "."]);
+    assert!(planned.ok().stdout.contains("COPY none /"), "{}", planned.stdout);
+}
+
+/// What no stage of the target uses is not fetched; what is, is shown as a step, and comes once for all platforms.
+#[test]
+fn userns_named_contexts_are_fetched_when_they_are_used() {
+    let web = Web::new();
+    let lab = Lab::with("FROM scratch AS one\nCOPY --from=files f /\nFROM scratch AS other\nCOPY local /\n");
+    lab.file("local", "x");
+    web.file("files.tgz", archive(&Lab::new(), &[("f", "text")]));
+    let named = format!("--build-context=files={}/files.tgz", web.address);
+    let none = "--build-context=none=http://127.0.0.1:1/none.tgz";
+    lab.build(&[&named, none]).ok().does_not_say("load build context");
+    lab.build(&["--check", &named, none]).ok();
+    assert_eq!(web.asked(), [""; 0]);
+    let both = "--platform=linux/amd64,linux/arm64";
+    let run = lab.build(&["--target=one", &named, none, both, "-o", "type=oci,dest=../out.tar"]);
+    run.ok().says(&format!("load build context files from {}/files.tgz\n", web.address));
+    assert_eq!(web.asked(), ["/files.tgz - 200"]);
+    let run = lab.build(&["--target=one", &format!("--build-context=files={}/gone.tgz", web.address)]);
+    run.ends(125).says("404 Not Found").says("Dockerfile:2");
+    let raw = lab.build(&["--progress=rawjson", "--target=one", "--no-cache", &named]);
+    raw.ok().says("\"step\":\"context.5\"");
+}
+
+#[test]
+fn contexts_have_limits() {
+    let web = Web::new();
+    let lab = Lab::new();
+    let packed = archive(&lab, &[("Dockerfile", "FROM scratch\nCOPY . /\n"), ("f", "text")]);
+    web.file("a.tgz", &packed);
+    let limit = format!("--limit=download={}", packed.len() - 1);
+    let run = fed(&lab, &[&limit, "-"], &packed);
+    run.ends(125).says(&format!("`<stdin>` has more than {} bytes", packed.len() - 1)).says("--limit download=SIZE");
+    let url = format!("{}/a.tgz", web.address);
+    fed(&lab, &[&limit, &url], b"").ends(125).says("/a.tgz` has more than").says("--limit download=SIZE");
+    let run = fed(&lab, &["--limit=archive-entries=2", "-"], &packed);
+    run.ends(125).says("unpack `<stdin>`: it has more than 2 entries").says("--limit archive-entries=NUMBER");
+    fed(&lab, &["--limit=archive-entries=3", &url], b"").ok().says(&format!("load build context {url}\n"));
+}

@@ -89,3 +89,15 @@ fn userns_an_index_is_pushed_under_its_name() {
     );
     assert_eq!(parse(&arm)["config"]["Labels"]["arch"], "arm64");
 }
+
+/// What is wrong with the text is told once, not once for each platform.
+#[test]
+fn warnings_are_told_once_for_all_platforms() {
+    let lab = Lab::with("FROM scratch\nARG UNUSED\nENV KEY value\nCOPY f /\n");
+    lab.file("f", "x");
+    let both = "--platform=linux/amd64,linux/arm64";
+    let run = lab.build(&[both, "-o", "type=oci,dest=../out.tar"]);
+    run.ok();
+    let told = run.stderr.lines().filter(|line| line.contains("LegacyKeyValueFormat")).count();
+    assert_eq!(told, 1, "{}", run.stderr);
+}

@@ -1,16 +1,17 @@
 //! RUN's agents, entitlements and devices (FEATURES 1.7-10, 1.7-12, 1.7-13).
 
 use crate::harness::{Lab, has_ranges, output};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 /// An SSH agent of this machine that holds one key.
-struct Agent {
+pub struct Agent {
     child: Child,
     directory: tempfile::TempDir,
 }
 
 impl Agent {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let key = directory.path().join("key").to_string_lossy().into_owned();
         output("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "a key", "-f", &key]);
@@ -18,7 +19,8 @@ impl Agent {
         command.args(["-D", "-a", &directory.path().join("socket").to_string_lossy()]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("ssh-agent");
         let agent = Self { child, directory };
-        while !agent.directory.path().join("socket").exists() {
+        // The socket is there a moment before anybody listens.
+        while UnixStream::connect(agent.path("socket")).is_err() {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         let mut add = Command::new("ssh-add");
@@ -27,7 +29,7 @@ impl Agent {
         agent
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.directory.path().join(name).to_string_lossy().into_owned()
     }
 }

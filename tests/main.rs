@@ -36,6 +36,7 @@ mod outputs;
 mod outputs_files;
 mod parallel;
 mod progress;
+mod real;
 mod reference;
 mod registry;
 mod registry_auth;

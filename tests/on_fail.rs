@@ -1,6 +1,7 @@
 //! A step that failed: a shell in it, and a bundle of it.
 
 use crate::harness::{Lab, binary, has_ranges};
+use crate::language_run::Agent;
 use nix::pty::{Winsize, openpty};
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -103,4 +104,34 @@ fn userns_a_shell_is_opened_where_the_step_failed() {
     if has_ranges() {
         lab.fsck();
     }
+}
+
+/// What a bundle lacks is said where it is made; rights come back only with leave.
+#[test]
+fn userns_a_bundle_of_an_insecure_step_asks_for_leave() {
+    let lab = Lab::with("FROM busybox\nRUN --security=insecure echo half > /half && exit 7\n");
+    let directory = lab.home().join("bundle").to_string_lossy().into_owned();
+    let run = lab.build(&["--allow=security.insecure", &format!("--on-fail=bundle:{directory}")]);
+    run.ends(7)
+        .says("left out: the rights of `--security=insecure`, which `lbuild shell --allow security.insecure` gives");
+    let seccomp = |allow: &[&str]| {
+        let mut arguments = vec!["shell"];
+        arguments.extend(allow);
+        arguments.extend([&directory, "grep", "Seccomp:", "/proc/self/status"]);
+        lab.lbuild(&arguments)
+    };
+    seccomp(&[]).ok().prints("Seccomp:\t2\n");
+    seccomp(&["--allow=security.insecure"]).ok().prints("Seccomp:\t0\n");
+    seccomp(&["--allow=all"]).ends(125).says("write `security.insecure` or `network.host`");
+}
+
+#[test]
+fn userns_a_bundle_says_that_it_has_no_agent() {
+    let agent = Agent::new();
+    let lab = Lab::with("FROM busybox\nRUN --mount=type=ssh,target=/agent test -S /agent && exit 7\n");
+    let directory = lab.home().join("bundle").to_string_lossy().into_owned();
+    let ssh = format!("--ssh=default={}", agent.path("socket"));
+    let run = lab.build(&[&ssh, &format!("--on-fail=bundle:{directory}")]);
+    run.ends(7).says("left out: the SSH agent at `/agent`\n");
+    lab.lbuild(&["shell", &directory, "/bin/sh", "-c", "test ! -e /agent"]).ok();
 }

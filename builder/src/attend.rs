@@ -50,6 +50,11 @@ impl FailedStep<'_> {
         &self.run.spec.arguments
     }
 
+    /// Returns what the command had and a shell in its file system has not, a line each.
+    pub fn left_out(&self) -> Vec<String> {
+        self.run.agents.iter().map(|target| format!("the SSH agent at `{target}`")).collect()
+    }
+
     /// Runs the step's shell on `terminal`, in the file system that the command left, with its environment, its mounts
     /// and its secrets; returns how it ended. May be called again.
     ///

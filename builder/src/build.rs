@@ -5,32 +5,31 @@ use crate::attend::{Attendant, FailedStep};
 use crate::bases::{Base, Bases};
 use crate::cache::{CacheBackend, LocalCache};
 use crate::diagnostic::Diagnostic;
-use crate::dockerfile::checks::Checks;
-use crate::dockerfile::{self, Dockerfile, front_end, lint};
+use crate::dockerfile::Dockerfile;
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::fit::{refuse_foreign, unknown_stages};
-use crate::graph::{GraphOptions, StageGraph};
 use crate::listener::{Client, warning, with_registries};
 use crate::onbuild::{Settled, settle};
 use crate::output::Exported;
 use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
 use crate::progress::{Event, ProgressSink};
 use crate::push::Places;
+use crate::reading::{Reading, graph_options};
 use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
 use crate::rework::Finished;
 use crate::several::build_several;
+use crate::with_contexts::named;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
 use layerfs::export::{ExportLayer, FinishedImage, Rework};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
-use layerfs::platform::Platform;
 use layerfs::store::Store;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Mutex, Once, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Once;
 
 /// What a build came to.
 #[derive(Debug, Clone)]
@@ -67,38 +66,31 @@ pub fn build_attended(
     cancel: &Cancel,
     attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, BuildError> {
+    let reading = Reading::of(request, sink)?;
     match request.more_platforms.is_empty() {
-        true => build_one(request, store, sink, cancel, attendant),
-        false => build_several(request, store, sink, cancel, attendant),
+        true => build_one(request, &reading, store, cancel, attendant),
+        false => build_several(request, &reading, store, cancel, attendant),
     }
 }
 
 /// Builds the image for one platform.
 pub(crate) fn build_one(
     request: &BuildRequest,
+    reading: &Reading<'_>,
     store: &Store,
-    sink: &dyn ProgressSink,
     cancel: &Cancel,
     attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, BuildError> {
-    let (dockerfile, warnings) = parse(request)?;
-    let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
-    // What is wrong with the graph is told before any registry is asked.
-    let graph = StageGraph::new(&dockerfile, &graph_options(request));
-    told.tell(match &graph {
-        Ok(graph) => lint::of_reached(warnings, &dockerfile, graph.stages.iter().map(|stage| stage.number)),
-        Err(_) => warnings,
-    });
-    graph?;
+    reading.check_graph(request)?;
+    let sink = reading.sink;
     let cache = LocalCache::new(store);
     let once = Once::new();
     let mut again = false;
     loop {
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
-            let (cache, dockerfile) = (&cache, &dockerfile);
-            Asked { request, store, sink, client, cache, dockerfile, told: &told, once: &once, cancel, attendant }
-                .build(again, &ends)
+            let (cache, once) = (&cache, &once);
+            Asked { request, reading, store, client, cache, once, cancel, attendant }.build(again, &ends)
         });
         match outcome {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
@@ -137,13 +129,11 @@ pub fn plan(
     sink: &dyn ProgressSink,
     cancel: &Cancel,
 ) -> Result<Planned, BuildError> {
-    let (dockerfile, warnings) = parse(request)?;
-    let told = Told::new(Checks::new(&dockerfile, check_argument(request)), sink);
-    told.tell(warnings);
-    StageGraph::new(&dockerfile, &graph_options(request))?;
+    let reading = Reading::of(request, sink)?;
+    reading.check_graph(request)?;
     with_registries(&request.registries, sink, cancel, |client| {
-        let (plan, bases, warnings) = planned(&dockerfile, request, store, client)?;
-        told.tell(warnings);
+        let (plan, bases, warnings) = planned(&reading.dockerfile, request, store, client)?;
+        reading.tell(warnings);
         let image = |base: &Base| PlannedImage { name: base.name.clone(), location: base.source.location() };
         Ok(Planned { plan, images: bases.images.iter().map(image).collect() })
     })
@@ -152,12 +142,10 @@ pub fn plan(
 /// What is asked for, and all that is there to do it with.
 struct Asked<'a> {
     request: &'a BuildRequest,
+    reading: &'a Reading<'a>,
     store: &'a Store,
-    sink: &'a dyn ProgressSink,
     client: &'a Client,
     cache: &'a dyn CacheBackend,
-    dockerfile: &'a Dockerfile,
-    told: &'a Told<'a>,
     once: &'a Once,
     /// The caller's, which no failure of a step sets off.
     cancel: &'a Cancel,
@@ -167,15 +155,17 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
     fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
-        let Self { request, store, sink, client, cache, told, once, attendant, .. } = *self;
-        let (plan, bases, warnings) = planned(self.dockerfile, request, store, client)?;
+        let Self { request, reading, store, client, cache, once, attendant, .. } = *self;
+        let sink = reading.sink;
+        let (plan, bases, warnings) = planned(&reading.dockerfile, request, store, client)?;
         if !again {
-            told.tell(warnings);
-            told.judge()?;
+            reading.tell(warnings);
+            reading.judge()?;
             sink.event(Event::PlanReady { steps: plan.step_names(), edges: plan.edges() });
         }
+        let fetched = named(&plan, request, store, (client, sink, ends))?;
         let began = now();
-        let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
+        let contexts = Contexts::open(request, store, &plan.named_contexts(), &fetched).map_err(BuildError::Context)?;
         let (plan, bases, contexts) = (&plan, &bases, &contexts);
         let outcome = Attempt {
             request,
@@ -221,46 +211,6 @@ pub(crate) fn planned(
     Ok((plan, bases, warnings))
 }
 
-/// What is told of what the user should look at: what the checks keep.
-struct Told<'a> {
-    checks: Checks,
-    sink: &'a dyn ProgressSink,
-    /// Names of the rules that were told of.
-    rules: Mutex<BTreeSet<&'static str>>,
-}
-
-impl<'a> Told<'a> {
-    fn new(checks: Checks, sink: &'a dyn ProgressSink) -> Self {
-        Self { checks, sink, rules: Mutex::default() }
-    }
-
-    fn tell(&self, warnings: Vec<Diagnostic>) {
-        for warning in warnings.into_iter().filter(|warning| self.checks.keep(warning)) {
-            self.rules.lock().unwrap_or_else(PoisonError::into_inner).extend(warning.rule);
-            self.sink.event(Event::Warning(warning));
-        }
-    }
-
-    /// Fails if a rule was told of and `# check=error=true` says so.
-    fn judge(&self) -> Result<(), BuildError> {
-        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        if rules.is_empty() || !self.checks.fail() {
-            return Ok(());
-        }
-        Err(BuildError::Checks { rules: rules.iter().copied().collect() })
-    }
-}
-
-/// Returns the build argument that stands before `# check=`.
-pub(crate) fn check_argument(request: &BuildRequest) -> Option<&str> {
-    build_argument(request, "BUILDKIT_DOCKERFILE_CHECK")
-}
-
-/// Returns the value of a build argument.
-fn build_argument<'a>(request: &'a BuildRequest, name: &str) -> Option<&'a str> {
-    request.build_args.iter().rev().find(|(other, _)| other == name)?.1.as_deref()
-}
-
 /// Strikes every record that holds the layer that is gone; the caller then starts again, which ends, since no record
 /// is struck twice.
 fn strike(cache: &dyn CacheBackend, error: BuildError) -> Result<(), BuildError> {
@@ -291,30 +241,6 @@ fn remember(contexts: &Contexts, began: Timestamp, sink: &dyn ProgressSink) {
     if let Err(error) = contexts.save(began) {
         let text = format!("the digests of the context's files could not be kept for the next build: {error}");
         sink.event(Event::Warning(warning(text)));
-    }
-}
-
-/// Returns the Dockerfile, and what the user should look at.
-pub(crate) fn parse(request: &BuildRequest) -> Result<(Dockerfile, Vec<Diagnostic>), BuildError> {
-    let outcome = dockerfile::parse(request.dockerfile.clone());
-    match outcome.dockerfile {
-        Some(dockerfile) if outcome.errors.is_empty() => {
-            let mut warnings = outcome.warnings;
-            warnings.extend(lint::lint(&dockerfile));
-            warnings.extend(front_end::foreign(&dockerfile, build_argument(request, "BUILDKIT_SYNTAX")));
-            Ok((dockerfile, warnings))
-        }
-        _ => Err(BuildError::Parse(outcome.errors)),
-    }
-}
-
-pub(crate) fn graph_options(request: &BuildRequest) -> GraphOptions {
-    GraphOptions {
-        target: request.target.clone(),
-        build_args: request.build_args.iter().cloned().collect(),
-        named_contexts: request.build_contexts.iter().map(|(name, source)| (name.clone(), source.kind())).collect(),
-        target_platform: request.platform.clone(),
-        build_platform: Platform::host(),
     }
 }
 
@@ -358,9 +284,11 @@ impl Attempt<'_> {
         let settings = Settings {
             no_cache: self.stages_without_cache(),
             limits: self.request.limits.clone(),
+            fetch_limits: self.request.fetch_limits.clone(),
             keep_failed: self.attendant.is_some(),
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
+            git_environment: &self.request.git_environment,
             ssh: &self.request.ssh,
             ca_file: self.request.registries.ca_file.as_deref(),
             tier: if map.is_single() { "one id" } else { "ranges" },

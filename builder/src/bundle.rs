@@ -55,6 +55,9 @@ struct Description {
     working_directory: String,
     user: String,
     network: Network,
+    /// It ran without the sandbox's limits. Whoever enters it says whether it may again.
+    #[serde(default)]
+    insecure: bool,
     host_name: String,
     extra_hosts: Vec<ExtraHost>,
     limits: RunLimits,
@@ -96,11 +99,16 @@ pub(crate) fn write(step: FailedStep<'_>, directory: &Path) -> Result<Vec<String
     let image = image(&step)?;
     let compression = LayerCompression { form: Compression::Zstd, level: None, force: false };
     OciDirectory { path: directory.to_owned(), names: Vec::new(), compression }.export(&image, step.store)?;
-    let mut left_out = Vec::new();
+    let mut left_out = step.left_out();
     let mounts = mounts(&step, &directory.join(MOUNTS), &mut left_out)?;
     let spec = &step.run.spec;
     if spec.environment.len() > step.run.public {
         left_out.push("proxies and secrets of the environment".to_owned());
+    }
+    if spec.insecure {
+        left_out.push(
+            "the rights of `--security=insecure`, which `lbuild shell --allow security.insecure` gives".to_owned(),
+        );
     }
     let description = Description {
         version: VERSION,
@@ -110,6 +118,7 @@ pub(crate) fn write(step: FailedStep<'_>, directory: &Path) -> Result<Vec<String
         working_directory: spec.working_directory.to_string(),
         user: spec.user.clone(),
         network: spec.network,
+        insecure: spec.insecure,
         host_name: spec.host_name.clone(),
         extra_hosts: spec.extra_hosts.clone(),
         limits: spec.limits.clone(),
@@ -233,13 +242,15 @@ impl Bundle {
     }
 
     /// Runs `arguments`, or the step's shell if there are none, in what the command left; on `terminal` if there is one,
-    /// else what it writes comes as output events of [`StepId::internal`] 0.
+    /// else what it writes comes as output events of [`StepId::internal`] 0. Without the sandbox's limits only if the
+    /// step ran so, and `allow_insecure` lets it.
     ///
     /// # Errors
     /// Why it could not be started.
     pub fn enter(
         &self,
         arguments: &[String],
+        allow_insecure: bool,
         terminal: Option<BorrowedFd<'_>>,
         store: &Store,
         sink: &dyn ProgressSink,
@@ -258,6 +269,7 @@ impl Bundle {
         let shelf = Shelf::new(store, store.directories(&map.digest)?, &worker, &bases, &lease);
         let mut spec = self.spec(shelf.directories(&stack)?, self.mounts(&shelf, &worker, cancel)?);
         spec.terminal = terminal.is_some();
+        spec.insecure = self.description.insecure && allow_insecure;
         spec.arguments = match arguments {
             [] => vec![shell_of(&spec)],
             typed => typed.to_vec(),

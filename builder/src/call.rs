@@ -1,6 +1,6 @@
 //! What can be said of a build without doing it: [`check`], [`outline`], [`targets`] (`--call`).
 
-use crate::build::{check_argument, graph_options, parse, planned};
+use crate::build::planned;
 use crate::context::tree::SourceTree;
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::checks::Checks;
@@ -13,6 +13,7 @@ use crate::listener::with_registries;
 use crate::plan::Plan;
 use crate::plan::op::{From, Op};
 use crate::progress::ProgressSink;
+use crate::reading::{check_argument, graph_options, parse};
 use crate::request::BuildRequest;
 use crate::source::Span;
 use layerfs::cancel::Cancel;
@@ -37,7 +38,9 @@ pub fn check(request: &BuildRequest, store: &Store, sink: &dyn ProgressSink, can
     };
     let found = with_registries(&request.registries, sink, cancel, |client| {
         let (plan, _, warnings) = planned(&dockerfile, request, store, client)?;
-        let contexts = Contexts::open(request, store).map_err(BuildError::Context)?;
+        // Only the build context is looked at.
+        let (none, fetched) = (BTreeMap::new(), BTreeMap::new());
+        let contexts = Contexts::open(request, store, &none, &fetched).map_err(BuildError::Context)?;
         Ok::<_, BuildError>(warnings.into_iter().chain(ignored_copies(&plan, &contexts)).collect::<Vec<_>>())
     });
     let error = match found {

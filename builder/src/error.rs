@@ -5,6 +5,7 @@ use crate::context::local::ContextError;
 use crate::copy::error::CopyError;
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::dockerfile::ParseError;
+use crate::fetch_context::FetchContextError;
 use crate::git::GitError;
 use crate::graph::GraphError;
 use crate::plan::PlanError;
@@ -12,6 +13,7 @@ use crate::progress::StepId;
 use crate::resolve::BaseError;
 use crate::several::OneImageOnly;
 use crate::source::Span;
+use crate::tokens::TokenError;
 use crate::worker::WorkerError;
 use crate::worker::WorkerStartError;
 use crate::worker::protocol::Exit;
@@ -51,6 +53,9 @@ pub enum StepError {
         /// Its id.
         id: String,
     },
+    /// A secret that opens a repository or a file of the web cannot be had.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// A secret is larger than secrets may be.
     #[error("secret `{id}` is larger than 500 KiB")]
     SecretTooLarge {
@@ -320,6 +325,15 @@ pub enum BuildError {
     /// A build context is wrong.
     #[error(transparent)]
     Context(ContextError),
+    /// A named context cannot be fetched.
+    #[error("{error}")]
+    NamedContext {
+        /// The first place that needs it.
+        span: Span,
+        /// Why.
+        #[source]
+        error: Box<FetchContextError>,
+    },
     /// The plan and the layers do not fit together.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
@@ -375,6 +389,7 @@ impl BuildError {
                     .help("the warnings say what to change; `# check=skip=RULE` leaves one out"),
             ],
             BuildError::Context(error) => vec![Diagnostic::error(error.to_string())],
+            BuildError::NamedContext { span, error } => vec![error.diagnose().at(*span, "")],
             BuildError::Assemble(error) => vec![error.diagnose()],
             BuildError::Step { span, error, .. } => vec![error.diagnose().at(*span, "")],
             BuildError::Output(error) => vec![error.diagnose()],

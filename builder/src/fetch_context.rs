@@ -1,26 +1,24 @@
-//! [`fetch_context`]: build contexts that are no directory of the user: archives and Dockerfiles from standard input or
-//! the web, and git repositories.
+//! [`ContextPlace`], [`FetchedContext`]: build contexts that are no directory of the user: archives and Dockerfiles from
+//! standard input or the web, and git repositories.
 
 use crate::context::archive::ArchiveTree;
-use crate::context::local::{BuildContext, ContextError};
+use crate::context::local::ContextError;
 use crate::context::repository::RepositoryTree;
 use crate::context::tree::{SourceTree, TreeError};
-use crate::copy::archive::{Archive, Member, read_archive};
+use crate::copy::archive::{Archive, Member};
 use crate::copy::error::CopyError;
 use crate::diagnostic::{Diagnose, Diagnostic};
-use crate::git::{Git, GitError};
+use crate::fetch_limits::Excess;
+use crate::git::GitError;
 use crate::git_ref::{GitRef, GitRefError, is_git, is_url};
-use crate::listener::Client;
-use layerfs::cancel::Cancel;
 use layerfs::io_error::{IoContext, IoError};
-use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
+use layerfs::meta::Kind;
 use layerfs::path::TreePath;
 use layerfs::registry::error::RegistryError;
-use layerfs::registry::web::{WebRequest, without_user};
-use std::fs::File;
-use std::io::{Read, Seek};
+use layerfs::registry::web::without_user;
+use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most bytes that a Dockerfile may have.
 pub const LONGEST_DOCKERFILE: u64 = 16 << 20;
@@ -34,6 +32,47 @@ pub enum ContextPlace {
     Url(String),
     /// A git repository.
     Git(GitRef),
+}
+
+/// A named context that is fetched when a build first needs it, once for all platforms and tries.
+#[derive(Debug)]
+pub struct LateContext {
+    /// Where it is.
+    pub place: ContextPlace,
+    fetched: Mutex<Option<Arc<FetchedContext>>>,
+}
+
+impl PartialEq for LateContext {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for LateContext {}
+
+impl LateContext {
+    /// Returns a context that nobody has asked for yet.
+    pub fn new(place: ContextPlace) -> Self {
+        Self { place, fetched: Mutex::default() }
+    }
+
+    /// Returns its files, which `fetch` brings the first time.
+    ///
+    /// # Errors
+    /// What `fetch` failed with; [`FetchContextError::NoArchive`].
+    pub fn get(
+        &self,
+        fetch: impl FnOnce(&ContextPlace) -> Result<FoundContext, FetchContextError>,
+    ) -> Result<Arc<FetchedContext>, FetchContextError> {
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fetched) = &*fetched {
+            return Ok(Arc::clone(fetched));
+        }
+        match fetch(&self.place)? {
+            FoundContext::Files(context) => Ok(Arc::clone(fetched.insert(context))),
+            FoundContext::Dockerfile(_) => Err(FetchContextError::NoArchive { shown: self.place.shown() }),
+        }
+    }
 }
 
 /// A build context that was fetched; its `.dockerignore` counts for nothing (2-11).
@@ -83,9 +122,39 @@ pub enum FetchContextError {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// An archive is malformed.
+    /// An archive cannot be read.
     #[error(transparent)]
     Archive(#[from] CopyError),
+    /// A secret that opens the place is no line of text.
+    #[error("secret `{id}` is no line of text, which it must be to be an `Authorization`")]
+    Secret {
+        /// The secret.
+        id: String,
+    },
+    /// An archive is bigger than it may be.
+    #[error("unpack `{shown}`: {excess}")]
+    Excess {
+        /// Where.
+        shown: String,
+        /// In which way.
+        excess: Excess,
+    },
+    /// An archive broke off or is malformed.
+    #[error("unpack `{shown}`: {why}")]
+    Malformed {
+        /// Where.
+        shown: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Standard input has more bytes than it may have.
+    #[error("`{shown}` has more than {limit} bytes")]
+    TooBig {
+        /// Where.
+        shown: String,
+        /// The limit.
+        limit: u64,
+    },
     /// A directory cannot be read.
     #[error(transparent)]
     Context(#[from] ContextError),
@@ -132,7 +201,10 @@ impl Diagnose for FetchContextError {
         match self {
             Self::Web(error) => error.diagnose(),
             Self::Git(error) => Diagnostic { help: error.help(), ..diagnostic },
+            Self::Archive(error) => error.diagnose(),
             Self::NoDockerfile { .. } => diagnostic.help("name it with `-f`, relative to the context"),
+            Self::Excess { excess, .. } => diagnostic.help(excess.cure()),
+            Self::TooBig { .. } => diagnostic.help("allow more with `--limit download=SIZE`"),
             _ => diagnostic,
         }
     }
@@ -166,79 +238,11 @@ impl ContextPlace {
     }
 }
 
-/// What fetching is given.
-#[derive(Debug)]
-pub struct Fetcher<'a> {
-    /// A directory for what is fetched.
-    pub temporary: &'a Path,
-    /// Who fetches files of the web.
-    pub client: &'a Client,
-    /// Ends it.
-    pub cancel: &'a Cancel,
-    /// Authorities that replace the system's.
-    pub ca_file: Option<&'a Path>,
-    /// BUILDKIT_CONTEXT_KEEP_GIT_DIR.
-    pub keep_git_dir: bool,
-}
-
-/// Fetches a build context. Standard input is read to its end.
+/// Reads a Dockerfile.
 ///
 /// # Errors
-/// [`FetchContextError`].
-pub fn fetch_context(place: &ContextPlace, fetcher: &Fetcher<'_>) -> Result<FoundContext, FetchContextError> {
-    let shown = place.shown();
-    match place {
-        ContextPlace::Stdin => {
-            let mut file = tempfile::tempfile_in(fetcher.temporary).at("create a file in", fetcher.temporary)?;
-            std::io::copy(&mut std::io::stdin().lock(), &mut file).at("read", "standard input")?;
-            found(file, shown, fetcher.temporary)
-        }
-        ContextPlace::Url(url) => {
-            let mut file = tempfile::tempfile_in(fetcher.temporary).at("create a file in", fetcher.temporary)?;
-            let request = WebRequest { url: url.clone(), ..WebRequest::default() };
-            fetcher.client.registries.download(&request, &mut file)?;
-            found(file, shown, fetcher.temporary)
-        }
-        ContextPlace::Git(reference) => {
-            let ca_file = fetcher.ca_file.map(Path::to_owned);
-            let git = Git { cancel: fetcher.cancel, authorization: None, ca_file };
-            let commit = git.resolve(reference)?;
-            let directory = tempfile::tempdir_in(fetcher.temporary).at("make directory in", fetcher.temporary)?;
-            let keep = reference.keep_git_dir.unwrap_or(fetcher.keep_git_dir);
-            let seconds = git.checkout(reference, &commit, keep, directory.path())?;
-            let files = BuildContext::open(directory.path(), Some((String::new(), Vec::new())))?;
-            let time = Timestamp::from_seconds(seconds);
-            let below = TreePath::from(reference.subdirectory.as_deref().unwrap_or_default());
-            let tree = RepositoryTree::below(files, &below, time)?;
-            let tree = tree
-                .ok_or_else(|| FetchContextError::NoDockerfile { name: below.to_string(), context: shown.clone() })?;
-            let tree = Tree::Repository(Box::new(tree));
-            Ok(FoundContext::Files(Arc::new(FetchedContext { tree, shown, _directory: Some(directory) })))
-        }
-    }
-}
-
-/// Tells an archive from a Dockerfile.
-fn found(mut file: File, shown: String, temporary: &Path) -> Result<FoundContext, FetchContextError> {
-    let size = file.stream_position().at("measure", &shown)?;
-    if size == 0 {
-        return Err(FetchContextError::Empty { shown });
-    }
-    let name = TreePath::from("context");
-    let mut one = ArchiveTree::new(file.try_clone().at("copy", &shown)?);
-    let kind = Kind::File { size };
-    let mtime = Timestamp::default();
-    one.add(&name, Metadata { kind, mode: 0o600, uid: 0, gid: 0, mtime, xattrs: Xattrs::new() }, 0);
-    if let Some(archive) = read_archive(&one, &name, None, temporary)? {
-        let tree = Tree::Archive(tree_of(archive));
-        return Ok(FoundContext::Files(Arc::new(FetchedContext { tree, shown, _directory: None })));
-    }
-    file.rewind().at("rewind", &shown)?;
-    let bytes = read(&mut file, &shown)?;
-    Ok(FoundContext::Dockerfile(bytes))
-}
-
-fn read(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, FetchContextError> {
+/// The operating system's; [`FetchContextError::TooLong`].
+pub(crate) fn read(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, FetchContextError> {
     let mut bytes = Vec::new();
     from.take(LONGEST_DOCKERFILE + 1).read_to_end(&mut bytes).at("read", name)?;
     match bytes.len() as u64 > LONGEST_DOCKERFILE {
@@ -247,18 +251,24 @@ fn read(from: &mut dyn Read, name: &str) -> Result<Vec<u8>, FetchContextError> {
     }
 }
 
-fn tree_of(archive: Archive) -> ArchiveTree {
-    let mut tree = ArchiveTree::new(archive.spool);
-    for member in archive.members {
-        match member {
-            Member::Inode { path, metadata, offset } => tree.add(&path, metadata, offset),
-            Member::Hardlink { path, target } => tree.link(&path, &target),
-        }
-    }
-    tree
-}
-
 impl FetchedContext {
+    /// Returns the context in an archive from the place `shown`.
+    pub(crate) fn of_archive(archive: Archive, shown: String) -> Self {
+        let mut tree = ArchiveTree::new(archive.spool);
+        for member in archive.members {
+            match member {
+                Member::Inode { path, metadata, offset } => tree.add(&path, metadata, offset),
+                Member::Hardlink { path, target } => tree.link(&path, &target),
+            }
+        }
+        Self { tree: Tree::Archive(tree), shown, _directory: None }
+    }
+
+    /// Returns the context of a repository from the place `shown`, checked out in a directory that goes with it.
+    pub(crate) fn of_repository(tree: RepositoryTree, shown: String, directory: tempfile::TempDir) -> Self {
+        Self { tree: Tree::Repository(Box::new(tree)), shown, _directory: Some(directory) }
+    }
+
     /// Returns its files.
     pub fn tree(&self) -> &dyn SourceTree {
         match &self.tree {

@@ -3,7 +3,11 @@
 use crate::git_ref::GitRef;
 use layerfs::cancel::Cancel;
 use layerfs::registry::secret::Secret;
-use std::io::{Read, Seek};
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -61,7 +65,7 @@ impl GitError {
         let text = match self {
             Self::Start { .. } => "install git",
             Self::Failed { .. } => {
-                "for a private repository give `--secret id=GIT_AUTH_TOKEN,…`, or start an SSH agent for `git@…`"
+                "for a private repository give `--secret id=GIT_AUTH_TOKEN,env=…`, or start an SSH agent for `git@…`"
             }
             Self::NoReference { .. } => "name a branch, a tag, or a commit by all of its digits",
             _ => return None,
@@ -79,6 +83,8 @@ pub struct Git<'a> {
     pub authorization: Option<Secret>,
     /// Authorities that replace the system's.
     pub ca_file: Option<PathBuf>,
+    /// What it gets of the caller's environment, which may hold secrets.
+    pub environment: &'a [(String, OsString)],
 }
 
 impl Git<'_> {
@@ -158,8 +164,13 @@ impl Git<'_> {
         let failed = |why: String| GitError::Failed { act, remote: shown(&git.remote), why };
         let file = || tempfile::tempfile().map_err(|error| failed(error.to_string()));
         let (mut output, mut errors) = (file()?, file()?);
-        let copy = |file: &std::fs::File| file.try_clone().map_err(|error| failed(error.to_string()));
-        let mut command = self.command(git, at);
+        let authorization = self.settings_with_authorization(git).map_err(|error| failed(error.to_string()))?;
+        let copy = |file: &File| file.try_clone().map_err(|error| failed(error.to_string()));
+        let mut command = self.command(at);
+        if let Some(file) = &authorization {
+            // Git's helpers and submodules read it, too; it is in no argument and no environment.
+            command.env("GIT_CONFIG_GLOBAL", format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
+        }
         command.args(arguments).stdin(Stdio::null()).stdout(copy(&output)?).stderr(copy(&errors)?);
         let mut child = command.spawn().map_err(|error| GitError::Start { why: error.to_string() })?;
         let status = loop {
@@ -182,35 +193,40 @@ impl Git<'_> {
         Err(failed(why.trim_start_matches("fatal: ").to_owned()))
     }
 
+    /// Returns git's settings with the `Authorization`, for the repository's server alone, in a file without a name in
+    /// memory; nothing if there is none to send.
+    fn settings_with_authorization(&self, git: &GitRef) -> std::io::Result<Option<File>> {
+        let (Some(authorization), Some(origin)) = (&self.authorization, http_origin(&git.remote)) else {
+            return Ok(None);
+        };
+        let mut file = File::from(memfd_create("lbuild-git", MemfdFlags::CLOEXEC)?);
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        let header = quoted(&format!("Authorization: {}", authorization.expose()));
+        writeln!(file, "[http \"{}\"]\n\textraHeader = \"{header}\"", quoted(&origin))?;
+        Ok(Some(file))
+    }
+
     /// Returns git with no setting, hook or protocol but ours.
-    fn command(&self, git: &GitRef, at: Option<&Path>) -> Command {
+    fn command(&self, at: Option<&Path>) -> Command {
         let mut command = Command::new("git");
         if let Some(at) = at {
             command.current_dir(at);
         }
-        for name in
-            ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR"]
-        {
-            command.env_remove(name);
-        }
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("GIT_ALLOW_PROTOCOL", PROTOCOLS).env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true");
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("LC_ALL", "C");
         command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes").env("GIT_LFS_SKIP_SMUDGE", "1");
         if let Some(file) = &self.ca_file {
             command.env("GIT_SSL_CAINFO", file);
         }
-        // By the environment: arguments are there for all to see.
-        let mut settings = vec![
-            ("core.hooksPath".to_owned(), "/dev/null".to_owned()),
-            ("core.fsmonitor".to_owned(), "false".to_owned()),
-            ("core.autocrlf".to_owned(), "false".to_owned()),
-            ("protocol.file.allow".to_owned(), "never".to_owned()),
-            ("init.defaultBranch".to_owned(), "main".to_owned()),
-            ("advice.detachedHead".to_owned(), "false".to_owned()),
+        let settings = [
+            ("core.hooksPath", "/dev/null"),
+            ("core.fsmonitor", "false"),
+            ("core.autocrlf", "false"),
+            ("protocol.file.allow", "never"),
+            ("init.defaultBranch", "main"),
+            ("advice.detachedHead", "false"),
         ];
-        if let (Some(authorization), Some(origin)) = (&self.authorization, http_origin(&git.remote)) {
-            settings.push((format!("http.{origin}.extraHeader"), format!("Authorization: {}", authorization.expose())));
-        }
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
         for (number, (key, value)) in settings.into_iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
@@ -239,7 +255,7 @@ fn shown(remote: &str) -> String {
     }
 }
 
-fn text_of(file: &mut std::fs::File) -> String {
+fn text_of(file: &mut File) -> String {
     let mut bytes = Vec::new();
     // What cannot be read was not said.
     if file.rewind().is_ok() && file.take(LONGEST).read_to_end(&mut bytes).is_err() {

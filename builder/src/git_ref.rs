@@ -132,13 +132,22 @@ impl GitRef {
 
     /// Returns the host, without user and port.
     pub fn host(&self) -> &str {
-        let (rest, ends) = match self.remote.split_once("://") {
-            Some((_, rest)) => (rest, ['/', ':']),
-            None => (self.remote.as_str(), [':', ':']),
+        let authority = self.authority();
+        match authority.find(']') {
+            Some(end) if authority.starts_with('[') => &authority[..=end],
+            _ => authority.split(':').next().unwrap_or_default(),
+        }
+    }
+
+    /// Returns the host without user; with the port of a URL that has one.
+    pub fn authority(&self) -> &str {
+        let (rest, end) = match self.remote.split_once("://") {
+            Some((_, rest)) => (rest, '/'),
+            None => (self.remote.as_str(), ':'),
         };
-        let authority = rest.split('/').next().unwrap_or_default();
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        host.split(ends).next().unwrap_or_default()
+        let rest = rest.split('/').next().unwrap_or_default();
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        host.split(end).next().unwrap_or_default()
     }
 }
 
@@ -210,7 +219,13 @@ mod tests {
         ] {
             assert_eq!(shown(text), wanted, "{text}");
         }
-        for (text, host) in [("https://u@h:8/a.git", "h"), ("git@h:a", "h"), ("ssh://h/a", "h"), ("git://h:1/a", "h")] {
+        for (text, host) in [
+            ("https://u@h:8/a.git", "h"),
+            ("git@h:a", "h"),
+            ("ssh://h/a", "h"),
+            ("git://h:1/a", "h"),
+            ("https://[::1]:8/a.git", "[::1]"),
+        ] {
             assert_eq!(GitRef::parse(text).map(|git| git.host().to_owned()).as_deref(), Ok(host), "{text}");
         }
     }

@@ -14,6 +14,8 @@ pub mod dockerfile;
 
 pub mod context;
 
+pub mod fetch_limits;
+
 pub mod copy;
 
 pub mod graph;
@@ -45,6 +47,12 @@ pub mod fetch_context;
 
 pub mod request;
 
+pub mod tokens;
+
+mod fetch_step;
+mod fetcher;
+mod known_urls;
+
 pub mod resolve;
 
 pub mod error;
@@ -65,6 +73,9 @@ mod manifest;
 mod output;
 mod rework;
 
+mod reading;
+mod with_contexts;
+
 mod build;
 pub mod call;
 mod maintain;
@@ -72,7 +83,6 @@ mod pull;
 mod run_image;
 mod several;
 mod usage;
-mod with_contexts;
 
 pub use build::{BuildResult, Planned, PlannedImage, build, build_attended, plan as plan_build};
 pub use bundle::{Bundle, open_bundle};
@@ -83,4 +93,4 @@ pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;
 pub use usage::{PruneOptions, prune, usage};
-pub use with_contexts::with_contexts;
+pub use with_contexts::{DockerfilePlace, with_contexts};

@@ -22,12 +22,19 @@ impl StepId {
         Self { stage: Self::INTERNAL, step: Self::PULLS + number }
     }
 
+    /// Returns the id of the step that fetches the build context (0), the Dockerfile (1), or a named context.
+    pub fn context(number: usize) -> Self {
+        Self { stage: Self::INTERNAL, step: Self::CONTEXTS + number }
+    }
+
     /// Internal steps from this one on fetch images; those of outputs are before.
     const PULLS: usize = 1 << 32;
+    /// Internal steps from this one on fetch contexts.
+    const CONTEXTS: usize = 1 << 33;
 
     /// Reports whether this step fetches an image.
     pub fn is_pull(self) -> bool {
-        self.stage == Self::INTERNAL && self.step >= Self::PULLS
+        self.stage == Self::INTERNAL && (Self::PULLS..Self::CONTEXTS).contains(&self.step)
     }
 
     /// Returns the id of the `step`-th internal step.
@@ -37,11 +44,12 @@ impl StepId {
 }
 
 impl std::fmt::Display for StepId {
-    /// Prints `1.2` for the third step of the second stage, `pull.0` for the fetching of an image, `output.0` for an
-    /// output.
+    /// Prints `1.2` for the third step of the second stage, `pull.0` for the fetching of an image, `context.0` for that of
+    /// the build context, `output.0` for an output.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.stage {
             Self::INTERNAL if self.is_pull() => write!(f, "pull.{}", self.step - Self::PULLS),
+            Self::INTERNAL if self.step >= Self::CONTEXTS => write!(f, "context.{}", self.step - Self::CONTEXTS),
             Self::INTERNAL => write!(f, "output.{}", self.step),
             stage => write!(f, "{stage}.{}", self.step),
         }

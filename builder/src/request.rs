@@ -3,7 +3,8 @@
 //! Nothing in this crate reads the environment, the home directory or the clock: what a build should know of them stands
 //! here.
 
-use crate::fetch_context::{ContextPlace, FetchedContext};
+use crate::fetch_context::{ContextPlace, FetchedContext, LateContext};
+use crate::fetch_limits::FetchLimits;
 use crate::graph::ContextKind;
 use crate::plan::op::{ExtraHost, Network};
 use crate::sandbox::limits::RunLimits;
@@ -13,6 +14,7 @@ use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::settings::RegistrySettings;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ pub struct BuildRequest {
     pub extra_hosts: Vec<ExtraHost>,
     /// How much each RUN may have.
     pub limits: RunLimits,
+    /// `--limit`: how much of what others wrote is taken in.
+    pub fetch_limits: FetchLimits,
     /// `--ignorefile`: the rules for the build context, in place of `.dockerignore`.
     pub ignore_file: Option<PathBuf>,
     /// Platforms that this machine runs by emulation, besides its own.
@@ -65,6 +69,8 @@ pub struct BuildRequest {
     pub source_date_epoch: Option<u64>,
     /// Proxy variables of the caller (`http_proxy`, `NO_PROXY`, …): handed to commands, kept out of keys and images.
     pub proxies: Vec<(String, String)>,
+    /// What git gets of the caller's environment: where it finds its helpers, keys, proxies and certificates.
+    pub git_environment: Vec<(String, OsString)>,
     /// Where the image goes; an empty list builds into the cache only.
     pub outputs: Vec<Output>,
     /// `--squash`: the layers of this build become one; those of the base stay.
@@ -123,17 +129,15 @@ pub enum BuildContextSource {
     },
     /// Another image, as if the Dockerfile named it.
     Image(ImageRef),
-    /// A place that is fetched by [`crate::with_contexts()`] before the build.
-    Elsewhere(ContextPlace),
-    /// What was fetched.
-    Fetched(Arc<FetchedContext>),
+    /// A place that is fetched if a stage uses it.
+    Elsewhere(Arc<LateContext>),
 }
 
 impl BuildContextSource {
     /// Returns whether it stands for files or for an image.
     pub fn kind(&self) -> ContextKind {
         match self {
-            Self::Directory(_) | Self::Elsewhere(_) | Self::Fetched(_) => ContextKind::Directory,
+            Self::Directory(_) | Self::Elsewhere(_) => ContextKind::Directory,
             Self::OciLayout { .. } | Self::DockerArchive { .. } | Self::Image(_) => ContextKind::Image,
         }
     }

@@ -132,8 +132,7 @@ fn source_of(needed: &NeededImage, request: &BuildRequest, finder: Finder<'_>) -
             Ok(Arc::new(DockerArchiveSource::new(file.clone(), tag.clone())))
         }
         Some(BuildContextSource::Image(reference)) => finder.find(reference),
-        Some(BuildContextSource::Directory(_) | BuildContextSource::Elsewhere(_) | BuildContextSource::Fetched(_))
-        | None => {
+        Some(BuildContextSource::Directory(_) | BuildContextSource::Elsewhere(_)) | None => {
             let name = needed.name.parse();
             finder.find(&name.map_err(|error| BaseError::Name { span: needed.span, error })?)
         }

@@ -6,8 +6,8 @@ use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::error::{BuildError, StepError};
 use crate::listener::with_registries;
 use crate::output::{Exported, dressed};
-use crate::progress::ProgressSink;
 use crate::push::Places;
+use crate::reading::Reading;
 use crate::request::{BuildRequest, Output};
 use layerfs::cancel::Cancel;
 use layerfs::descriptor::Descriptor;
@@ -37,11 +37,12 @@ impl Diagnose for OneImageOnly {
 /// [`BuildError`]: [`OneImageOnly`] before anything is built; the first platform's that failed.
 pub(crate) fn build_several(
     request: &BuildRequest,
+    reading: &Reading<'_>,
     store: &Store,
-    sink: &dyn ProgressSink,
     cancel: &Cancel,
     attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, BuildError> {
+    let sink = reading.sink;
     request.outputs.iter().try_for_each(refuse)?;
     let platforms: Vec<&Platform> = std::iter::once(&request.platform).chain(&request.more_platforms).collect();
     let mut images: Vec<Vec<FinishedImage>> = vec![Vec::new(); request.outputs.len()];
@@ -52,7 +53,7 @@ pub(crate) fn build_several(
         let outputs = request.outputs.iter().map(kept).collect();
         let (platform, more_platforms) = (platform.clone(), Vec::new());
         let one = BuildRequest { platform, more_platforms, outputs, ..request.clone() };
-        let built = build_one(&one, store, sink, cancel, attendant)?;
+        let built = build_one(&one, reading, store, cancel, attendant)?;
         layer_sizes.extend(built.layer_sizes);
         for ((images, exported), output) in images.iter_mut().zip(&built.outputs).zip(&request.outputs) {
             let manifest = exported.manifest.as_ref().expect("what the store keeps has a manifest");

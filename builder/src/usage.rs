@@ -3,6 +3,7 @@
 use crate::cache::{CacheBackend, LocalCache, Record};
 use crate::error::StepError;
 use crate::exec::LazyWorker;
+use crate::known_urls::KnownUrls;
 use crate::maintain::{as_store_error, remove};
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
@@ -84,6 +85,9 @@ pub fn prune(store: &Store, options: &PruneOptions, cancel: &Cancel) -> Result<G
     let gc = GcOptions { records: kept, index_age, mounts: leaving.mounts };
     let mut remover = |paths: &[PathBuf]| remove(&worker, paths, cancel).map_err(as_store_error);
     let mut report = store.gc(&gc, &mut remover)?;
+    let (urls, freed) = KnownUrls::of(store).forget_gone()?;
+    report.leftovers += urls;
+    report.bytes += freed;
     report.derived += derived;
     report.bytes += bytes;
     Ok(report)

@@ -10,7 +10,9 @@ use builder::error::{BuildError, StepError};
 use builder::listener::{Client, with_registries};
 use builder::progress::ProgressSink;
 use builder::request::{BuildRequest, RunRequest};
-use builder::{BuildResult, Bundle, ManifestBytes, Places, Planned, PruneOptions, PullRequest, Pulled, Pushed};
+use builder::{
+    BuildResult, Bundle, DockerfilePlace, ManifestBytes, Places, Planned, PruneOptions, PullRequest, Pulled, Pushed,
+};
 use layerfs::cancel::Cancel;
 use layerfs::compare::{Difference, Side};
 use layerfs::digest::Digest;
@@ -71,18 +73,18 @@ pub struct Place<'a> {
     pub trace: Trace,
 }
 
-/// Fetches the contexts of a build that are no directories of the user, and the Dockerfile that is in one.
+/// Fetches the build context if it is no directory of the user, and the Dockerfile if it is in one or at a URL.
 ///
 /// # Errors
 /// [`Failure`] if one cannot be had.
 pub fn with_contexts(
     request: BuildRequest,
-    in_context: Option<Option<&str>>,
+    dockerfile: Option<&DockerfilePlace>,
     root: &Path,
     sink: &dyn ProgressSink,
     cancel: &Cancel,
 ) -> Result<BuildRequest, Failure> {
-    Ok(builder::with_contexts(request, in_context, &open(root)?, sink, cancel)?)
+    Ok(builder::with_contexts(request, dockerfile, &open(root)?, sink, cancel)?)
 }
 
 /// Builds; returns what it came to. What a failed command leaves is shown to `attendant`.
@@ -173,12 +175,13 @@ pub fn run(
 pub fn shell(
     bundle: &Bundle,
     command: &[String],
+    allow_insecure: bool,
     terminal: Option<BorrowedFd<'_>>,
     root: &Path,
     sink: &dyn ProgressSink,
     cancel: &Cancel,
 ) -> Result<Exit, Failure> {
-    match bundle.enter(command, terminal, &open(root)?, sink, cancel) {
+    match bundle.enter(command, allow_insecure, terminal, &open(root)?, sink, cancel) {
         Ok(exit) => Ok(of_command(exit)),
         Err(error) => Err(Failure { exit: error.exit().map_or(Exit::Lbuild, of_command), ..Failure::of(&error) }),
     }

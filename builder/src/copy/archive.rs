@@ -2,6 +2,7 @@
 
 use super::error::CopyError;
 use crate::context::tree::{SourceTree, TreeError};
+use crate::fetch_limits::{Excess, FetchLimits, Meter};
 use layerfs::digest::{Digest, HashReader};
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata};
@@ -59,19 +60,27 @@ pub struct Archive {
 /// a name in `temporary`. Nothing comes back for what is no tar, plain or compressed: that is copied as it is.
 ///
 /// # Errors
-/// [`CopyError::Archive`] if it breaks off or is malformed after its first entry; [`CopyError::Changed`] if its bytes do
-/// not have the `expected` digest; the operating system's.
+/// [`CopyError::Archive`] if it breaks off or is malformed after its first entry; [`CopyError::TooBig`] as soon as it
+/// goes beyond `limits`; [`CopyError::Changed`] if its bytes do not have the `expected` digest; the operating system's.
 pub fn read_archive(
     tree: &dyn SourceTree,
     path: &TreePath,
     expected: Option<Digest>,
     temporary: &Path,
+    limits: &FetchLimits,
 ) -> Result<Option<Archive>, CopyError> {
-    let mut raw = HashReader::new(tree.open(path).map_err(TreeError::from)?);
+    let meter = Meter::new(limits);
+    let mut raw = HashReader::new(meter.packed(tree.open(path).map_err(TreeError::from)?));
     let mut first = Vec::new();
     (&mut raw).take(SNIFF as u64).read_to_end(&mut first).map_err(|error| read_failed(path, &error))?;
     let spool = tempfile::tempfile_in(temporary).at("create a file in", temporary)?;
-    let Some((spool, members)) = read_members(&first, &mut raw, spool, path)? else { return Ok(None) };
+    let read = read_members(&first, &mut raw, spool, (path, &meter));
+    // Whatever the readers between made of it.
+    let Some((spool, members)) =
+        meter.excess().map_or(read, |excess| Err(CopyError::TooBig { path: path.clone(), excess }))?
+    else {
+        return Ok(None);
+    };
     io::copy(&mut raw, &mut io::sink()).map_err(|error| read_failed(path, &error))?;
     let digest = raw.finish().1;
     match expected.is_none_or(|expected| expected == digest) {
@@ -85,10 +94,11 @@ fn read_members(
     first: &[u8],
     rest: impl Read,
     spool: File,
-    path: &TreePath,
+    (path, meter): (&TreePath, &Meter),
 ) -> Result<Option<(File, Vec<Member>)>, CopyError> {
     let plain = decoder(first, first.chain(rest)).map_err(|error| read_failed(path, &error))?;
-    let mut reader = Reader { tar: TarReader::new(plain), spool, offset: 0, members: Vec::new(), path };
+    let plain = TarReader::new(meter.unpacked(plain));
+    let mut reader = Reader { tar: plain, spool, offset: 0, members: Vec::new(), path, meter };
     let Ok(Some(entry)) = reader.tar.next() else { return Ok(None) };
     reader.read_all(entry)?;
     Ok(Some((reader.spool, reader.members)))
@@ -111,6 +121,22 @@ fn decoder<'a>(first: &[u8], raw: impl Read + 'a) -> io::Result<Box<dyn Read + '
     })
 }
 
+/// Returns how many bytes the texts of an entry have: name, link target, attributes.
+fn text_of(entry: &Entry) -> u64 {
+    let link = match &entry.kind {
+        EntryKind::Hardlink { target } => target.len(),
+        _ => 0,
+    };
+    let metadata = entry.metadata();
+    let target = metadata.as_ref().map_or(0, |metadata| match &metadata.kind {
+        Kind::Symlink { target } => target.len(),
+        _ => 0,
+    });
+    let xattrs = metadata.as_ref().into_iter().flat_map(|metadata| &metadata.xattrs);
+    let xattrs: usize = xattrs.map(|(name, value)| name.len() + value.len()).sum();
+    (entry.path.len() + link + target + xattrs) as u64
+}
+
 /// An archive that is being read.
 struct Reader<'a, R> {
     tar: TarReader<R>,
@@ -118,6 +144,7 @@ struct Reader<'a, R> {
     offset: u64,
     members: Vec<Member>,
     path: &'a TreePath,
+    meter: &'a Meter,
 }
 
 impl<R: Read> Reader<'_, R> {
@@ -135,7 +162,12 @@ impl<R: Read> Reader<'_, R> {
         CopyError::Archive { path: self.path.clone(), why: error.to_string() }
     }
 
+    fn within(&self, measured: Result<(), Excess>) -> Result<(), CopyError> {
+        measured.map_err(|excess| CopyError::TooBig { path: self.path.clone(), excess })
+    }
+
     fn member(&mut self, entry: Entry) -> Result<(), CopyError> {
+        self.within(self.meter.entry(text_of(&entry)))?;
         let path = TreePath::normalize(&entry.path);
         if let EntryKind::Hardlink { target } = &entry.kind {
             self.members.push(Member::Hardlink { path, target: TreePath::normalize(target) });
@@ -145,6 +177,8 @@ impl<R: Read> Reader<'_, R> {
         metadata.xattrs.retain(|name, _| !name.starts_with(b"user.overlay."));
         let offset = self.offset;
         if let Kind::File { size } = metadata.kind {
+            // A sparse file says so much with so little.
+            self.within(self.meter.content(size))?;
             self.spool_content(size)?;
         }
         self.members.push(Member::Inode { path, metadata, offset });

@@ -5,6 +5,7 @@ use super::owner::OwnerError;
 use crate::context::ignore::IgnoreError;
 use crate::context::tree::{Exclusion, TreeError};
 use crate::diagnostic::{Diagnose, Diagnostic};
+use crate::fetch_limits::Excess;
 use layerfs::io_error::{CURE_OF_FULL_DISK, IoError};
 use layerfs::path::TreePath;
 use layerfs::stack::StackError;
@@ -72,6 +73,14 @@ pub enum CopyError {
         /// What is wrong.
         why: String,
     },
+    /// An archive is bigger than it may be.
+    #[error("unpack `{path}`: {excess}")]
+    TooBig {
+        /// The archive in the source.
+        path: TreePath,
+        /// In which way.
+        excess: Excess,
+    },
     /// The owner is unknown.
     #[error(transparent)]
     Owner(#[from] OwnerError),
@@ -122,6 +131,7 @@ impl CopyError {
             Self::WhiteoutName { .. } => "rename the file".to_owned(),
             Self::Changed { .. } => "build again once nothing writes to the context".to_owned(),
             Self::Archive { .. } => "repair the archive, or use COPY, which does not unpack".to_owned(),
+            Self::TooBig { excess, .. } => excess.cure(),
             Self::Owner(error) => error.cure(),
             Self::Io(error) if error.is_full() => CURE_OF_FULL_DISK.to_owned(),
             Self::Tar(error) if error.is_full() => CURE_OF_FULL_DISK.to_owned(),

@@ -331,6 +331,7 @@ fn rows_1_6_19_and_11_9_an_archive_is_laid_over_the_destination() {
         tar.finish().unwrap()
     };
     let zipped = zstd::encode_all(packed.as_slice(), 1).unwrap();
+    let limits = crate::fetch_limits::FetchLimits::default();
     let temporary = tempfile::tempdir().unwrap();
     for (bytes, is_archive) in [(packed, true), (zipped, true), (b"no tar".to_vec(), false), (Vec::new(), false)] {
         let mut source = tree(&["a.tar"]);
@@ -338,7 +339,7 @@ fn rows_1_6_19_and_11_9_an_archive_is_laid_over_the_destination() {
         entry.metadata.kind = Kind::File { size: bytes.len() as u64 };
         *content = bytes;
         let path = TreePath::from("a.tar");
-        let read = super::archive::read_archive(&source, &path, None, temporary.path()).unwrap();
+        let read = super::archive::read_archive(&source, &path, None, temporary.path(), &limits).unwrap();
         assert_eq!(read.is_some(), is_archive);
         let Some(archive) = read else { continue };
         let destination = TreePath::from("e/l");

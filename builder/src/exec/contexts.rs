@@ -6,13 +6,15 @@ use crate::context::tree::{EmptyTree, SourceTree};
 use crate::fetch_context::FetchedContext;
 use crate::plan::op::From;
 use crate::request::{BuildContextSource, BuildRequest, ContextSource};
+use crate::source::Span;
+use crate::with_contexts::Named;
 use layerfs::digest::Digest;
 use layerfs::io_error::IoContext;
 use layerfs::meta::Timestamp;
 use layerfs::path::TreePath;
 use layerfs::sealed;
 use layerfs::store::Store;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,11 +39,17 @@ enum Opened {
 }
 
 impl Contexts {
-    /// Opens the directories that `request` names; what is remembered of their files is in `store`.
+    /// Opens the build context and those of the named ones that are `used`: the user's directories, and what was
+    /// `fetched`. What is remembered of their files is in `store`.
     ///
     /// # Errors
     /// A directory that cannot be opened, an ignore file that is malformed.
-    pub fn open(request: &BuildRequest, store: &Store) -> Result<Self, ContextError> {
+    pub fn open(
+        request: &BuildRequest,
+        store: &Store,
+        used: &BTreeMap<&str, Span>,
+        fetched: &Named,
+    ) -> Result<Self, ContextError> {
         let ignored = request.no_cache || !request.no_cache_stages.is_empty();
         let memos = MemoDirectory { directory: store.cache().join("contexts"), temporary: store.temporary(), ignored };
         let main = match &request.context {
@@ -53,14 +61,12 @@ impl Contexts {
             ContextSource::Empty | ContextSource::Elsewhere(_) => None,
         };
         let mut named = HashMap::new();
-        for (name, source) in &request.build_contexts {
-            let opened = match source {
-                BuildContextSource::Directory(directory) => Opened::open(directory, None, &memos)?,
-                BuildContextSource::Fetched(fetched) => Opened::Fetched(Arc::clone(fetched)),
-                _ => continue,
-            };
-            named.insert(name.clone(), opened);
+        for (name, source) in request.build_contexts.iter().filter(|(name, _)| used.contains_key(name.as_str())) {
+            if let BuildContextSource::Directory(directory) = source {
+                named.insert(name.clone(), Opened::open(directory, None, &memos)?);
+            }
         }
+        named.extend(fetched.iter().map(|(name, fetched)| (name.clone(), Opened::Fetched(Arc::clone(fetched)))));
         Ok(Self { main, named, memos, nothing: Memo::default() })
     }
 

@@ -110,6 +110,7 @@ fn archives(
     tree: &dyn SourceTree,
     session: &Session<'_>,
 ) -> Result<BTreeMap<usize, Archive>, StepError> {
+    let (temporary, limits) = (session.build.store.temporary(), &session.build.settings.fetch_limits);
     let mut archives = BTreeMap::new();
     for (number, item) in selection.items.iter().enumerate() {
         let is_remote = op.remotes.keys().any(|number| item.root.is_within(&prefix(*number)));
@@ -120,7 +121,7 @@ fn archives(
         if item.directory.is_some() || !matches!(file.metadata.kind, Kind::File { .. }) {
             continue;
         }
-        if let Some(archive) = read_archive(tree, &item.root, file.digest, &session.build.store.temporary())? {
+        if let Some(archive) = read_archive(tree, &item.root, file.digest, &temporary, limits)? {
             archives.insert(number, archive);
         }
     }

@@ -3,6 +3,7 @@
 use crate::progress::StepId;
 use crate::sandbox::spec::RunSpec;
 use layerfs::layer::{Layer, LayerKey};
+use layerfs::path::TreePath;
 use std::fs::File;
 
 /// What is known of a command that failed and whose file system was kept.
@@ -20,4 +21,6 @@ pub struct FailedRun {
     pub stack: Vec<Layer>,
     /// Its secrets, in memory files.
     pub secrets: Vec<File>,
+    /// Where it had sockets of SSH agents: those are closed.
+    pub agents: Vec<TreePath>,
 }

@@ -10,21 +10,15 @@ use crate::error::StepError;
 use crate::exec::session::Session;
 use crate::git::Git;
 use crate::git_ref::GitRef;
+use crate::known_urls::{KnownUrl, KnownUrls};
 use crate::plan::op::{CopyOp, Remote};
-use crate::request::{SecretSource, SecretSpec};
-use layerfs::blobs::BlobStore;
+use crate::tokens::Tokens;
 use layerfs::digest::Digest;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
-use layerfs::registry::secret::Secret;
 use layerfs::registry::web::{WebAnswer, WebRequest, modified, without_user};
-use layerfs::sealed;
-use serde::{Deserialize, Serialize};
 use std::path::Path;
-
-/// The most bytes of a secret that is an `Authorization`.
-const LONGEST_TOKEN: u64 = 16 << 10;
 
 /// A remote source that was fetched.
 #[derive(Debug)]
@@ -47,16 +41,6 @@ pub(super) enum Fetched {
         /// The commit's time.
         time: Timestamp,
     },
-}
-
-/// What is remembered of a URL.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Known {
-    url: String,
-    etag: Option<String>,
-    last_modified: Option<String>,
-    digest: Digest,
-    size: u64,
 }
 
 /// Returns where the remote source of this number stands in the tree of its ADD.
@@ -119,15 +103,13 @@ impl Session<'_> {
 
     fn fetch_file(&self, url: &str, checksum: Option<Digest>) -> Result<Fetched, StepError> {
         let blobs = self.build.store.blobs();
-        let memo = self.build.store.cache().join("urls").join(Digest::of(url).hex());
-        let known: Option<Known> = sealed::read(&memo)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let known = known.filter(|known| known.url == url);
+        let urls = KnownUrls::of(self.build.store);
+        let known = urls.get(url)?;
         if let Some(known) = &known {
             self.build.shelf.hold_blob(known.digest)?;
         }
-        let here = |known: &Known| Ok::<_, StepError>(blobs.size(&known.digest)? == Some(known.size));
         let known = match known {
-            Some(known) if here(&known)? => Some(known),
+            Some(known) if urls.is_here(&known)? => Some(known),
             _ => None,
         };
         if let Some(known) = known.as_ref().filter(|known| checksum == Some(known.digest)) {
@@ -137,10 +119,11 @@ impl Session<'_> {
             url: url.to_owned(),
             etag: known.as_ref().and_then(|known| known.etag.clone()),
             last_modified: known.as_ref().and_then(|known| known.last_modified.clone()),
-            authorization: self.web_authorization(url)?,
+            authorization: self.tokens().web(url)?,
+            limit: Some(self.build.settings.fetch_limits.download),
         };
         let mut blob = blobs.create()?;
-        let found = match (self.build.registries.download(&request, blob.file())?, known) {
+        let found = match (self.build.registries.download(&request, blob.file(), &|_, _| ())?, known) {
             (WebAnswer::NotModified, Some(known)) => known,
             (WebAnswer::NotModified, None) => {
                 return Err(StepError::Fetch {
@@ -151,69 +134,29 @@ impl Session<'_> {
             (WebAnswer::File { digest, size, etag, last_modified }, _) => {
                 self.build.shelf.hold_blob(digest)?;
                 blobs.commit(blob, &digest, size)?;
-                Known { url: url.to_owned(), etag, last_modified, digest, size }
+                KnownUrl { url: url.to_owned(), etag, last_modified, digest, size }
             }
         };
         if let Some(wanted) = checksum.filter(|wanted| *wanted != found.digest) {
             return Err(StepError::WrongDigest { url: without_user(url), found: found.digest, wanted });
         }
-        let bytes = serde_json::to_vec(&found).expect("texts and numbers print");
-        sealed::write(&memo, &self.build.store.temporary(), &bytes)?;
+        urls.put(&found)?;
         Ok(file(&found))
     }
 
     fn git(&self, git: &GitRef) -> Result<Git<'_>, StepError> {
-        let named = |name: &str| {
-            self.token(&format!("{name}.{}", git.host()))
-                .transpose()
-                .or_else(|| self.token(name).transpose())
-                .transpose()
-        };
-        let header = named("GIT_AUTH_HEADER")?;
-        let token = named("GIT_AUTH_TOKEN")?.map(|token| {
-            let user = format!("x-access-token:{token}");
-            format!("basic {}", layerfs::base64::encode(user.as_bytes()))
-        });
+        let authorization = self.tokens().git(git)?;
         let ca_file = self.build.settings.ca_file.map(Path::to_owned);
-        Ok(Git { cancel: self.build.cancel, authorization: header.or(token).map(Secret::new), ca_file })
+        let environment = self.build.settings.git_environment;
+        Ok(Git { cancel: self.build.cancel, authorization, ca_file, environment })
     }
 
-    fn web_authorization(&self, url: &str) -> Result<Option<Secret>, StepError> {
-        let host =
-            url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
-        let host = host.rsplit('@').next().unwrap_or_default();
-        let header = self.token(&format!("HTTP_AUTH_HEADER_{host}"))?;
-        let token = self.token(&format!("HTTP_AUTH_TOKEN_{host}"))?.map(|token| format!("Bearer {token}"));
-        Ok(header.or(token).map(Secret::new))
-    }
-
-    /// Returns the secret `id` as a line of text, if it was given.
-    fn token(&self, id: &str) -> Result<Option<String>, StepError> {
-        let Some(secret) = self.build.settings.secrets.iter().find(|secret| secret.id == id) else { return Ok(None) };
-        let bytes = bytes_of(secret)?;
-        let text = String::from_utf8(bytes).map_err(|_| StepError::SecretNotText { id: id.to_owned() })?;
-        let line = text.trim();
-        if line.contains(char::is_control) {
-            return Err(StepError::SecretNotText { id: id.to_owned() });
-        }
-        Ok(Some(line.to_owned()))
+    fn tokens(&self) -> Tokens<'_> {
+        Tokens(self.build.settings.secrets)
     }
 }
 
-fn bytes_of(secret: &SecretSpec) -> Result<Vec<u8>, StepError> {
-    match &secret.source {
-        SecretSource::Environment(value) => Ok(value.clone()),
-        SecretSource::File(path) => {
-            let mut bytes = Vec::new();
-            let file = std::fs::File::open(path).at("open secret", path)?;
-            std::io::Read::read_to_end(&mut std::io::Read::take(file, LONGEST_TOKEN), &mut bytes)
-                .at("read secret", path)?;
-            Ok(bytes)
-        }
-    }
-}
-
-fn file(known: &Known) -> Fetched {
+fn file(known: &KnownUrl) -> Fetched {
     let seconds = known.last_modified.as_deref().and_then(modified).and_then(|time| i64::try_from(time).ok());
     let mtime = Timestamp::from_seconds(seconds.unwrap_or(0));
     let kind = Kind::File { size: known.size };

@@ -52,8 +52,10 @@ impl StepRun<'_> {
         let result = self.hand_over(spec, &secrets);
         if let (Some(mut spec), Err(StepError::Command { .. })) = (kept, &result) {
             let (id, stack) = (self.id, self.state.stack.clone());
+            let is_socket = |mount: &&MountSpec| matches!(mount.kind, MountSource::Socket { .. });
+            let agents = spec.mounts.iter().filter(is_socket).map(|mount| mount.target.clone()).collect();
             let secrets = secrets.without_doors(&mut spec.mounts);
-            self.session.note_failed(FailedRun { id, key, spec, public, stack, secrets });
+            self.session.note_failed(FailedRun { id, key, spec, public, stack, secrets, agents });
         }
         result
     }

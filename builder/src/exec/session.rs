@@ -13,6 +13,7 @@ use crate::exec::pins::Pins;
 use crate::exec::remote::Fetched;
 use crate::exec::shelf::Shelf;
 use crate::exec::state::{StageCell, State};
+use crate::fetch_limits::FetchLimits;
 use crate::git_ref::GitRef;
 use crate::key::CacheKey;
 use crate::plan::Plan;
@@ -28,6 +29,7 @@ use layerfs::registry::Registries;
 use layerfs::store::Store;
 use layerfs::trace::{Phase, Trace};
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
@@ -38,6 +40,8 @@ pub struct Settings<'a> {
     pub no_cache: HashSet<usize>,
     /// How much a command may have.
     pub limits: RunLimits,
+    /// How much of what others wrote is taken in.
+    pub fetch_limits: FetchLimits,
     /// Whether what a failed command leaves is kept as long as the worker lives.
     pub keep_failed: bool,
     /// At most so many commands at once.
@@ -46,6 +50,8 @@ pub struct Settings<'a> {
     pub secrets: &'a [SecretSpec],
     /// Authorities that replace the system's, for git.
     pub ca_file: Option<&'a Path>,
+    /// What git gets of the caller's environment.
+    pub git_environment: &'a [(String, OsString)],
     /// SSH agents by id.
     pub ssh: &'a [SshSpec],
     /// Name of the id tier, part of every RUN's key.

@@ -1,8 +1,9 @@
-//! Which images' files a plan reads or runs in.
+//! Whose files a plan reads or runs in.
 
 use super::op::{From, MountKind, Op};
 use super::{Plan, PlanBase};
-use std::collections::HashSet;
+use crate::source::Span;
+use std::collections::{BTreeMap, HashSet};
 
 impl Plan {
     /// Returns the image that a stage is made of through FROM, if it is made of one.
@@ -33,6 +34,19 @@ impl Plan {
             }
         }
         read
+    }
+
+    /// Returns the named contexts whose files some step reads, each with the first place that names it.
+    pub(crate) fn named_contexts(&self) -> BTreeMap<&str, Span> {
+        let mut named = BTreeMap::new();
+        for step in self.stages.iter().flat_map(|stage| &stage.steps) {
+            for from in sources(&step.op) {
+                if let From::NamedContext(name) = from {
+                    named.entry(name.as_str()).or_insert(step.span);
+                }
+            }
+        }
+        named
     }
 }
 

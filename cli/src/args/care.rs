@@ -35,6 +35,9 @@ pub struct ShellArgs {
     /// The bundle
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
+    /// Leave for what the step had: `security.insecure`
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
     /// The command and its arguments, in place of a shell
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<String>,

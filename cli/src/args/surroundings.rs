@@ -32,6 +32,10 @@ pub struct Surroundings {
     /// Resource limit of RUN, as `nofile=1024:4096`; may be repeated
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
     pub ulimit: Vec<String>,
+    /// How much is taken in of what others wrote: `download=SIZE`, `archive-bytes=SIZE`, `archive-entries=NUMBER`,
+    /// `archive-ratio=NUMBER`; may be repeated
+    #[arg(long, value_name = "NAME=SIZE")]
+    pub limit: Vec<String>,
     /// Run every step of these stages again
     #[arg(long, value_name = "STAGE[,STAGE]", value_delimiter = ',')]
     pub no_cache_filter: Vec<String>,

@@ -10,7 +10,7 @@ use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
 use crate::trace::{Chronicle, TraceFile};
-use crate::ui::{Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
+use crate::ui::{KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
 use builder::BuildResult;
 use builder::attend::Attendant;
 use builder::progress::{Event, ProgressSink};
@@ -25,13 +25,10 @@ use std::sync::Arc;
 /// Builds the image, tells what came of it, and prints its ID where it was asked for.
 pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let mut settings = settings::build(args, &scene.config, registries(args, scene)?, &scene.environment)?;
-    if settings.is_elsewhere() {
-        let in_context = settings.in_context.as_ref().map(Option::as_deref);
-        settings.request = engine::with_contexts(settings.request, in_context, &scene.root, &Quiet, &scene.cancel)?;
-    }
-    if let Some(call) = &settings.call {
+    if let Some(call) = settings.call {
         // What is said comes on standard output; of what goes on meanwhile nothing is told.
-        return call::run(call, &settings, &scene.root, &Quiet, &scene.cancel);
+        settings.request = fetched(&settings, scene, &Quiet)?;
+        return call::run(&call, &settings, &scene.root, &Quiet, &scene.cancel);
     }
     let ledger = Ledger::new();
     let built = build(&settings, scene, &ledger)?;
@@ -51,15 +48,26 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// Returns the request with the context and the Dockerfile that are to be fetched.
+pub(super) fn fetched(
+    settings: &BuildSettings,
+    scene: &Scene,
+    sink: &dyn ProgressSink,
+) -> Result<BuildRequest, Failure> {
+    let dockerfile = settings.dockerfile.as_ref();
+    engine::with_contexts(settings.request.clone(), dockerfile, &scene.root, sink, &scene.cancel)
+}
+
 /// Builds, with everybody looking on.
 fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<BuildResult, Failure> {
-    let request = &settings.request;
     let recorder = Recorder::default();
-    let keeper = Keeper::new(&scene.root, secrets(request), scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
-    let screen = settings.view.open(&scene.environment, Some(&request.dockerfile)).map_err(io_failure)?;
+    let secrets = secrets(&settings.request);
+    let keeper = Keeper::new(&scene.root, secrets, scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
+    let source = KnownSource::default();
+    let screen = settings.view.open(&scene.environment, &source).map_err(io_failure)?;
     let shared = Box::new(Shared(Arc::clone(&screen)));
     let below: Box<dyn ProgressSink> =
-        if settings.view.needs_places() { Box::new(Placed::new(request.dockerfile.clone(), shared)) } else { shared };
+        if settings.view.needs_places() { Box::new(Placed::new(source.clone(), shared)) } else { shared };
     let trace = settings.trace.as_deref().map(TraceFile::create).transpose().map_err(io_failure)?;
     let chronicle = trace.as_ref().map(|file| file.chronicle.as_ref());
     let mut watchers: Vec<&dyn Watcher> = vec![&recorder, &keeper, ledger];
@@ -69,7 +77,10 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     let attendant = attending.as_ref().map(|attending| attending as &dyn Attendant);
     settings.warnings.iter().for_each(|warning| sink.event(Event::Warning(warning.clone())));
     let place = Place { root: &scene.root, trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default() };
-    let built = engine::build(request, &place, &sink, &scene.cancel, attendant);
+    let built = fetched(settings, scene, &sink).and_then(|request| {
+        source.tell(&request.dockerfile);
+        engine::build(&request, &place, &sink, &scene.cancel, attendant)
+    });
     // The view must stand before anything is printed below it.
     screen.settle();
     drop((sink, attending, screen));
@@ -82,7 +93,7 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     built.map_err(|failure| {
         // Only a command has output worth telling again.
         let log = recorder.finish().filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
-        let failure = Failure { log, source: Some(request.dockerfile.clone()), ..failure };
+        let failure = Failure { log, source: source.get().cloned(), ..failure };
         if settings.view == View::GitHub {
             tell(&format!("{}\n", annotation("error", &failure.diagnostic, failure.source.as_ref())));
         }

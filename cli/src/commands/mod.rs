@@ -33,7 +33,7 @@ use crate::engine::Registry;
 use crate::exit::Exit;
 use crate::report::{self, Failure};
 use crate::settings::{self, Config, Environment};
-use crate::ui::visible;
+use crate::ui::{KnownSource, visible};
 use builder::diagnostic::Diagnostic;
 use layerfs::cancel::Cancel;
 use layerfs::io_error::{IoContext, IoError};
@@ -155,7 +155,7 @@ fn at_registries<T>(
 ) -> Result<T, Failure> {
     let terminal = std::io::stderr().is_terminal();
     let view = settings::view(typed.or(scene.config.progress), false, &scene.environment, terminal)?;
-    let screen = view.open(&scene.environment, None).map_err(io_failure)?;
+    let screen = view.open(&scene.environment, &KnownSource::default()).map_err(io_failure)?;
     let settings = scene.registry_settings()?;
     let result = work(Registry { root: &scene.root, settings, sink: screen.as_sink(), cancel: &scene.cancel });
     // The view must stand before anything is printed below it.

@@ -39,6 +39,7 @@ fn shell(step: &FailedStep<'_>) {
         visible(step.name()),
         command(step.arguments()),
     ));
+    step.left_out().iter().for_each(|what| tell(&format!("not here: {}\n", visible(what))));
     match terminal::on_terminal(|terminal| step.enter(terminal)) {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tell(&with_cure("no shell can be opened", &error.diagnose())),

@@ -6,7 +6,7 @@ use crate::engine;
 use crate::exit::Exit;
 use crate::report::Failure;
 use crate::settings;
-use crate::ui::{Placed, Shared, View};
+use crate::ui::{KnownSource, Placed, Shared, View};
 use builder::Planned;
 use builder::plan::op::{From, MountKind, Network, Op};
 use builder::plan::{PlanBase, PlannedStage, Step};
@@ -19,10 +19,13 @@ pub fn run(args: &PlanArgs, scene: &Scene) -> Result<Exit, Failure> {
     let registries = build::registries(&args.build, scene)?;
     let settings = settings::build(&args.build, &scene.config, registries, &scene.environment)?;
     let view = if settings.view == View::Quiet { View::Quiet } else { View::Plain };
-    let screen = view.open(&scene.environment, None).map_err(io_failure)?;
-    let sink = Placed::new(settings.request.dockerfile.clone(), Box::new(Shared(Arc::clone(&screen))));
-    let planned = engine::plan(&settings.request, &scene.root, &sink, &scene.cancel)
-        .map_err(|failure| Failure { source: Some(settings.request.dockerfile.clone()), ..failure })?;
+    let source = KnownSource::default();
+    let screen = view.open(&scene.environment, &source).map_err(io_failure)?;
+    let sink = Placed::new(source.clone(), Box::new(Shared(Arc::clone(&screen))));
+    let request = build::fetched(&settings, scene, &sink)?;
+    source.tell(&request.dockerfile);
+    let planned = engine::plan(&request, &scene.root, &sink, &scene.cancel)
+        .map_err(|failure| Failure { source: source.get().cloned(), ..failure })?;
     let drawing = Drawing { planned: &planned };
     print(&match args.show {
         PlanShapeArg::Tree => drawing.tree(),

@@ -2,22 +2,27 @@
 
 use super::OnFail;
 use super::call::{self, Call};
-use super::{Config, Environment, SettingsError, arguments, on_fail, output, platform, secret, ssh, surroundings};
+use super::{
+    Config, Environment, SettingsError, arguments, fetch_limits, on_fail, output, platform, secret, ssh, surroundings,
+};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use crate::flags;
 use crate::terminal;
 use crate::ui::View;
+use builder::DockerfilePlace;
 use builder::diagnostic::Diagnostic;
-use builder::fetch_context::ContextPlace;
+use builder::fetch_context::{ContextPlace, LateContext};
+use builder::git_ref::is_url;
 use builder::plan::op::Network;
 use builder::request::{BuildContextSource, BuildRequest, ContextSource, PullPolicy, SshSpec};
 use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::reference::ImageRef;
 use layerfs::registry::settings::RegistrySettings;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Most bytes that a Dockerfile may have.
 const DOCKERFILE_LIMIT: u64 = 16 << 20;
@@ -36,6 +41,24 @@ const PROXIES: [&str; 10] = [
     "all_proxy",
 ];
 
+/// The variables that git gets besides proxies; what else the caller's environment has may be secret.
+const GIT: [&str; 14] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "GIT_SSL_CERT",
+    "GIT_SSL_KEY",
+];
+
 /// What `lbuild build` was told.
 #[derive(Debug)]
 pub struct BuildSettings {
@@ -45,8 +68,8 @@ pub struct BuildSettings {
     pub view: View,
     /// Where the image ID goes, besides.
     pub iidfile: Option<PathBuf>,
-    /// That the Dockerfile is in a context that is to be fetched, and its name there if one was typed.
-    pub in_context: Option<Option<String>>,
+    /// Where the Dockerfile is, if it is to be fetched.
+    pub dockerfile: Option<DockerfilePlace>,
     /// Where what the build came to goes, besides.
     pub metadata_file: Option<PathBuf>,
     /// File for where the time went.
@@ -59,14 +82,6 @@ pub struct BuildSettings {
     pub warnings: Vec<Diagnostic>,
     /// Whether the image ID goes to standard output.
     pub prints_id: bool,
-}
-
-impl BuildSettings {
-    /// Reports whether a context is to be fetched.
-    pub fn is_elsewhere(&self) -> bool {
-        let named = |(_, source): &(String, BuildContextSource)| matches!(source, BuildContextSource::Elsewhere(_));
-        matches!(self.request.context, ContextSource::Elsewhere(_)) || self.request.build_contexts.iter().any(named)
-    }
 }
 
 /// Returns what `args` mean.
@@ -87,8 +102,12 @@ pub fn build(
     if from_stdin && context == ContextSource::Elsewhere(ContextPlace::Stdin) {
         return Err(malformed("--file", "-", "standard input is the build context already"));
     }
-    let in_context = (is_elsewhere && !from_stdin).then(|| args.file.as_ref().map(|file| file.display().to_string()));
-    let (dockerfile, dockerfile_path) = match &in_context {
+    let file = args.file.as_ref().map(|file| file.display().to_string());
+    let place = match file {
+        Some(url) if is_url(&url) => Some(DockerfilePlace::Url(url)),
+        file => (is_elsewhere && !from_stdin).then_some(DockerfilePlace::InContext(file)),
+    };
+    let (dockerfile, dockerfile_path) = match &place {
         Some(_) => (Source::new("", ""), None),
         None => dockerfile(args)?,
     };
@@ -113,6 +132,7 @@ pub fn build(
         no_cache_stages: around.no_cache_filter.clone(),
         extra_hosts: surroundings::extra_hosts(around)?,
         limits: surroundings::limits(around)?,
+        fetch_limits: fetch_limits::fetch_limits(&around.limit)?,
         ignore_file: around.ignorefile.clone(),
         emulated: platform::emulated(),
         network: network(around.network.unwrap_or(NetworkArg::Default)),
@@ -121,6 +141,7 @@ pub fn build(
         more_platforms,
         source_date_epoch: source_date_epoch(around.source_date_epoch.as_deref(), environment)?,
         proxies: if around.http_proxy { proxies(environment) } else { Vec::new() },
+        git_environment: git_environment(environment),
         outputs,
         squash: args.destinations.squash,
         pull: pull_policy(args),
@@ -128,7 +149,18 @@ pub fn build(
     };
     let (call, iidfile) = (call::call(args)?, args.iidfile.clone());
     let (metadata_file, trace) = (args.destinations.metadata_file.clone(), args.destinations.trace.clone());
-    Ok(BuildSettings { request, view, on_fail, iidfile, metadata_file, trace, call, in_context, warnings, prints_id })
+    Ok(BuildSettings {
+        request,
+        view,
+        on_fail,
+        iidfile,
+        metadata_file,
+        trace,
+        call,
+        dockerfile: place,
+        warnings,
+        prints_id,
+    })
 }
 
 /// Returns the network that was typed.
@@ -189,10 +221,6 @@ fn place(flag: &'static str, text: &str) -> Result<Option<ContextPlace>, Setting
 fn dockerfile(args: &BuildArgs) -> Result<(Source, Option<PathBuf>), SettingsError> {
     match args.file.as_deref() {
         Some(file) if file == OsStr::new("-") => Ok((read("<stdin>", std::io::stdin())?, None)),
-        Some(file) if file.to_string_lossy().contains("://") => Err(SettingsError::Later {
-            what: format!("the Dockerfile `{}`", file.display()),
-            help: "fetch it first, or pipe it to `-f -`".into(),
-        }),
         Some(file) => open(file, true),
         // Docker takes the lower-case name where the usual one is missing.
         None => open(&args.path.join("Dockerfile"), false).or_else(|missing| match missing {
@@ -270,7 +298,7 @@ fn build_context(text: &str) -> Result<(String, BuildContextSource), SettingsErr
             return Err(malformed(FLAG, text, "only the build context itself comes from standard input"));
         }
         _ => match place(FLAG, source)? {
-            Some(place) => BuildContextSource::Elsewhere(place),
+            Some(place) => BuildContextSource::Elsewhere(Arc::new(LateContext::new(place))),
             None => BuildContextSource::Directory(source.into()),
         },
     };
@@ -308,9 +336,7 @@ fn exists(flag: &'static str, text: &str, source: &BuildContextSource) -> Result
         BuildContextSource::Directory(dir) => (dir, "directory"),
         BuildContextSource::OciLayout { dir, .. } => (dir, "OCI layout"),
         BuildContextSource::DockerArchive { file, .. } => (file, "file"),
-        BuildContextSource::Image(_) | BuildContextSource::Elsewhere(_) | BuildContextSource::Fetched(_) => {
-            return Ok(());
-        }
+        BuildContextSource::Image(_) | BuildContextSource::Elsewhere(_) => return Ok(()),
     };
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() != (wanted == "file") => Ok(()),
@@ -349,7 +375,10 @@ fn agents(args: &BuildArgs, environment: &Environment) -> Result<Vec<SshSpec>, S
 
 /// Returns whether `--allow` lets commands run without the sandbox's limits. The caller's network is what a RUN has in
 /// any case, so that leave for it changes nothing.
-fn allows_insecure(allowed: &[String]) -> Result<bool, SettingsError> {
+///
+/// # Errors
+/// [`SettingsError::Malformed`].
+pub fn allows_insecure(allowed: &[String]) -> Result<bool, SettingsError> {
     let mut insecure = false;
     for text in allowed.iter().flat_map(|text| text.split(',')) {
         match text {
@@ -414,6 +443,11 @@ fn source_date_epoch(typed: Option<&str>, environment: &Environment) -> Result<O
 fn proxies(environment: &Environment) -> Vec<(String, String)> {
     let set = |name: &&str| environment.text(name).map(|value| ((*name).to_owned(), value.to_owned()));
     PROXIES.iter().filter_map(set).collect()
+}
+
+fn git_environment(environment: &Environment) -> Vec<(String, OsString)> {
+    let set = |name: &&str| environment.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
+    GIT.iter().chain(&PROXIES).filter_map(set).collect()
 }
 
 fn malformed(flag: &'static str, text: &str, why: &str) -> SettingsError {

@@ -36,13 +36,14 @@ pub struct BuildDefaults {
     shm_size: Option<String>,
     add_hosts: Vec<String>,
     ulimits: Vec<String>,
+    limits: Vec<String>,
     build_args: Vec<String>,
     labels: Vec<String>,
 }
 
 const TOP: &[&str] = &["root", "insecure-registries", "progress", "build", "logs"];
 const BUILD: &[&str] =
-    &["network", "pull", "jobs", "platform", "shm-size", "add-hosts", "ulimits", "build-args", "labels"];
+    &["network", "pull", "jobs", "platform", "shm-size", "add-hosts", "ulimits", "limits", "build-args", "labels"];
 const LOGS: &[&str] = &["keep"];
 
 /// Returns what the user set once; nothing if there is no such file.
@@ -87,6 +88,7 @@ impl BuildDefaults {
         };
         before(&self.add_hosts, &mut around.add_host);
         before(&self.ulimits, &mut around.ulimit);
+        before(&self.limits, &mut around.limit);
         before(&self.build_args, &mut args.build_arg);
         before(&self.labels, &mut args.label);
         args
@@ -165,6 +167,7 @@ impl<'a> Section<'a> {
             shm_size: self.string("shm-size")?,
             add_hosts: self.strings("add-hosts")?,
             ulimits: self.strings("ulimits")?,
+            limits: self.strings("limits")?,
             build_args: self.pairs("build-args")?,
             labels: self.pairs("labels")?,
         })

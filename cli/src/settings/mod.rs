@@ -11,6 +11,7 @@ mod csv;
 mod engine;
 mod environment;
 mod error;
+mod fetch_limits;
 mod on_fail;
 mod output;
 mod platform;
@@ -21,7 +22,7 @@ mod secret;
 mod ssh;
 mod surroundings;
 
-pub use build::{BuildSettings, build, dockerfile_at, network, new_name, tag, view};
+pub use build::{BuildSettings, allows_insecure, build, dockerfile_at, network, new_name, tag, view};
 pub use call::{Call, Method};
 pub use config::{Config, config};
 use engine::engine;

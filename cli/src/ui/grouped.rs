@@ -3,6 +3,7 @@
 //! Groups cannot lie in each other, so one step is shown at a time; what others write meanwhile is held back, on disk
 //! if it is much. What commands write cannot be taken for an instruction to the runner.
 
+use super::KnownSource;
 use super::live::seconds;
 use super::text::{visible, waiting};
 use super::watch::Screen;
@@ -35,7 +36,7 @@ pub struct Grouped {
 struct State {
     out: Box<dyn Write + Send>,
     runner: Runner,
-    source: Option<Source>,
+    source: KnownSource,
     /// A word that no command can know: it ends what commands write.
     token: String,
     steps: BTreeMap<StepId, Step>,
@@ -54,7 +55,7 @@ struct Step {
 
 impl Grouped {
     /// Returns a view on `out` for `runner`; warnings are about `source`.
-    pub fn new(out: impl Write + Send + 'static, runner: Runner, source: Option<Source>, token: String) -> Self {
+    pub fn new(out: impl Write + Send + 'static, runner: Runner, source: KnownSource, token: String) -> Self {
         let (steps, order) = (BTreeMap::new(), Vec::new());
         Self { state: Mutex::new(State { out: Box::new(out), runner, source, token, steps, order, fresh: true }) }
     }
@@ -187,7 +188,7 @@ impl State {
                 if shown {
                     writeln!(self.out, "::{}::", self.token)?;
                 }
-                writeln!(self.out, "{}", annotation("warning", warning, self.source.as_ref()))?;
+                writeln!(self.out, "{}", annotation("warning", warning, self.source.get()))?;
                 if shown { writeln!(self.out, "::stop-commands::{}", self.token) } else { Ok(()) }
             }
             Runner::GitLab => writeln!(self.out, "WARN: {}", visible(&warning.message)),
@@ -272,7 +273,7 @@ mod tests {
     fn shown(runner: Runner) -> String {
         let screen = Screen::default();
         let source = Source::new("Dockerfile", "FROM a\nRUN b\n".to_owned());
-        let view = Grouped::new(screen.clone(), runner, Some(source), "token".to_owned());
+        let view = Grouped::new(screen.clone(), runner, source.into(), "token".to_owned());
         let step = |step| StepId { stage: 0, step };
         let output = |number, text: &str| Event::Output {
             step: step(number),

@@ -4,6 +4,7 @@
 
 mod age;
 mod grouped;
+mod known_source;
 mod ledger;
 mod lines;
 mod live;
@@ -20,6 +21,7 @@ mod watch;
 
 pub use age::{age, date, moment};
 pub use grouped::annotation;
+pub use known_source::KnownSource;
 pub use ledger::{Ledger, Made};
 pub use live::seconds;
 pub use pass_through::PassThrough;

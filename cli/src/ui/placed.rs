@@ -1,25 +1,25 @@
 //! [`Placed`]: gives warnings their line of the Dockerfile, for views that show no excerpt.
 
+use super::KnownSource;
 use builder::diagnostic::Diagnostic;
 use builder::progress::{Event, ProgressSink};
-use builder::source::Source;
 
 /// Passes events on, warnings with their place: `… (Dockerfile:3)`.
 pub struct Placed {
-    source: Source,
+    source: KnownSource,
     next: Box<dyn ProgressSink>,
 }
 
 impl Placed {
     /// Returns a sink before `next` for warnings about `source`.
-    pub fn new(source: Source, next: Box<dyn ProgressSink>) -> Self {
+    pub fn new(source: KnownSource, next: Box<dyn ProgressSink>) -> Self {
         Self { source, next }
     }
 
     fn placed(&self, warning: Diagnostic) -> Diagnostic {
-        let Some(label) = warning.labels.first() else { return warning };
-        let line = self.source.line_of(label.span.start);
-        Diagnostic { message: format!("{} ({}:{line})", warning.message, self.source.name), ..warning }
+        let (Some(label), Some(source)) = (warning.labels.first(), self.source.get()) else { return warning };
+        let line = source.line_of(label.span.start);
+        Diagnostic { message: format!("{} ({}:{line})", warning.message, source.name), ..warning }
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`View`]: which screen shows the progress.
 
+use super::KnownSource;
 use super::grouped::{Grouped, Runner};
 use super::live::Tty;
 use super::plain::Plain;
@@ -8,7 +9,6 @@ use super::raw::Raw;
 use super::style::Style;
 use super::watch::Screen;
 use crate::settings::Environment;
-use builder::source::Source;
 use layerfs::io_error::{IoContext, IoError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -45,8 +45,8 @@ impl View {
     ///
     /// # Errors
     /// The operating system's, if the live view cannot be started.
-    pub fn open(self, environment: &Environment, source: Option<&Source>) -> Result<Arc<dyn Screen>, IoError> {
-        let grouped = |runner| Arc::new(Grouped::new(std::io::stderr(), runner, source.cloned(), token()));
+    pub fn open(self, environment: &Environment, source: &KnownSource) -> Result<Arc<dyn Screen>, IoError> {
+        let grouped = |runner| Arc::new(Grouped::new(std::io::stderr(), runner, source.clone(), token()));
         Ok(match self {
             Self::Quiet => Arc::new(Quiet),
             Self::Tty => Arc::new(Tty::start(Style::of(environment)).at("start", "the live view")?),

@@ -65,11 +65,6 @@ impl ImageConfig {
         }
         self
     }
-
-    /// Returns how many lines of the history have a layer.
-    pub fn layers_in_history(&self) -> usize {
-        self.history.iter().filter(|line| line.empty_layer != Some(true)).count()
-    }
 }
 
 /// Takes `null` for the zero value, as Go's JSON does: engines write `"Env": null`.

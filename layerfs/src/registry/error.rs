@@ -178,6 +178,14 @@ pub enum RegistryError {
         /// As the registry states.
         got: u64,
     },
+    /// A file of the web above the caller's limit.
+    #[error("`{url}` has more than {limit} bytes")]
+    TooBig {
+        /// Where it is.
+        url: String,
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// A manifest of Docker's schema 1.
     #[error("{act}: the manifest is of Docker's schema 1, which is not supported")]
     Schema1 {

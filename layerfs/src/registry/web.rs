@@ -25,6 +25,8 @@ pub struct WebRequest {
     pub last_modified: Option<String>,
     /// `Authorization`, for the server of the URL alone.
     pub authorization: Option<Secret>,
+    /// Most bytes that are taken; no limit if there is none.
+    pub limit: Option<u64>,
 }
 
 /// What the server has.
@@ -45,17 +47,22 @@ pub enum WebAnswer {
     },
 }
 
+/// Hears how many bytes of a file are there, and how many there will be, if that is known.
+pub type Told<'a> = &'a dyn Fn(u64, Option<u64>);
+
 /// Returns the seconds since 1970 of a `Last-Modified`; nothing for what is no date.
 pub fn modified(text: &str) -> Option<u64> {
     parse_date(text)
 }
 
 impl Registries {
-    /// Asks for a file and writes it to `out`, from its start.
+    /// Asks for a file and writes it to `out`, from its start. `told` hears how many bytes are there, and how many there
+    /// will be.
     ///
     /// # Errors
-    /// [`RegistryError`]: what went wrong on the way, and any answer without a file.
-    pub fn download(&self, wanted: &WebRequest, out: &mut File) -> Result<WebAnswer, RegistryError> {
+    /// [`RegistryError`]: what went wrong on the way, any answer without a file, and [`RegistryError::TooBig`] for a file
+    /// above the limit, as soon as that is known.
+    pub fn download(&self, wanted: &WebRequest, out: &mut File, told: Told<'_>) -> Result<WebAnswer, RegistryError> {
         let session = &self.0.session;
         let act = "fetch";
         let unreadable = |why: &'static str| RegistryError::Unreachable {
@@ -89,18 +96,29 @@ impl Registries {
             let response = session.transport.send(&guard, request)?;
             match response.status {
                 304 if !headers.is_empty() => Ok(WebAnswer::NotModified),
-                200 => self.receive(response, act, out),
+                200 => self.receive(response, (act, wanted.limit), out, told),
                 _ => Err(refused(response, act, &guard.host, authorization.as_slice())),
             }
         })
     }
 
-    fn receive(&self, response: Response, act: &str, out: &mut File) -> Result<WebAnswer, RegistryError> {
+    fn receive(
+        &self,
+        response: Response,
+        (act, limit): (&str, Option<u64>),
+        out: &mut File,
+        told: Told<'_>,
+    ) -> Result<WebAnswer, RegistryError> {
         let header = |name: &str| response.header(name).map(str::to_owned);
         let (etag, last_modified, stated) = (header("etag"), header("last-modified"), response.length());
         let (session, address) = (&self.0.session, response.address.clone());
         let failed = |error| session.transport.body_failure(error, act, &address);
         let local = |source| RegistryError::Source { act: format!("{act}: write a file"), source };
+        let too_big = |size: u64| match limit {
+            Some(limit) if size > limit => Err(RegistryError::TooBig { url: address.to_string(), limit }),
+            _ => Ok(()),
+        };
+        too_big(stated.unwrap_or(0))?;
         out.rewind().and_then(|()| out.set_len(0)).map_err(local)?;
         let (mut hasher, mut size) = (Hasher::default(), 0);
         let mut body = response.into_body();
@@ -111,6 +129,8 @@ impl Registries {
                 break;
             }
             size += count as u64;
+            too_big(size)?;
+            told(size, stated);
             hasher.update(&buffer[..count]);
             out.write_all(&buffer[..count]).map_err(local)?;
         }

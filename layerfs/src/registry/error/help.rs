@@ -43,6 +43,7 @@ fn of_others(error: &RegistryError) -> Option<&'static str> {
         RegistryError::Digest { .. } | RegistryError::Size { .. } => {
             "the registry, or something on the way to it, changes bytes: try again, or another mirror"
         }
+        RegistryError::TooBig { .. } => "if the file is what you want, allow more with `--limit download=SIZE`",
         RegistryError::PlainRealm { .. } => "let the registry name a token server with `https`",
         _ => return None,
     })
