@@ -144,7 +144,7 @@ impl LayerCompression {
     ) -> Result<Part, StoreError> {
         let path = self.path(layer, store);
         let descriptor = self.descriptor(made);
-        seal(written.as_file(), &descriptor.digest).at("set the time of", &path)?;
+        seal(written.as_file(), &descriptor.digest);
         sealed::write(&members_of(&path), &store.temporary(), &made.members.encode())?;
         let file = written.persist(&path).map_err(|error| IoError::new("rename", &path, &error.error))?;
         let stated = serde_json::to_vec(&descriptor).expect("a descriptor of texts and numbers prints");
