@@ -164,7 +164,6 @@ impl Asked<'_> {
             sink.event(Event::PlanReady { steps: plan.step_names(), edges: plan.edges() });
         }
         let fetched = named(&plan, request, store, (client, sink, ends))?;
-        let began = now();
         let contexts = Contexts::open(request, store, &plan.named_contexts(), &fetched).map_err(BuildError::Context)?;
         let (plan, bases, contexts) = (&plan, &bases, &contexts);
         let outcome = Attempt {
@@ -184,7 +183,7 @@ impl Asked<'_> {
         let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
         if !ended {
             tell_sockets(&contexts.skipped_sockets(), sink);
-            remember(contexts, began, sink);
+            remember(contexts, sink);
         }
         outcome
     }
@@ -237,8 +236,8 @@ fn tell_sockets(sockets: &[String], sink: &dyn ProgressSink) {
 }
 
 /// Keeps what was learned of the context's files. Without it the next build reads them again, which is no reason to fail.
-fn remember(contexts: &Contexts, began: Timestamp, sink: &dyn ProgressSink) {
-    if let Err(error) = contexts.save(began) {
+fn remember(contexts: &Contexts, sink: &dyn ProgressSink) {
+    if let Err(error) = contexts.save() {
         let text = format!("the digests of the context's files could not be kept for the next build: {error}");
         sink.event(Event::Warning(warning(text)));
     }
@@ -292,7 +291,7 @@ impl Attempt<'_> {
             ssh: &self.request.ssh,
             ca_file: self.request.registries.ca_file.as_deref(),
             tier: if map.is_single() { "one id" } else { "ranges" },
-            now,
+            now: Timestamp::now,
             random,
             before_commands: (self.told, map.kept_groups(&caller).map(warning)),
         };
@@ -399,12 +398,6 @@ fn assembled(stack: &[Layer], layers: &[ExportLayer]) -> Vec<AssembledLayer> {
         Layer::Base { .. } => None,
     };
     stack.iter().zip(layers).filter_map(built).collect()
-}
-
-/// Returns the time now.
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp { seconds: since.as_secs().cast_signed(), nanoseconds: since.subsec_nanos() }
 }
 
 /// Returns a random name for an execution.

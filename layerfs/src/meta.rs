@@ -22,6 +22,12 @@ impl Timestamp {
     pub fn from_seconds(seconds: i64) -> Self {
         Self { seconds, nanoseconds: 0 }
     }
+
+    /// Returns the time of the system's clock; the epoch for one that is set before it.
+    pub fn now() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self { seconds: since.as_secs().cast_signed(), nanoseconds: since.subsec_nanos() }
+    }
 }
 
 /// The kind of a file, with what only that kind has.

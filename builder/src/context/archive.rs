@@ -1,6 +1,6 @@
 //! [`ArchiveTree`]: the members of an archive as a build context; nothing is unpacked.
 
-use super::tree::{Child, Entry, LinkKey, Opened, SourceTree, TreeError};
+use super::tree::{Child, Content, Entry, LinkKey, Opened, SourceTree, TreeError};
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata, Timestamp};
 use layerfs::path::TreePath;
@@ -104,6 +104,8 @@ struct Stretch<'a> {
     offset: u64,
     left: u64,
 }
+
+impl Content for Stretch<'_> {}
 
 impl Read for Stretch<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

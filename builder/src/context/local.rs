@@ -4,7 +4,7 @@ use super::ignore::{Decision, IgnoreError, IgnoreRules, Trail};
 use super::memo::Memo;
 use super::names::Names;
 use super::proof::{Proof, proof_of, stamp_of};
-use super::tree::{Child, Entry, Exclusion, LinkKey, SourceTree, Stamp, TreeError};
+use super::tree::{Child, Content, Entry, Exclusion, LinkKey, SourceTree, Stamp, TreeError};
 use super::xattrs::XattrReader;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -43,6 +43,8 @@ pub struct BuildContext {
     memo: Memo,
     proofs: Mutex<HashMap<u64, Proof>>,
     skipped: Mutex<BTreeSet<TreePath>>,
+    /// When nothing of it had been looked at.
+    began: Timestamp,
 }
 
 /// A directory that was opened to look at what it holds.
@@ -83,6 +85,7 @@ impl BuildContext {
             memo: Memo::default(),
             proofs: Mutex::default(),
             skipped: Mutex::default(),
+            began: Timestamp::now(),
         };
         if let Some((name, bytes)) = specific.map_or_else(|| context.own_ignore_file(), |found| Ok(Some(found)))? {
             context.rules = IgnoreRules::parse(&name, &bytes)?;
@@ -179,7 +182,7 @@ impl BuildContext {
         let Some(kind) = kind_of(&stat, || rustix::fs::readlinkat(&at.descriptor, name, Vec::new()))? else {
             return Ok(None);
         };
-        let stamp = matches!(kind, Kind::File { .. }).then(|| at.stamp(&stat)).flatten();
+        let stamp = matches!(kind, Kind::File { .. }).then(|| at.stamp(&stat, self.began)).flatten();
         let known = stamp.as_ref().and_then(|stamp| self.memo.get(stamp));
         let metadata = Metadata {
             mode: stat.st_mode & 0o7777,
@@ -238,8 +241,27 @@ impl BuildContext {
 
 impl Opened {
     /// Returns the stamp of a file on the directory's own file system, if that is proven.
-    fn stamp(&self, stat: &Stat) -> Option<Stamp> {
-        (self.proof != Proof::Nothing && stat.st_dev == self.device).then(|| stamp_of(stat))
+    fn stamp(&self, stat: &Stat, began: Timestamp) -> Option<Stamp> {
+        (self.proof != Proof::Nothing && stat.st_dev == self.device).then(|| stamp_of(stat, began)).flatten()
+    }
+}
+
+/// A file of a context that was opened to be read.
+struct ContextFile {
+    file: File,
+    began: Timestamp,
+}
+
+impl Read for ContextFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Content for ContextFile {
+    fn stamp(&self) -> Option<Stamp> {
+        // Whether its file system proves anything was looked at before an entry got a stamp.
+        stamp_of(&rustix::fs::fstat(&self.file).ok()?, self.began)
     }
 }
 
@@ -281,13 +303,13 @@ impl SourceTree for BuildContext {
         Ok(shares.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    fn open(&self, path: &TreePath) -> Result<Box<dyn Read + Send + '_>, IoError> {
+    fn open(&self, path: &TreePath) -> Result<super::tree::Opened<'_>, IoError> {
         let shown = self.shown_path(path);
         // Not to wait for a writer if a named pipe took the file's place.
         let file = self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).at("open", &shown)?;
         let stat = rustix::fs::fstat(&file).at("read", &shown)?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok(Box::new(File::from(file))),
+            FileType::RegularFile => Ok(Box::new(ContextFile { file: File::from(file), began: self.began })),
             _ => Err(IoError::new("open", shown, &std::io::Error::other("no longer a regular file"))),
         }
     }
@@ -337,6 +359,11 @@ mod tests {
         (directory, context)
     }
 
+    /// As if the context were opened long after its files were written.
+    fn later(context: BuildContext) -> BuildContext {
+        BuildContext { began: Timestamp::from_seconds(i64::MAX), ..context }
+    }
+
     fn names(context: &BuildContext, directory: &str) -> Vec<String> {
         let children = context.children(&TreePath::from(directory)).unwrap();
         children.into_iter().map(|(name, _)| String::from_utf8(name.into()).unwrap()).collect()
@@ -374,6 +401,7 @@ mod tests {
     #[test]
     fn row_5_9_xattrs_are_asked_for_unless_the_file_is_remembered_without_any() {
         let (kept, context) = context(&["a"], "");
+        let context = later(context);
         let (file, path) = (kept.path().join("a"), TreePath::from("a"));
         let set = |name: &str| rustix::fs::setxattr(&file, name, b"v", rustix::fs::XattrFlags::empty());
         let Some(stamp) = context.lookup(&path).unwrap().unwrap().stamp else { return };
@@ -383,14 +411,14 @@ mod tests {
         }
         // A file whose ctime changed is another one.
         let changed = context.lookup(&path).unwrap().unwrap();
-        assert!(changed.stamp.unwrap().identity != stamp.identity && changed.metadata.xattrs.len() == 1);
+        assert!(changed.stamp.unwrap() != stamp && changed.metadata.xattrs.len() == 1);
         let digest = layerfs::digest::Digest::of("a");
         for (bare, wanted) in [(false, 1), (true, 0)] {
             let memo = Memo::default();
             memo.put(&changed.stamp.unwrap(), Known { digest, bare });
             let store = Kept::default();
-            memo.save(&store, "m", Timestamp::from_seconds(i64::MAX)).unwrap();
-            let context = BuildContext::open(kept.path(), None).unwrap().remembering(Memo::load(&store, "m"));
+            memo.save(&store, "m").unwrap();
+            let context = later(BuildContext::open(kept.path(), None).unwrap().remembering(Memo::load(&store, "m")));
             let children = context.children(&TreePath::root()).unwrap();
             let found = &children.iter().find(|child| &*child.0 == b"a").unwrap().1;
             assert_eq!((found.digest, found.metadata.xattrs.len()), (Some(digest), wanted), "bare: {bare}");

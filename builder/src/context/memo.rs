@@ -1,8 +1,7 @@
 //! [`Memo`]: digests of files that were read before, and which files have no xattrs.
 //!
-//! What is noted is believed for the same (device, inode, size, mtime, ctime, mode, owner) only, and noted only if both
-//! times are older than the memo's writing by two seconds: a file written within the clock's grain could change again
-//! unseen. An xattr that is set changes ctime, too, so that a file that had none, and has the same ctime, has none.
+//! What is noted is believed for the same [`Stamp`] only. An xattr that is set changes ctime, too, so that a file that had
+//! none, and has the same stamp, has none.
 //!
 //! ```text
 //! magic (8) | notes, sorted: identity and the flag (16) digest (32)
@@ -11,7 +10,6 @@
 
 use super::tree::Stamp;
 use layerfs::digest::Digest;
-use layerfs::meta::Timestamp;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,8 +21,6 @@ const IDENTITY: usize = 16;
 const NOTE: usize = 48;
 /// The bit of a note's identity that says that the file has no xattrs.
 const BARE: u8 = 1;
-/// A file must be this old, in seconds, before its digest is noted.
-const SETTLED: i64 = 2;
 
 /// Where memos are kept; one for each context.
 pub trait MemoStore {
@@ -57,8 +53,8 @@ pub struct Memo {
     old: Vec<u8>,
     /// How many notes of it were used.
     hits: AtomicUsize,
-    /// What was learned, each with the later of the file's times.
-    new: Mutex<Vec<(Note, Timestamp)>>,
+    /// What was learned.
+    new: Mutex<Vec<Note>>,
 }
 
 impl fmt::Debug for Memo {
@@ -88,28 +84,23 @@ impl Memo {
         note[..IDENTITY].copy_from_slice(&wanted(stamp));
         note[IDENTITY - 1] |= u8::from(known.bare) * BARE;
         note[IDENTITY..].copy_from_slice(known.digest.as_bytes());
-        self.new.lock().unwrap_or_else(PoisonError::into_inner).push((note, stamp.newest));
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 
-    /// Saves what was noted and what was known before. `now` is the time at which the first file was looked at, so that
-    /// what changed since does not count as settled. Nothing is written if nothing is new.
+    /// Saves what was noted and what was known before. Nothing is written if nothing is new.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn save(&self, store: &dyn MemoStore, name: &str, now: Timestamp) -> io::Result<()> {
-        let limit = Timestamp { seconds: now.seconds - SETTLED, ..now };
-        let new = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut notes: Vec<Note> = new.iter().filter(|(_, newest)| *newest < limit).map(|(note, _)| *note).collect();
+    pub fn save(&self, store: &dyn MemoStore, name: &str) -> io::Result<()> {
+        let mut notes = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
         if notes.is_empty() {
             return Ok(());
         }
         // Old notes stay while they are not many more than what this build used: other builds use them.
-        let used = self.hits.load(Ordering::Relaxed) + new.len();
+        let used = self.hits.load(Ordering::Relaxed) + notes.len();
         if self.notes().len() <= used * 4 + 10_000 {
             notes.extend_from_slice(self.notes());
         }
-        // What was learned is in the notes now; a large context's is large.
-        drop(new);
         notes.sort_unstable();
         notes.dedup_by(|later, first| identity(later) == identity(first));
         store.save(name, &encode(notes))
@@ -122,7 +113,7 @@ impl Memo {
 
 /// Returns a stamp's identity with the flag's bit cleared.
 fn wanted(stamp: &Stamp) -> [u8; IDENTITY] {
-    let mut identity = stamp.identity;
+    let mut identity = stamp.0;
     identity[IDENTITY - 1] &= !BARE;
     identity
 }
@@ -205,40 +196,20 @@ mod tests {
     use super::testing::Kept;
     use super::*;
 
-    fn stamp(number: u8, newest: i64) -> Stamp {
-        Stamp { identity: [number; 16], newest: Timestamp::from_seconds(newest) }
-    }
-
     fn known(bytes: impl AsRef<[u8]>, bare: bool) -> Known {
         Known { digest: Digest::of(bytes), bare }
-    }
-
-    #[test]
-    fn row_5_9_only_settled_files_are_remembered() {
-        let store = Kept::default();
-        let memo = Memo::load(&store, "m");
-        for (number, newest) in [(6, 97), (2, 98), (4, 99), (8, 101)] {
-            memo.put(&stamp(number, newest), known([number], true));
-        }
-        memo.save(&store, "m", Timestamp::from_seconds(100)).unwrap();
-        let memo = Memo::load(&store, "m");
-        let found: Vec<_> = [2, 4, 6, 8].map(|number| memo.get(&stamp(number, 0))).into();
-        assert_eq!(found, [None, None, Some(known([6], true)), None]);
     }
 
     #[test]
     fn every_note_is_found_with_its_flag_and_nothing_else_is() {
         for count in [0_u32, 1, 2, 7, 1000] {
             let store = Kept::default();
-            let of = |number: u32| Stamp {
-                identity: Digest::of(number.to_le_bytes()).as_bytes()[..16].try_into().unwrap(),
-                newest: Timestamp::from_seconds(0),
-            };
+            let of = |number: u32| Stamp(Digest::of(number.to_le_bytes()).as_bytes()[..16].try_into().unwrap());
             let memo = Memo::default();
             for number in 0..count {
                 memo.put(&of(number), known(number.to_string(), number % 3 == 0));
             }
-            memo.save(&store, "m", Timestamp::from_seconds(100)).unwrap();
+            memo.save(&store, "m").unwrap();
             let memo = Memo::load(&store, "m");
             for number in 0..count {
                 assert_eq!(
@@ -257,10 +228,10 @@ mod tests {
         let of = |number: u8| {
             let mut identity = [if number < 100 { 0 } else { 255 }; 16];
             identity[8] = number;
-            Stamp { identity, newest: Timestamp::from_seconds(0) }
+            Stamp(identity)
         };
         (0..200).for_each(|number| memo.put(&of(number), known([number], false)));
-        memo.save(&store, "m", Timestamp::from_seconds(100)).unwrap();
+        memo.save(&store, "m").unwrap();
         let memo = Memo::load(&store, "m");
         (0..200).for_each(|number| assert_eq!(memo.get(&of(number)), Some(known([number], false)), "{number}"));
         assert_eq!((200..=255).find_map(|number| memo.get(&of(number))), None);
@@ -269,8 +240,8 @@ mod tests {
     #[test]
     fn a_memo_of_another_version_or_length_is_empty() {
         let (store, memo) = (Kept::default(), Memo::default());
-        memo.put(&stamp(2, 0), known("a", true));
-        memo.save(&store, "m", Timestamp::from_seconds(100)).unwrap();
+        memo.put(&Stamp([2; 16]), known("a", true));
+        memo.save(&store, "m").unwrap();
         let whole = store.load("m").unwrap();
         for at in 0..MAGIC.len() {
             let mut bytes = whole.clone();

@@ -1,8 +1,13 @@
 //! [`Proof`]: what the times of a file say on its file system, and the [`Stamp`] that is made of them.
+//!
+//! A file has a stamp only if both of its times are older by two seconds than the moment before anything was looked at:
+//! what was written within the clock's grain could change again unseen. So a file that has the stamp which it had then has
+//! not changed since then; times in the future, and a clock that is set back, leave files without.
 
 use super::local::time;
 use super::tree::Stamp;
 use layerfs::digest::Digest;
+use layerfs::meta::Timestamp;
 use rustix::fs::Stat;
 
 /// ext2 to ext4, xfs, btrfs: their mtime and ctime are proven to change with content, their ctime with xattrs.
@@ -10,6 +15,9 @@ const PROVEN: [i64; 3] = [0xEF53, 0x5846_5342, 0x9123_683E];
 const TMPFS: i64 = 0x0102_1994;
 /// The first Linux whose tmpfs changes ctime with xattrs.
 const TMPFS_XATTRS: (u32, u32) = (6, 1);
+
+/// Files must be this old, in seconds, to have a stamp.
+const SETTLED: i64 = 2;
 
 /// What unchanged times of a file prove. Overlay proves nothing (copying up changes identities), nor does anything that
 /// is reached over a network or through FUSE. Writes through a shared mapping may show late everywhere; make, git and
@@ -43,10 +51,13 @@ fn release(text: &[u8]) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Returns the identity and newest time of a file. What is hashed fits one block of SHA-256, of which each file of a
+/// Returns the stamp of a file that was looked at after `began`; nothing if it changed shortly before. What is hashed fits one block of SHA-256, of which each file of a
 /// context costs one: devices have 12 and 20 bits in Linux, modes 16.
-pub(super) fn stamp_of(stat: &Stat) -> Stamp {
+pub(super) fn stamp_of(stat: &Stat, began: Timestamp) -> Option<Stamp> {
     let (mtime, ctime) = (time(stat.st_mtime, stat.st_mtime_nsec), time(stat.st_ctime, stat.st_ctime_nsec));
+    if mtime.max(ctime) >= (Timestamp { seconds: began.seconds.saturating_sub(SETTLED), ..began }) {
+        return None;
+    }
     let device = rustix::fs::major(stat.st_dev) << 20 | rustix::fs::minor(stat.st_dev);
     let mut bytes = [0; 54];
     let mut rest = bytes.as_mut_slice();
@@ -68,7 +79,7 @@ pub(super) fn stamp_of(stat: &Stat) -> Stamp {
     }
     let mut identity = [0; 16];
     identity.copy_from_slice(&Digest::of(bytes).as_bytes()[..16]);
-    Stamp { identity, newest: mtime.max(ctime) }
+    Some(Stamp(identity))
 }
 
 #[cfg(test)]
@@ -111,9 +122,23 @@ mod tests {
             .map(|change| {
                 let mut stat = base;
                 change(&mut stat);
-                stamp_of(&stat).identity
+                stamp_of(&stat, Timestamp::from_seconds(i64::MAX)).unwrap().0
             })
             .collect();
         assert_eq!(identities.len(), changes.len());
+    }
+
+    #[test]
+    fn row_5_9_only_settled_files_have_a_stamp() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = rustix::fs::stat(directory.path()).unwrap();
+        let has_one = |mtime: i64, ctime: i64| {
+            let mut stat = base;
+            (stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec) = (mtime, 0, ctime, 0);
+            stamp_of(&stat, Timestamp { seconds: 100, nanoseconds: 5 }).is_some()
+        };
+        let times = [(97, 97), (98, 98), (99, 97), (97, 99), (101, 97), (97, 101), (i64::MAX, 97), (i64::MIN, 97)];
+        let wanted = [true, true, false, false, false, false, false, true];
+        assert_eq!(times.map(|(mtime, ctime)| has_one(mtime, ctime)), wanted);
     }
 }

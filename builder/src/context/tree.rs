@@ -20,14 +20,10 @@ pub struct LinkKey {
     pub inode: u128,
 }
 
-/// What a file's digest may be remembered by.
+/// What says that a file is as it was: the digest, cut to 16 bytes, of (device, inode, size, mtime, ctime, mode, owner).
+/// Only a file has one whose times say so: see [`proof`](super::proof).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// The digest, cut to 16 bytes, of (device, inode, size, mtime, ctime, mode, owner).
-    pub identity: [u8; 16],
-    /// The later of its mtime and ctime.
-    pub newest: Timestamp,
-}
+pub struct Stamp(pub [u8; 16]);
 
 /// What stands at a path of a [`SourceTree`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +32,7 @@ pub struct Entry {
     pub metadata: Metadata,
     /// Set if it may be one of several names of an inode.
     pub link: Option<LinkKey>,
-    /// Set if its digest may be remembered.
+    /// Set if it can be told later whether it changed since.
     pub stamp: Option<Stamp>,
     /// The digest of its bytes, if it is remembered.
     pub digest: Option<Digest>,
@@ -75,7 +71,19 @@ pub enum TreeError {
 }
 
 /// The bytes of a file, to be read once.
-pub type Opened<'a> = Box<dyn Read + Send + 'a>;
+pub trait Content: Read + Send {
+    /// Returns the stamp that the file has now. While it is the one of the file's [`Entry`], its bytes and metadata are
+    /// those of that time.
+    fn stamp(&self) -> Option<Stamp> {
+        None
+    }
+}
+
+impl Content for File {}
+impl Content for &[u8] {}
+
+/// A file that was opened to be read.
+pub type Opened<'a> = Box<dyn Content + 'a>;
 
 /// What a COPY reads from.
 pub trait SourceTree: Sync {

@@ -10,7 +10,7 @@ use super::mode::ModeRule;
 use super::owner::Owner;
 use super::select::{Item, SelectedEntry, Selection};
 use super::upper::{NewInode, Upper};
-use crate::context::tree::LinkKey;
+use crate::context::tree::{LinkKey, Stamp};
 use crate::plan::op::Script;
 use layerfs::change::Change;
 use layerfs::digest::Digest;
@@ -43,7 +43,16 @@ pub struct PlannedChange {
     /// Set for regular files.
     pub source: Option<ContentSource>,
     /// What the bytes were when the key was made.
-    pub digest: Option<Digest>,
+    pub expected: Option<Expected>,
+}
+
+/// What the bytes of a file were when the key was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// Their digest.
+    pub digest: Digest,
+    /// The file's stamp: while it has it, the bytes have the digest.
+    pub stamp: Option<Stamp>,
 }
 
 /// The changes that a COPY makes to a stack: sorted, one for each path, parents included.
@@ -171,7 +180,7 @@ impl Planner<'_> {
         let destination = self.place_directory()?;
         if let Some(metadata) = self.upper.at(&destination).cloned().filter(|_| !destination.is_root()) {
             let metadata = Metadata { mtime, ..metadata };
-            self.upper.put(destination.clone(), NewInode { metadata, source: None, digest: None });
+            self.upper.put(destination.clone(), NewInode { metadata, source: None, expected: None });
         }
         self.upper.reserve(item.entries.len());
         let mut redirects: BTreeMap<TreePath, TreePath> = BTreeMap::new();
@@ -207,7 +216,7 @@ impl Planner<'_> {
         };
         if !real.is_root() {
             let metadata = self.dressed(metadata);
-            self.upper.put(real.clone(), NewInode { metadata, source: None, digest: None });
+            self.upper.put(real.clone(), NewInode { metadata, source: None, expected: None });
         }
         Ok(real)
     }
@@ -229,7 +238,8 @@ impl Planner<'_> {
         }
         let source = super::select::is_file(&entry.metadata).then_some(ContentSource::Tree(entry.path));
         let metadata = self.dressed(entry.metadata);
-        let inode = self.upper.put(path, NewInode { metadata, source, digest: entry.digest });
+        let expected = entry.digest.map(|digest| Expected { digest, stamp: entry.stamp });
+        let inode = self.upper.put(path, NewInode { metadata, source, expected });
         links.extend(entry.link.map(|link| (*link, inode)));
         Ok(())
     }
@@ -244,7 +254,7 @@ impl Planner<'_> {
         let metadata = Metadata { kind, mode: 0o644, uid: 0, gid: 0, mtime: self.made, xattrs: Xattrs::new() };
         let source = Some(ContentSource::Bytes(script.body.as_bytes().into()));
         let metadata = self.dressed(metadata);
-        self.upper.put(path, NewInode { metadata, source, digest: None });
+        self.upper.put(path, NewInode { metadata, source, expected: None });
         Ok(())
     }
 
@@ -279,7 +289,7 @@ impl Planner<'_> {
                 }
                 let source = super::select::is_file(&metadata).then_some(ContentSource::Spool { archive, offset });
                 let metadata = self.owned(metadata);
-                self.upper.put(path, NewInode { metadata, source, digest: None });
+                self.upper.put(path, NewInode { metadata, source, expected: None });
             }
             Member::Hardlink { target, .. } => {
                 let target = self.inside(top, &target)?;

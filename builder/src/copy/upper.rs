@@ -1,8 +1,7 @@
 //! [`Upper`]: the changes of a layer in the making, seen together with the stack below.
 
-use super::plan::{ContentSource, PlannedChange};
+use super::plan::{ContentSource, Expected, PlannedChange};
 use layerfs::change::{Change, Node};
-use layerfs::digest::Digest;
 use layerfs::meta::Metadata;
 use layerfs::path::{FollowError, TreePath, Waypoint, follow};
 use layerfs::stack::{Stack, StackError};
@@ -13,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 pub(super) struct NewInode {
     pub metadata: Metadata,
     pub source: Option<ContentSource>,
-    pub digest: Option<Digest>,
+    pub expected: Option<Expected>,
 }
 
 /// The changes of a layer in the making, over the stack below.
@@ -95,7 +94,7 @@ impl<'a> Upper<'a> {
                 Some(found) if found.is_directory() => {}
                 Some(_) => return Err(StackError::NotADirectory(directory)),
                 None => {
-                    self.put(directory, NewInode { metadata: metadata.clone(), source: None, digest: None });
+                    self.put(directory, NewInode { metadata: metadata.clone(), source: None, expected: None });
                 }
             }
         }
@@ -113,18 +112,18 @@ impl<'a> Upper<'a> {
         let mut changes = Vec::with_capacity(self.paths.len());
         for (path, number) in self.paths {
             let change = match inodes[number].take() {
-                Some(NewInode { metadata, source, digest }) => {
+                Some(NewInode { metadata, source, expected }) => {
                     if uses[number] > 1 {
                         first.insert(number, path.clone());
                     }
-                    PlannedChange { change: Change { path, node: Node::Inode(metadata) }, source, digest }
+                    PlannedChange { change: Change { path, node: Node::Inode(metadata) }, source, expected }
                 }
                 None => {
                     let target = first[&number].clone();
                     PlannedChange {
                         change: Change { path, node: Node::Hardlink { target } },
                         source: None,
-                        digest: None,
+                        expected: None,
                     }
                 }
             };
@@ -153,7 +152,7 @@ impl<'a> Upper<'a> {
             }
         }
         for (path, metadata) in missing {
-            self.put(path, NewInode { metadata, source: None, digest: None });
+            self.put(path, NewInode { metadata, source: None, expected: None });
         }
     }
 }

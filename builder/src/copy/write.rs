@@ -1,8 +1,9 @@
-//! Writes a [`CopyPlan`] as a layer, hashing every file again.
+//! Writes a [`CopyPlan`] as a layer. A file that may have changed since its digest went into the key is hashed again; one
+//! whose stamp says that it has not is read only.
 
 use super::error::CopyError;
-use super::plan::{ContentSource, CopyPlan, PlannedChange};
-use crate::context::tree::{SourceTree, TreeError};
+use super::plan::{ContentSource, CopyPlan, Expected, PlannedChange};
+use crate::context::tree::{Content, Opened, SourceTree, TreeError};
 use layerfs::change::{Change, Node};
 use layerfs::digest::{Digest, HashReader};
 use layerfs::index::{ACCOUNT_FILES, LayerIndex};
@@ -80,17 +81,23 @@ fn small_source(planned: &PlannedChange) -> Option<&TreePath> {
 }
 
 /// Reads a small file, and checks it.
-fn read_small(planned: &PlannedChange, source: &TreePath, file: &mut dyn Read) -> Result<Vec<u8>, CopyError> {
+fn read_small(planned: &PlannedChange, source: &TreePath, file: &mut dyn Content) -> Result<Vec<u8>, CopyError> {
     let size = planned.change.node.metadata().map_or(0, Metadata::size);
     let mut bytes = vec![0; usize::try_from(size).unwrap_or_default() + 1];
     let count = read_full(file, &mut bytes).map_err(|error| IoError::new("read", source.to_string(), &error))?;
     bytes.truncate(count);
-    let same = count as u64 == size && planned.digest.is_none_or(|digest| digest == Digest::of(&bytes));
+    let as_expected = |expected: Expected| is_untouched(file, &expected) || expected.digest == Digest::of(&bytes);
+    let same = count as u64 == size && planned.expected.is_none_or(as_expected);
     if same { Ok(bytes) } else { Err(CopyError::Changed { path: source.clone() }) }
 }
 
+/// Reports whether a file has the stamp that it had when its digest was taken, so that its bytes are the same until now.
+fn is_untouched(file: &dyn Content, expected: &Expected) -> bool {
+    expected.stamp.is_some() && file.stamp() == expected.stamp
+}
+
 /// Reads until the buffer is full or the file ends.
-fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_full(reader: &mut dyn Content, buffer: &mut [u8]) -> io::Result<usize> {
     let mut count = 0;
     while count < buffer.len() {
         match reader.read(&mut buffer[count..]) {
@@ -144,16 +151,33 @@ impl<W: Write> LayerWriter<'_, W> {
                 self.content(path, metadata, &mut content)
             }
             ContentSource::Tree(source) => {
-                let mut content = HashReader::new(self.tree.open(source).map_err(TreeError::from)?);
-                match self.content(path, metadata, &mut content) {
-                    Err(CopyError::Tar(TarError::SizeChanged { .. })) => {}
-                    Err(error) => return Err(error),
-                    Ok(()) if planned.digest.is_none_or(|digest| digest == content.finish().1) => return Ok(()),
-                    Ok(()) => {}
+                let file = self.tree.open(source).map_err(TreeError::from)?;
+                match self.checked(path, metadata, file, planned.expected) {
+                    Err(CopyError::Tar(TarError::SizeChanged { .. })) | Ok(false) => {
+                        Err(CopyError::Changed { path: source.clone() })
+                    }
+                    Ok(true) => Ok(()),
+                    Err(error) => Err(error),
                 }
-                Err(CopyError::Changed { path: source.clone() })
             }
         }
+    }
+
+    /// Writes a file, and reports whether its bytes were what was expected.
+    fn checked(
+        &mut self,
+        path: &TreePath,
+        metadata: &Metadata,
+        mut file: Opened<'_>,
+        expected: Option<Expected>,
+    ) -> Result<bool, CopyError> {
+        let Some(expected) = expected.filter(|expected| !is_untouched(&*file, expected)) else {
+            self.content(path, metadata, &mut file)?;
+            return Ok(expected.is_none_or(|expected| is_untouched(&*file, &expected)));
+        };
+        let mut content = HashReader::new(file);
+        self.content(path, metadata, &mut content)?;
+        Ok(expected.digest == content.finish().1)
     }
 
     /// Writes a file, and keeps the bytes of account files for the index.
@@ -190,5 +214,100 @@ impl Read for SpoolReader<'_> {
         self.offset += count as u64;
         self.left -= count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::tree::{Child, Entry, Stamp};
+    use layerfs::change::Change;
+    use layerfs::meta::{Kind, Timestamp};
+    use std::cell::RefCell;
+
+    /// A tree of one file that is touched or not while it is read.
+    struct Touched {
+        bytes: Vec<u8>,
+        /// The stamps that the file has when it is asked for them, the first last.
+        stamps: Vec<Option<Stamp>>,
+    }
+
+    struct TouchedFile<'a>(&'a [u8], RefCell<Vec<Option<Stamp>>>);
+
+    impl Read for TouchedFile<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Content for TouchedFile<'_> {
+        fn stamp(&self) -> Option<Stamp> {
+            self.1.borrow_mut().pop().expect("it is asked no more often")
+        }
+    }
+
+    impl SourceTree for Touched {
+        fn lookup(&self, _path: &TreePath) -> Result<Option<Entry>, TreeError> {
+            unreachable!("all is planned")
+        }
+
+        fn children(&self, _directory: &TreePath) -> Result<Vec<Child>, TreeError> {
+            unreachable!("all is planned")
+        }
+
+        fn open(&self, _path: &TreePath) -> Result<Opened<'_>, IoError> {
+            Ok(Box::new(TouchedFile(&self.bytes, RefCell::new(self.stamps.clone()))))
+        }
+    }
+
+    fn has_changed(outcome: &Result<Vec<u8>, CopyError>) -> bool {
+        matches!(outcome, Err(CopyError::Changed { path }) if *path == TreePath::from("from"))
+    }
+
+    fn written(size: u64, expected: Expected, tree: &Touched) -> Result<Vec<u8>, CopyError> {
+        let metadata = Metadata { kind: Kind::File { size }, ..Metadata::directory(Timestamp::from_seconds(1)) };
+        let change = Change { path: TreePath::from("f"), node: Node::Inode(metadata) };
+        let source = Some(ContentSource::Tree(TreePath::from("from")));
+        let plan = CopyPlan {
+            changes: vec![PlannedChange { change, source, expected: Some(expected) }],
+            archives: Vec::new(),
+        };
+        write_layer(plan, tree, Vec::new()).map(|(tar, _)| tar)
+    }
+
+    #[test]
+    fn what_was_not_touched_is_not_hashed_again_and_what_was_is() {
+        let (then, now) = (Some(Stamp([1; 16])), Some(Stamp([2; 16])));
+        // The stamp when the digest was taken; those at writing, the last first; whether the digest fits; the outcome, of
+        // a small file, which is asked once, and of a large one.
+        let cases = [
+            ("untouched", then, vec![then, then], false, [true, true]),
+            ("touched before", then, vec![now], true, [true, true]),
+            ("changed before", then, vec![now], false, [false, false]),
+            ("no stamp at writing", then, vec![None], false, [false, false]),
+            ("no stamp at all", None, vec![], true, [true, true]),
+            ("no stamp at all, changed", None, vec![], false, [false, false]),
+        ];
+        for (name, stamp, stamps, fits, wanted) in cases {
+            for (size, wanted) in [SMALL, SMALL + 1].into_iter().zip(wanted) {
+                let bytes = vec![b'x'; usize::try_from(size).unwrap()];
+                let digest = if fits { Digest::of(&bytes) } else { Digest::of("else") };
+                let tree = Touched { bytes, stamps: stamps.clone() };
+                let outcome = written(size, Expected { digest, stamp }, &tree);
+                match wanted {
+                    true => assert!(outcome.is_ok(), "{name}, {size}: {outcome:?}"),
+                    false => assert!(has_changed(&outcome), "{name}, {size}: {outcome:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_file_that_is_touched_while_it_is_written_has_changed() {
+        let (then, now) = (Some(Stamp([1; 16])), Some(Stamp([2; 16])));
+        let bytes = vec![b'x'; usize::try_from(SMALL).unwrap() + 1];
+        let expected = Expected { digest: Digest::of(&bytes), stamp: then };
+        let outcome = written(SMALL + 1, expected, &Touched { bytes, stamps: vec![now, then] });
+        assert!(has_changed(&outcome), "{outcome:?}");
     }
 }

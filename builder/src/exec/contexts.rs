@@ -10,7 +10,6 @@ use crate::source::Span;
 use crate::with_contexts::Named;
 use layerfs::digest::Digest;
 use layerfs::io_error::IoContext;
-use layerfs::meta::Timestamp;
 use layerfs::path::TreePath;
 use layerfs::sealed;
 use layerfs::store::Store;
@@ -118,13 +117,13 @@ impl Contexts {
         all
     }
 
-    /// Keeps what was learned of the files that were read since `began`, for the next build.
+    /// Keeps what was learned of the files that were read, for the next build.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn save(&self, began: Timestamp) -> io::Result<()> {
+    pub fn save(&self) -> io::Result<()> {
         self.main.iter().chain(self.named.values()).try_for_each(|opened| match opened {
-            Opened::Directory { context, name } => context.memo().save(&self.memos, name, began),
+            Opened::Directory { context, name } => context.memo().save(&self.memos, name),
             Opened::Fetched(_) => Ok(()),
         })
     }
