@@ -24,7 +24,7 @@ use crate::with_contexts::named;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
-use layerfs::export::{ExportLayer, FinishedImage, Rework};
+use layerfs::export::{Ahead, ExportLayer, FinishedImage, Rework};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::store::Store;
@@ -279,7 +279,8 @@ impl Attempt<'_> {
         let directories = self.store.directories(&map.digest).map_err(StepError::from)?;
         let lease = self.store.lease().map_err(StepError::from)?;
         let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);
-        let shelf = shelf.telling(self.sink).wanting(&self.wanted());
+        let ahead = self.ahead();
+        let shelf = shelf.telling(self.sink).wanting(&self.wanted()).followed_by(ahead.as_ref());
         let settings = Settings {
             no_cache: self.stages_without_cache(),
             limits: self.request.limits.clone(),
@@ -308,7 +309,12 @@ impl Attempt<'_> {
             sink: self.sink,
             cancel,
         });
-        let outcome = self.beside_fetching(&shelf, cancel, || session.run());
+        // Whoever fails ends what is done beside.
+        let run = || session.run().inspect_err(|_| cancel.cancel());
+        let outcome = self.beside_fetching(&shelf, cancel, || match &ahead {
+            Some(ahead) => ahead.beside(cancel, run),
+            None => run(),
+        });
         let state = outcome.inspect_err(|error| self.attend(error, &session, &worker, &map))?;
         let image = self.finish(&shelf, &state)?;
         let base = state.stack.iter().filter(|layer| matches!(layer, Layer::Base { .. })).count();
@@ -344,6 +350,15 @@ impl Attempt<'_> {
         self.request.squash || self.request.outputs.iter().any(Output::needs_bytes)
     }
 
+    /// Returns what compresses layers while they are written, for the first output that wants them compressed as they
+    /// are. A registry gets the last one while it is compressed.
+    fn ahead(&self) -> Option<Ahead<'_>> {
+        let as_they_are = |output: &&Output| !self.request.squash && !output.look().rewrite_timestamp;
+        let mut asking = self.request.outputs.iter().filter(as_they_are);
+        let (output, form) = asking.find_map(|output| Some((output, output.compression()?)))?;
+        Some(Ahead::new(form, matches!(output, Output::Registry { .. }), self.store))
+    }
+
     /// Returns the images whose layers are to be kept once they have been fetched.
     fn wanted(&self) -> HashSet<usize> {
         let mut wanted = self.plan.images_read();
@@ -351,8 +366,8 @@ impl Attempt<'_> {
         wanted
     }
 
-    /// Does `work`, and fetches meanwhile what an output needs of the base, whatever the steps need. Where one fails, the
-    /// other is ended.
+    /// Does `work`, which ends all if it fails, and fetches meanwhile what an output needs of the base, whatever the steps
+    /// need.
     fn beside_fetching(
         &self,
         shelf: &Shelf<'_>,
@@ -364,7 +379,7 @@ impl Attempt<'_> {
         std::thread::scope(|scope| {
             let fetch = |blob| move || shelf.import(blob).inspect_err(|_| cancel.cancel());
             let fetching: Vec<_> = layers.iter().map(|blob| scope.spawn(fetch(blob))).collect();
-            let result = work().inspect_err(|_| cancel.cancel());
+            let result = work();
             let fetched = fetching.into_iter().map(|thread| thread.join().expect("fetching does not panic"));
             let failure = fetched.filter_map(Result::err).find(|error| !matches!(error, StepError::Cancelled));
             match (result, failure) {

@@ -287,6 +287,16 @@ pub struct Look {
 }
 
 impl Output {
+    /// Returns how layers are compressed there, if they are.
+    pub fn compression(&self) -> Option<LayerCompression> {
+        match self {
+            Self::Oci { compression, .. } | Self::Docker { compression, .. } | Self::Registry { compression, .. } => {
+                Some(*compression).filter(|compression| compression.form != layerfs::compress::Compression::Plain)
+            }
+            Self::Store { .. } | Self::Engine { .. } | Self::Tar { .. } | Self::Local { .. } => None,
+        }
+    }
+
     /// Returns the names that the image has there.
     pub fn names(&self) -> &[ImageRef] {
         match self {

@@ -9,6 +9,7 @@ pub mod behind;
 
 pub mod cancel;
 pub mod flight;
+pub mod growing;
 pub mod io_error;
 pub mod sys;
 pub mod trace;

@@ -18,6 +18,7 @@ use crate::plan::op::{CopyOp, From, Remote, WorkdirOp};
 use crate::progress::Event;
 use layerfs::behind::behind;
 use layerfs::digest::{DiffId, HashWriter};
+use layerfs::indexes::TarFacts;
 use layerfs::io_error::IoContext;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
 use layerfs::meta::{Kind, Timestamp};
@@ -58,7 +59,7 @@ impl StepRun<'_> {
             let archives = archives(op, &selection, tree, session)?;
             let onto = if op.link { Stack::default() } else { below.clone() };
             let plan = plan(selection, &op.heredocs, archives, &target, &onto)?;
-            session.write_blob(plan, tree, key)
+            self.write_blob(plan, tree, key)
         })
     }
 
@@ -84,7 +85,23 @@ impl StepRun<'_> {
             let warning = crate::listener::warning(text).at(step.span, "").help(missing.cure());
             self.session.build.sink.event(Event::Warning(warning));
         }
-        self.session.write_blob(plan, &EmptyTree, key)
+        self.write_blob(plan, &EmptyTree, key)
+    }
+
+    /// Writes a planned layer as a blob of the store, with its index and diff ID under `key`.
+    fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
+        let session = self.session;
+        let index = session.build.shelf.keep_tar(&key, session.position(self.stage, self.at), |file| {
+            let mut writing = session.trace().begin(Phase::Writing, || format!("tar of {key}"));
+            // Files are read beside the hashing of the tar.
+            let (written, tar) =
+                behind(HashWriter::new(file), |out| write_layer(plan, tree, out).map(|(_, index)| index));
+            let (index, tar) = (written?, tar.at("write", session.build.store.temporary())?);
+            let (_, digest, size) = tar.finish();
+            writing.bytes(|| size);
+            Ok((TarFacts { diff_id: DiffId(digest), size }, index))
+        })?;
+        Ok(session.build.store.indexes().put(&key, Arc::new(index))?)
     }
 }
 
@@ -132,22 +149,6 @@ impl Session<'_> {
     /// Returns SOURCE_DATE_EPOCH.
     fn epoch(&self) -> Option<Timestamp> {
         self.build.plan.source_date_epoch.map(Timestamp::from_seconds)
-    }
-
-    /// Writes a planned layer as a blob of the store, with its index and diff ID under `key`.
-    fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
-        let mut writing = self.trace().begin(Phase::Writing, || format!("tar of {key}"));
-        let mut blob = self.build.store.blobs().create()?;
-        // Files are read and checked beside the hashing of the tar.
-        let (written, tar) =
-            behind(HashWriter::new(blob.file()), |out| write_layer(plan, tree, out).map(|(_, index)| index));
-        let (index, tar) = (written?, tar.at("write", self.build.store.temporary())?);
-        let (_, digest, size) = tar.finish();
-        writing.bytes(|| size);
-        self.build.shelf.hold_blob(digest)?;
-        self.build.store.blobs().commit(blob, &digest, size)?;
-        self.build.store.indexes().put(&key, Arc::new(index))?;
-        self.build.shelf.put_tar(&key, DiffId(digest), size)
     }
 
     /// Returns the tree that a mount of `source` in `from` shows.

@@ -11,7 +11,7 @@ use crate::exec::lazy_worker::LazyWorker;
 use crate::exec::material::Selected;
 use crate::exec::pins::Pins;
 use crate::exec::remote::Fetched;
-use crate::exec::shelf::Shelf;
+use crate::exec::shelf::{Position, Shelf};
 use crate::exec::state::{StageCell, State};
 use crate::fetch_limits::FetchLimits;
 use crate::git_ref::GitRef;
@@ -265,9 +265,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Reports whether the image is made of this stage's layers.
-    pub(super) fn is_in_image(&self, stage: usize) -> bool {
-        self.image_stages.contains(&stage)
+    /// Returns where the layer of a step goes.
+    pub(super) fn position(&self, stage: usize, at: usize) -> Position {
+        let plan = self.build.plan;
+        match self.image_stages.contains(&stage) {
+            true if stage == plan.target && at + 1 == plan.stages[stage].steps.len() => Position::Top,
+            true => Position::Below,
+            false => Position::Outside,
+        }
     }
 
     fn lock_pins(&self) -> std::sync::MutexGuard<'_, Pins> {

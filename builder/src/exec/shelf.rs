@@ -11,7 +11,7 @@ use layerfs::compress::decompress;
 use layerfs::descriptor::{Descriptor, media_type};
 use layerfs::digest::{ChainId, DiffId, Digest};
 use layerfs::directories::LayerDirectories;
-use layerfs::export::ExportLayer;
+use layerfs::export::{Ahead, ExportLayer};
 use layerfs::flight::Flight;
 use layerfs::index::LayerIndex;
 use layerfs::indexes::TarFacts;
@@ -21,6 +21,7 @@ use layerfs::stack::Stack;
 use layerfs::store::Store;
 use layerfs::unpack::{LayerError, LayerStream, UnpackLimits, Unpacked, complete, index_tar};
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -39,6 +40,18 @@ pub struct Shelf<'a> {
     tars: Flight<ExecutionId, TarFacts>,
     lease: &'a Lease,
     limits: UnpackLimits,
+    ahead: Option<&'a Ahead<'a>>,
+}
+
+/// Where a layer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// It is none of the image's.
+    Outside,
+    /// Others of the image's come above it.
+    Below,
+    /// The image's uppermost.
+    Top,
 }
 
 impl<'a> Shelf<'a> {
@@ -53,7 +66,12 @@ impl<'a> Shelf<'a> {
         let fetching = Fetching::new(store, bases, lease, worker.cancel());
         let (readings, unpacks, tars) = Default::default();
         let limits = UnpackLimits::default();
-        Self { store, directories, worker, fetching, readings, unpacks, tars, lease, limits }
+        Self { store, directories, worker, fetching, readings, unpacks, tars, lease, limits, ahead: None }
+    }
+
+    /// Says what follows the tars of the image's layers while they are written.
+    pub fn followed_by(self, ahead: Option<&'a Ahead<'a>>) -> Self {
+        Self { ahead, ..self }
     }
 
     /// Shows what is fetched as steps of `sink`.
@@ -335,12 +353,21 @@ impl<'a> Shelf<'a> {
                 Ok(ExportLayer { diff_id: *diff_id, blob: blob.clone(), source })
             }
             Layer::Built { execution, .. } => {
-                Ok(plain_layer(self.tars.get_or_try(*execution, || self.write_tar(*execution))?))
+                let write = || self.write_tar(*execution, Position::Outside);
+                Ok(plain_layer(self.tars.get_or_try(*execution, write)?))
             }
         }
     }
 
-    fn write_tar(&self, execution: ExecutionId) -> Result<TarFacts, StepError> {
+    /// Writes the tar of a layer that was built, unless it is there.
+    ///
+    /// # Errors
+    /// As [`Shelf::blobs`].
+    pub fn begin_tar(&self, execution: ExecutionId, position: Position) -> Result<(), StepError> {
+        self.tars.get_or_try(execution, || self.write_tar(execution, position)).map(drop)
+    }
+
+    fn write_tar(&self, execution: ExecutionId, position: Position) -> Result<TarFacts, StepError> {
         let key = LayerKey::Execution(execution);
         self.hold(Held::Layer(key))?;
         if let Some(known) = self.tar_in_store(&key)? {
@@ -349,24 +376,41 @@ impl<'a> Shelf<'a> {
         if self.directories.find(&key)?.is_none() {
             return Err(StepError::LayerGone(execution));
         }
-        let mut blob = self.store.blobs().create()?;
-        let (diff_id, size) = self.worker.get()?.write_tar(key, blob.file().as_fd(), self.worker.cancel())?;
-        let facts = TarFacts { diff_id, size };
-        if self.store.indexes().tar(&key)?.is_some_and(|known| known != facts) {
-            return Err(StepError::LayerGone(execution));
-        }
-        self.hold_blob(diff_id.0)?;
-        self.store.blobs().commit(blob, &diff_id.0, size)?;
-        self.put_tar(&key, diff_id, size)?;
-        Ok(facts)
+        let known = self.store.indexes().tar(&key)?;
+        self.keep_tar(&key, position, |file| {
+            let (diff_id, size) = self.worker.get()?.write_tar(key, file.as_fd(), self.worker.cancel())?;
+            let facts = TarFacts { diff_id, size };
+            match known.is_none_or(|known| known == facts) {
+                true => Ok((facts, facts)),
+                false => Err(StepError::LayerGone(execution)),
+            }
+        })
     }
 
-    /// Notes diff ID and size of a layer's tar.
+    /// Keeps the tar of a layer as a blob, and notes diff ID and size of what `write` appends to a file; returns what it
+    /// returned beside these.
     ///
     /// # Errors
-    /// The store's.
-    pub fn put_tar(&self, key: &LayerKey, diff_id: DiffId, size: u64) -> Result<(), StepError> {
-        Ok(self.store.indexes().put_tar(key, TarFacts { diff_id, size })?)
+    /// Those of `write`; the store's.
+    pub fn keep_tar<T>(
+        &self,
+        key: &LayerKey,
+        position: Position,
+        write: impl FnOnce(&mut File) -> Result<(TarFacts, T), StepError>,
+    ) -> Result<T, StepError> {
+        let mut blob = self.store.blobs().create()?;
+        let follower = match (self.ahead, position) {
+            (None, _) | (_, Position::Outside) => None,
+            (Some(ahead), _) => ahead.follow(blob.file(), key.to_string(), position == Position::Top)?,
+        };
+        let (facts, value) = write(blob.file())?;
+        self.hold_blob(facts.diff_id.0)?;
+        self.store.blobs().commit(blob, &facts.diff_id.0, facts.size)?;
+        if let Some(follower) = follower {
+            follower.ended(facts);
+        }
+        self.store.indexes().put_tar(key, facts)?;
+        Ok(value)
     }
 
     /// Keeps gc from a blob that this build is about to write or to need.

@@ -3,6 +3,7 @@
 use crate::cache::Record;
 use crate::error::{BuildError, StepError};
 use crate::exec::session::Session;
+use crate::exec::shelf::Position;
 use crate::exec::state::{StageCell, State};
 use crate::exec::step::StepRun;
 use crate::key::{self, CacheKey, Component};
@@ -71,7 +72,7 @@ impl Session<'_> {
             };
             state = state.after(&record);
             at += done;
-            self.begin_tar(stage, &state, scope);
+            self.begin_tar(self.position(stage, at - 1), &state, scope);
         }
         Ok(Some(state))
     }
@@ -151,11 +152,14 @@ impl Session<'_> {
     }
 
     /// Begins to write the tar of a state's last layer beside what comes next, if the image will hold it.
-    fn begin_tar<'scope>(&'scope self, stage: usize, state: &State, scope: &'scope Scope<'scope, '_>) {
-        if let (true, Some(layer @ Layer::Built { .. })) = (self.is_in_image(stage), state.stack.last()) {
-            let layer = layer.clone();
+    fn begin_tar<'scope>(&'scope self, position: Position, state: &State, scope: &'scope Scope<'scope, '_>) {
+        if position == Position::Outside {
+            return;
+        }
+        if let Some(Layer::Built { execution, .. }) = state.stack.last() {
+            let execution = *execution;
             scope.spawn(move || {
-                if self.build.shelf.blob(&layer, true).is_err() {
+                if self.build.shelf.begin_tar(execution, position).is_err() {
                     // Whoever needs the blob at the end asks again, and gets the error with its place.
                 }
             });

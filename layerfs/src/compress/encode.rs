@@ -29,8 +29,8 @@ pub struct Compressed {
     pub digest: Digest,
     /// Size of the blob in bytes.
     pub size: u64,
-    /// Digest of the plain tar.
-    pub diff_id: DiffId,
+    /// Digest of the plain tar, if it was not known.
+    pub diff_id: Option<DiffId>,
     /// What the blob consists of, if it is several members.
     pub members: Members,
 }
@@ -38,8 +38,8 @@ pub struct Compressed {
 /// What is known beforehand, and spares work. The result is the same without it.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// The diff ID of the tar, which is not hashed then.
-    pub diff_id: Option<DiffId>,
+    /// Whether the diff ID of the tar is: it is not hashed then.
+    pub diff_id: bool,
     /// Layers whose members may come again.
     pub earlier: Earlier,
 }
@@ -101,13 +101,11 @@ pub fn compress_layer(
 ) -> Result<Compressed, CompressError> {
     let mut out = HashWriter::new(out);
     let (members, diff_id) = match known.diff_id {
-        Some(diff_id) => {
-            (compress(&mut BufReader::with_capacity(BUFFER, tar), &mut out, options, &known.earlier)?, diff_id)
-        }
-        None => {
+        true => (compress(&mut BufReader::with_capacity(BUFFER, tar), &mut out, options, &known.earlier)?, None),
+        false => {
             let mut tar = BufReader::with_capacity(BUFFER, HashReader::new(tar));
             let members = compress(&mut tar, &mut out, options, &known.earlier)?;
-            (members, DiffId(tar.into_inner().finish().1))
+            (members, Some(DiffId(tar.into_inner().finish().1)))
         }
     };
     out.flush().map_err(CompressError::Write)?;

@@ -16,7 +16,7 @@ use crate::compress::{
     CompressError, CompressOptions, Compressed, Compression, Earlier, Known, Members, compress_layer, decompress,
 };
 use crate::descriptor::{Descriptor, media_type};
-use crate::digest::{Digest, HashReader};
+use crate::digest::{DiffId, Digest, HashReader};
 use crate::error::StoreError;
 use crate::io_error::{IoContext, IoError};
 use crate::sealed;
@@ -102,12 +102,12 @@ impl LayerCompression {
     /// # Errors
     /// [`StoreError`].
     pub(super) fn made(self, layer: &ExportLayer, store: &Store) -> Result<Part, StoreError> {
-        match find(&self.path(layer, store), self.form)? {
+        match find(&self.path(&layer.diff_id, store), self.form)? {
             Some(part) => Ok(part),
             None => {
                 let mut written = temporary_file(store)?;
                 let made = self.compress(layer, store, written.as_file_mut())?;
-                self.keep(written, &made, layer, store)
+                self.keep(written, &made, &layer.diff_id, store)
             }
         }
     }
@@ -117,7 +117,7 @@ impl LayerCompression {
     /// # Errors
     /// [`StoreError::Io`].
     pub(super) fn known(self, layer: &ExportLayer, store: &Store) -> Result<Option<Descriptor>, StoreError> {
-        let stated = sealed::read(&note_of(&self.path(layer, store)))?;
+        let stated = sealed::read(&note_of(&self.path(&layer.diff_id, store)))?;
         let known: Option<Descriptor> = stated.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(known.filter(|known| known.media_type == self.form.oci_media_type()))
     }
@@ -127,11 +127,11 @@ impl LayerCompression {
     /// # Errors
     /// [`StoreError::Io`], also if it is not there.
     pub(super) fn open(self, layer: &ExportLayer, store: &Store) -> Result<File, StoreError> {
-        let path = self.path(layer, store);
+        let path = self.path(&layer.diff_id, store);
         Ok(File::open(&path).at("open", &path)?)
     }
 
-    /// Keeps what [`Self::compress`] wrote into `written`.
+    /// Keeps what [`Self::compress`] or [`Self::follow`] wrote into `written` of the layer with this diff ID.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -139,10 +139,10 @@ impl LayerCompression {
         self,
         written: NamedTempFile,
         made: &Compressed,
-        layer: &ExportLayer,
+        diff_id: &DiffId,
         store: &Store,
     ) -> Result<Part, StoreError> {
-        let path = self.path(layer, store);
+        let path = self.path(diff_id, store);
         let descriptor = self.descriptor(made);
         seal(written.as_file(), &descriptor.digest);
         sealed::write(&members_of(&path), &store.temporary(), &made.members.encode())?;
@@ -176,28 +176,51 @@ impl LayerCompression {
             true => store.blobs().open_unchanged(&layer.blob)?,
             false => None,
         };
-        let earlier = if layer.blob.size < WORTH_COMPARING { Earlier::default() } else { self.earlier(layer, store)? };
-        let beforehand = Known { diff_id: known.as_ref().map(|_| layer.diff_id), earlier };
+        let earlier = match layer.blob.size < WORTH_COMPARING {
+            true => Earlier::default(),
+            false => self.earlier(Some(&layer.diff_id), store)?,
+        };
+        let beforehand = Known { diff_id: known.is_some(), earlier };
         let mut tar: Box<dyn Read + Send> = match known {
             Some(plain) => Box::new(plain),
             None => decompress(layer.open(store)?).map_err(|error| unwrap_error(error, "read", &place))?,
         };
         let made =
             compress_layer(&mut tar, out, &self.options(), &beforehand).map_err(|error| failure(error, &place))?;
-        if made.diff_id != layer.diff_id {
+        if let Some(got) = made.diff_id.filter(|got| *got != layer.diff_id) {
             let what = format!("layer tar of blob {}", layer.blob.digest);
-            return Err(StoreError::DigestMismatch { what, wanted: layer.diff_id.0, got: made.diff_id.0 });
+            return Err(StoreError::DigestMismatch { what, wanted: layer.diff_id.0, got: got.0 });
         }
         Ok(made)
     }
 
-    /// Returns the layers that were brought into this form last, and are all there.
-    fn earlier(self, layer: &ExportLayer, store: &Store) -> Result<Earlier, StoreError> {
+    /// Writes the layer called `name`, whose `tar` somebody else hashes, in this form to `out`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn follow(
+        self,
+        tar: &mut dyn Read,
+        name: String,
+        store: &Store,
+        out: &mut dyn Write,
+    ) -> Result<Compressed, StoreError> {
+        let place = PathBuf::from(&name);
+        let mut compressing = store.trace().begin(Phase::Compressing, || name).on_all_cores();
+        let known = Known { diff_id: true, earlier: self.earlier(None, store)? };
+        let mut tar = Counted { tar, bytes: 0 };
+        let made = compress_layer(&mut tar, out, &self.options(), &known).map_err(|error| failure(error, &place))?;
+        compressing.bytes(|| tar.bytes);
+        Ok(made)
+    }
+
+    /// Returns the layers that were brought into this form last, and are all there, but for one.
+    fn earlier(self, except: Option<&DiffId>, store: &Store) -> Result<Earlier, StoreError> {
         let (derived, ending) = (store.derived(), format!(".{}.members", self.suffix()));
         let mut lists: Vec<_> = sealed::names(&derived)?
             .iter()
             .filter_map(|name| Digest::from_hex(name.strip_suffix(&ending)?).ok())
-            .filter(|digest| *digest != layer.diff_id.0)
+            .filter(|digest| except.is_none_or(|except| *digest != except.0))
             .filter_map(|digest| {
                 let path = derived.join(format!("{}.{}", digest.hex(), self.suffix()));
                 let written = members_of(&path).metadata().and_then(|list| list.modified()).ok()?;
@@ -230,8 +253,22 @@ impl LayerCompression {
         })
     }
 
-    fn path(self, layer: &ExportLayer, store: &Store) -> PathBuf {
-        store.derived().join(format!("{}.{}", layer.diff_id.0.hex(), self.suffix()))
+    fn path(self, diff_id: &DiffId, store: &Store) -> PathBuf {
+        store.derived().join(format!("{}.{}", diff_id.0.hex(), self.suffix()))
+    }
+}
+
+/// Counts what is read.
+struct Counted<'a> {
+    tar: &'a mut dyn Read,
+    bytes: u64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.tar.read(buffer)?;
+        self.bytes += count as u64;
+        Ok(count)
     }
 }
 

@@ -184,7 +184,7 @@ impl Delivery<'_> {
             let blob = shipment.compression.descriptor(&made);
             upload.finish(&blob.digest)?;
             if let Some(written) = kept.0 {
-                shipment.compression.keep(written, &made, piece.layer, shipment.store)?;
+                shipment.compression.keep(written, &made, &piece.layer.diff_id, shipment.store)?;
             }
             self.sent(part, piece, blob.size, Some(blob.size));
             self.arrived(&blob.digest)?;
