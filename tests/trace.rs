@@ -83,7 +83,7 @@ fn userns_a_trace_tells_where_the_time_went() {
     assert!(trace.one("hashing", "data")["args"]["bytes"].as_u64().is_some_and(|bytes| bytes >= 100_000));
     assert!(trace.one("unpacking", "sha256:")["args"]["bytes"].as_u64().is_some_and(|bytes| bytes > 500_000));
     assert!(trace.one("pulling", "")["args"]["bytes"].as_u64().is_some_and(|bytes| bytes > 100_000));
-    assert!(trace.one("compressing", "sha256:")["args"]["bytes"].as_u64().is_some_and(|bytes| bytes > 0));
+    assert!(trace.one("compressing", "x-")["args"]["bytes"].as_u64().is_some_and(|bytes| bytes > 0));
     lab.build(&[&traced, "-t", "x"]).ok();
     let again = Trace::of(&lab);
     assert_eq!(again.one("cached", "RUN")["args"]["step"], "0.1");

@@ -1,4 +1,6 @@
-//! [`Growing`]: reads a file while it is being written.
+//! [`Growing`]: reads a file while it is being written, by this process or another. (A blob on its way from a registry, whose
+//! size is known and whose last byte is withheld until it is known to be right, has its own
+//! [`Follower`](crate::download::Follower).)
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,7 +1,8 @@
-"""The build contexts, made from a seed: the same seed gives the same bytes everywhere."""
-import os, random, time
+"""The build contexts, made from a seed and a Debian root: the same of both give the same bytes everywhere."""
+import functools, os, random, tarfile, time
 
-WORDS = [w * n for w in ("int ", "return ", "the ", "{\n", "}\n", "a", "struct ", "0x", "// ", "value ", "->", ";\n") for n in (1, 2)]
+#: Bytes of text that files are cut from.
+POOL = 32 << 20
 #: Seconds that a new context rests: what was written a moment ago may change again unseen, and is not remembered.
 REST = 3
 #: What a stage of w7 computes.
@@ -11,13 +12,36 @@ W6 = ["mkdir /opt/t && for i in 1 2 3; do cp -a /usr/share /usr/lib /opt/t/; mv 
       "echo touched > /opt/t/touched", "rm -rf /opt/t/s1 /opt/t/l1"]
 
 
+def texts(root):
+    """Yields the files of a root file system, a tar, that are text."""
+    with tarfile.open(root) as archive:
+        for member in archive:
+            body = archive.extractfile(member).read() if member.isfile() else b""
+            if b"\0" in body:
+                continue
+            try:
+                body.decode()
+            except UnicodeDecodeError:
+                continue
+            yield body
+
+
 class Inputs:
     """Makes each context when it is asked for."""
 
-    def __init__(self, root, seed):
-        self.root, self.seed = root, seed
+    def __init__(self, root, bases, seed):
+        self.root, self.bases, self.seed = root, bases, seed
         self.random = random.Random(seed)
-        self.text = "".join(self.random.choices(WORDS, k=1 << 20)).encode()
+
+    @functools.cached_property
+    def text(self):
+        """Text as people write it, in the order in which a root file system has it."""
+        pool = bytearray()
+        for body in texts(os.path.join(self.bases, "roots", "debian.tar")):
+            pool += body
+            if len(pool) >= POOL:
+                break
+        return bytes(pool)
 
     def context(self, name):
         path = os.path.join(self.root, name)

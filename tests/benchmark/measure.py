@@ -16,7 +16,7 @@ class At:
     def __init__(self, where, options):
         self.where, self.options = where, options
         self.lbuild, self.bases, self.has_pigz = options.lbuild, options.bases, shutil.which("pigz") is not None
-        self.inputs = Inputs(os.path.join(where, "inputs"), options.seed)
+        self.inputs = Inputs(os.path.join(where, "inputs"), options.bases, options.seed)
         self.floors = Floors(options.floors, where, options.bases)
         self.plain, self.registry = {}, None
         self.out = os.path.join(where, "out")

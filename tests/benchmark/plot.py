@@ -13,7 +13,7 @@ COLOURS = {"everything new": "#b3452c", "nothing changed": "#2c6fb3"}
 
 def measure(where, options):
     """Returns the points of both pictures: seconds by amount of work, for a build of all and one of nothing."""
-    inputs = Inputs(f"{where}/inputs", options.seed)
+    inputs = Inputs(f"{where}/inputs", options.bases, options.seed)
     return {"files": curve(where, options, FILES, inputs.files, inputs), "steps": curve(where, options, STEPS, inputs.steps, inputs)}
 
 

@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::blobs::BlobStore;
+use crate::cancel::Cancel;
 use crate::compress::{CompressOptions, Compression, compress_layer};
 use crate::image::Index;
+use crate::indexes::TarFacts;
 use crate::reference::ImageRef;
 use crate::refs::{FULL_NAME, REF_NAME};
 use crate::testing::Tar;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 struct Fixture {
@@ -261,6 +263,57 @@ fn a_compressed_form_is_kept_and_a_damaged_one_made_anew() {
     let wrong = ExportLayer { diff_id: DiffId(Digest::of(b"other")), ..layer };
     assert!(matches!(gzip.apply(&wrong, &fixture.store), Err(StoreError::DigestMismatch { .. })));
     assert_eq!(crate::sealed::names(&fixture.store.derived()).expect("listed").len(), 3);
+}
+
+#[test]
+fn a_layer_that_is_followed_is_compressed_before_anybody_asks() {
+    let form = compression(Compression::Zstd, false);
+    let content = "0123456789abcdef".repeat(3 << 16);
+    let wanted = |fixture: &Fixture, layer: &ExportLayer| {
+        form.apply(layer, &fixture.store).expect("made by the output").descriptor
+    };
+    let cancel = Cancel::new().expect("a flag");
+    for (position, but_the_last, is_last) in [("below", true, false), ("top", false, true), ("left out", true, true)] {
+        let plain = Fixture::new();
+        let layer = plain.layer(&content, media_type::OCI_LAYER);
+        let wanted = wanted(&plain, &layer);
+        let fixture = Fixture::new();
+        let ahead = Ahead::new(form, but_the_last, &fixture.store);
+        let tar = Tar::default().file("file", &content).end();
+        ahead.beside(&cancel, || {
+            let mut file = tempfile::tempfile().expect("a file");
+            let writing = ahead.follow(&file, "a layer".to_owned(), is_last).expect("followed");
+            for piece in tar.chunks(1 << 16) {
+                file.write_all(piece).expect("written");
+            }
+            if let Some(writing) = writing {
+                writing.ended(TarFacts { diff_id: layer.diff_id, size: tar.len() as u64 });
+            }
+        });
+        let known = form.known(&layer, &fixture.store).expect("read");
+        assert_eq!(known, (position != "left out").then_some(wanted), "{position}");
+        assert_eq!(fixture.leftovers(), Vec::<String>::new(), "{position}");
+    }
+}
+
+#[test]
+fn of_a_layer_that_is_given_up_nothing_is_kept() {
+    let form = compression(Compression::Gzip, false);
+    for cancelled in [false, true] {
+        let (fixture, cancel) = (Fixture::new(), Cancel::new().expect("a flag"));
+        let ahead = Ahead::new(form, false, &fixture.store);
+        ahead.beside(&cancel, || {
+            let mut file = tempfile::tempfile().expect("a file");
+            let writing = ahead.follow(&file, "a layer".to_owned(), false).expect("followed");
+            file.write_all(b"half a tar").expect("written");
+            match cancelled {
+                true => cancel.cancel(),
+                false => drop(writing),
+            }
+        });
+        assert_eq!(crate::sealed::names(&fixture.store.derived()).expect("listed"), Vec::<String>::new());
+        assert_eq!(fixture.leftovers(), Vec::<String>::new());
+    }
 }
 
 #[test]
