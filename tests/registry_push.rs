@@ -114,12 +114,67 @@ fn a_push_that_changes_nothing_sends_no_layer() {
         seen.iter().map(|one| &one.target).collect::<Vec<_>>()
     );
     lab.lbuild_within(60, &["push", &name]).ok();
-    assert_eq!(sent(&proxy.take()), 0);
+    assert_eq!(asked(&proxy.take()), ["HEAD /v2/x/manifests/1"], "one question, and no more");
     let quiet = lab.lbuild_within(60, &["push", "-q", &name]).ok().prints(&format!("{name}\n")).stderr.clone();
     assert_eq!(quiet, "", "Docker says no more than the name");
     lab.lbuild_within(60, &["-t", &proxy.name("other:1"), "--push", "."]).ok();
     let config = registry.manifest("other", "1")["config"]["size"].as_u64();
     assert_eq!(Some(sent(&proxy.take())), config, "layers are mounted from x");
+}
+
+/// Returns the requests, methods and paths, without what differs from run to run.
+fn asked(seen: &[Exchange]) -> Vec<String> {
+    let path = |target: &str| {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let upload = path.split_once("/uploads/").map(|(head, _)| format!("{head}/uploads/"));
+        let mount = query.split('&').find(|part| part.starts_with("from=")).unwrap_or_default();
+        format!("{} {mount}", upload.as_deref().unwrap_or(path)).trim_end().to_owned()
+    };
+    seen.iter().map(|one| format!("{} {}", one.method, path(&one.target))).collect()
+}
+
+/// Of a base that was seen before nothing is asked but where its name leads; what is small is sent and not asked for; and
+/// all blobs go side by side, so that four answers are waited for in all.
+#[test]
+fn a_new_image_on_a_known_base_takes_seven_requests() {
+    let (_registry, proxy) = behind_proxy("busybox");
+    let lab = copy_onto(&proxy.name("base:1"));
+    lab.lbuild_within(60, &["-t", &proxy.name("before:1"), "--push", "."]).ok();
+    proxy.take();
+    lab.file("f", "other bytes than before");
+    lab.lbuild_within(60, &["-t", &proxy.name("x:1"), "--push", "."]).ok();
+    let mut seen = asked(&proxy.take());
+    assert_eq!(seen.remove(0), "HEAD /v2/base/manifests/1");
+    assert_eq!(seen.pop().as_deref(), Some("PUT /v2/x/manifests/1"));
+    seen.sort();
+    let upload = "/v2/x/blobs/uploads/";
+    let (post, put) = (format!("POST {upload}"), format!("PUT {upload}"));
+    assert_eq!(seen, [post.clone(), post.clone(), format!("{post} from=base"), put.clone(), put]);
+
+    // In its own repository again: layers that were there are asked for, and nothing of them is begun.
+    lab.file("f", "and other bytes again");
+    lab.lbuild_within(60, &["-t", &proxy.name("x:1"), "-t", &proxy.name("x:2"), "--push", "."]).ok();
+    let seen = asked(&proxy.take());
+    let count = |method: &str| seen.iter().filter(|line| line.starts_with(method)).count();
+    assert_eq!((count("HEAD /v2/x/blobs/sha256:"), count(&post), count("PUT /v2/x/manifests/")), (1, 2, 2), "{seen:?}");
+}
+
+/// What cannot be mounted may be there all the same: it is asked for before its bytes are sent.
+#[test]
+fn a_mount_that_is_refused_does_not_send_what_is_there() {
+    let (registry, proxy) = behind_proxy("busybox");
+    let lab = copy_onto(&proxy.name("base:1"));
+    lab.lbuild_within(60, &["-t", &proxy.name("before:1"), "--push", "."]).ok();
+    registry.fill("x:0", &layout("busybox"));
+    proxy.change(Faults::chosen(|asking| match asking.target.contains("mount=") {
+        true => Fault::Answer(403, "application/json", "{}".to_owned()),
+        false => Fault::None,
+    }));
+    proxy.take();
+    lab.file("f", "other bytes than before");
+    lab.lbuild_within(60, &["-t", &proxy.name("x:1"), "--push", "."]).ok();
+    let seen = proxy.take();
+    assert!(sent(&seen) < 5000, "{} bytes were sent: {:?}", sent(&seen), asked(&seen));
 }
 
 /// FEATURES 6-10.

@@ -4,6 +4,7 @@
 //!
 //! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`.
 
+pub mod ahead;
 pub mod base64;
 pub mod behind;
 

@@ -1,5 +1,6 @@
 //! [`load`]: images of archives and layouts into the store.
 
+use crate::ahead::ahead;
 use crate::blobs::BlobStore;
 use crate::cancel::Cancel;
 use crate::compress::decompress;
@@ -98,9 +99,11 @@ impl Loading<'_> {
     fn index(&self, blob: &Descriptor) -> Result<(Unpacked, DiffId), Broken> {
         let reader = self.store.blobs().reader(&blob.digest)?;
         let plain = decompress(reader).map_err(|error| unwrap_error(error, "read", Path::new("it")))?;
-        let mut plain = LayerStream::new(self.cancel.watch(plain), UnpackLimits::default());
-        let unpacked = index_tar(&mut plain)?;
-        Ok((unpacked, plain.finish()?))
+        ahead(plain, |plain| {
+            let mut plain = LayerStream::new(self.cancel.watch(plain), UnpackLimits::default());
+            let unpacked = index_tar(&mut plain)?;
+            Ok((unpacked, plain.finish()?))
+        })
     }
 
     fn name(&self, names: &[ImageRef], manifest: &Descriptor) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@
 //! trust        certs.d, the system's store: which certificates a host may show
 //! credentials  config.json, auth.json, helpers: who we are at a host
 //! address      where a request goes
+//! greeting     whether a server of this machine speaks TLS
 //! transport    one request over HTTP, its deadline, redirects
 //! retry        what is tried again, and when
 //! auth         challenges and tokens
@@ -19,6 +20,7 @@ mod address;
 mod auth;
 pub mod credentials;
 pub mod error;
+mod greeting;
 pub mod observer;
 pub mod remote;
 mod retry;

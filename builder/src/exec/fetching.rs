@@ -20,13 +20,15 @@ use layerfs::store::Store;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use steps::Steps;
 
 /// Bytes that a pipe to the worker holds; the kernel may grant fewer.
 const PIPE: usize = 1 << 20;
+/// Bytes that are moved at a time.
+const PIECE: usize = 256 << 10;
 
 /// Where a layer of a base comes from.
 #[derive(Debug, Clone)]
@@ -238,11 +240,11 @@ impl<'a> Fetching<'a> {
     ) -> Result<T, StepError> {
         loop {
             let result = self.moving(blob, |from, progress| {
-                let mut counted = Counted { inner: from.source.open(blob)?, count: 0, progress };
+                let counted = Counted { inner: from.source.open(blob)?, count: 0, progress };
                 // The reader of a layer may own what it reads from, and this lasts only as long as `work`.
                 let (pipe, feed) = io_pipe()?;
                 std::thread::scope(|scope| {
-                    let fed = scope.spawn(move || io::copy(&mut counted, &mut File::from(feed)));
+                    let fed = scope.spawn(move || pour(counted, feed));
                     let result = work(Box::new(File::from(pipe)));
                     let fed = fed.join().expect("reading does not panic");
                     match (fed, result) {
@@ -286,15 +288,20 @@ fn io_pipe() -> Result<(OwnedFd, OwnedFd), StepError> {
     Ok(ends)
 }
 
+/// Copies all of `reader` into a pipe, in large pieces.
+fn pour(reader: impl Read, feed: OwnedFd) -> io::Result<u64> {
+    io::copy(&mut BufReader::with_capacity(PIECE, reader), &mut File::from(feed))
+}
+
 /// Calls `work` with a pipe of what `reader` gives.
 fn through_pipe<T>(
-    mut reader: impl Read + Send,
+    reader: impl Read + Send,
     work: &(dyn Fn(BorrowedFd<'_>) -> Result<T, StepError> + Sync),
 ) -> Result<T, StepError> {
     let (pipe, feed) = io_pipe()?;
     std::thread::scope(|scope| {
         // Where it ends early, the other end sees a stump, and whoever reads the source knows why.
-        scope.spawn(move || io::copy(&mut reader, &mut File::from(feed)).ok());
+        scope.spawn(move || pour(reader, feed).ok());
         let result = work(pipe.as_fd());
         drop(pipe);
         result

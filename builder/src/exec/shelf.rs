@@ -6,6 +6,7 @@ use crate::exec::fetching::Fetching;
 use crate::exec::lazy_worker::LazyWorker;
 use crate::progress::ProgressSink;
 use crate::worker::{Worker, WorkerError};
+use layerfs::ahead::ahead;
 use layerfs::blobs::BlobStore;
 use layerfs::compress::decompress;
 use layerfs::descriptor::{Descriptor, media_type};
@@ -273,7 +274,7 @@ impl<'a> Shelf<'a> {
         self.readings.get_or_try(blob.digest, || {
             let (unpacked, got) = self.fetching.skim(blob, &|bytes| {
                 let plain = decompress(bytes).map_err(StepError::stream)?;
-                self.index_of(plain).map_err(|error| self.unless_cancelled(error))
+                ahead(plain, |plain| self.index_of(plain)).map_err(|error| self.unless_cancelled(error))
             })?;
             if got != diff_id {
                 // What a manifest states of a blob must not stand for another image's layer.

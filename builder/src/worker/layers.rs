@@ -5,6 +5,7 @@ use crate::worker::call::Call;
 use crate::worker::comparison::Comparison;
 use crate::worker::error::WorkerError;
 use crate::worker::protocol::Reply;
+use layerfs::ahead::ahead;
 use layerfs::compress::decompress;
 use layerfs::diff::opener;
 use layerfs::digest::{ChainId, DiffId, HashWriter};
@@ -270,9 +271,12 @@ impl Layers {
         std::fs::create_dir(draft.path()).at("make", draft.path())?;
         let directory = RootDir::open(&draft.path())?;
         let plain = decompress(Box::new(File::from(blob))).at("read", "a layer")?;
-        // The plain bytes are watched: a little that is compressed may be very much.
-        let mut plain = LayerStream::new(call.watch(plain), UnpackLimits::default());
-        let unpacked = unpack(&mut plain, &directory).and_then(|unpacked| Ok((unpacked, plain.finish()?)));
+        // Beside decompressing, what came of it is hashed and written.
+        let unpacked = ahead(plain, |plain| {
+            // The plain bytes are watched: a little that is compressed may be very much.
+            let mut plain = LayerStream::new(call.watch(plain), UnpackLimits::default());
+            unpack(&mut plain, &directory).and_then(|unpacked| Ok((unpacked, plain.finish()?)))
+        });
         let (unpacked, got) =
             unpacked.map_err(|error| if call.is_cancelled() { WorkerError::Cancelled } else { error.into() })?;
         match wanted {

@@ -1,12 +1,13 @@
 //! [`RegistryExporter`]: an image in repositories of registries.
 //!
 //! ```text
-//! target      which names go to which repository
-//! shipment    in which form each layer goes; the manifest
-//! buffers     chunks in memory, at most so many
-//! chunks      one chunk is sent while the next is filled
-//! delivery    one shipment to one repository: layers, config, manifest under its names
-//! blob        one blob to one repository: asked for, mounted, or sent
+//! target        which names go to which repository
+//! shipment      in which form each layer goes; the manifest
+//! buffers       chunks in memory, at most so many
+//! chunks        one chunk is sent while the next is filled
+//! side_by_side  several pieces of work at once, until one fails
+//! delivery      one shipment to one repository: layers and config, then the manifest under its names
+//! blob          one blob to one repository: asked for, mounted, or sent
 //! ```
 //! What the registry has is not sent, and not read: not even fetched, if it is a base's. A layer that was not compressed
 //! before is compressed while it is sent, once for all registries, and kept for the next output.
@@ -18,6 +19,7 @@ mod delivery;
 mod failure;
 mod progress;
 mod shipment;
+mod side_by_side;
 mod target;
 
 pub use progress::{PushEvent, PushObserver};

@@ -3,6 +3,7 @@
 use super::address::{Address, Origin, port_of};
 use super::auth::{Ask, Authorization, Authorizer, CredentialSource};
 use super::error::{Refusal, RegistryError, Said};
+use super::greeting;
 use super::observer::Observer;
 use super::retry::{self, Retry};
 use super::routing::{Endpoint, Scheme};
@@ -106,8 +107,11 @@ impl Session {
             Scheme::Https => self.attempt_path(place, &mut call, &tls),
             Scheme::Http => self.attempt_path(place, &mut call, &clear),
             _ if self.is_plain(host) => self.attempt_path(place, &mut call, &clear),
-            _ => {
-                let first = self.attempt_path(place, &mut call, &tls);
+            scheme => {
+                let first = match scheme == Scheme::HttpsOrHttp && self.answers_plainly(&tls) {
+                    true => Err(RegistryError::NotTls { act: call.act.to_owned(), host: tls.authority.clone() }),
+                    false => self.attempt_path(place, &mut call, &tls),
+                };
                 let Err(failure) = first else { return first };
                 if self.transport.is_proven(&tls) || !falls_back(&failure, host) {
                     return Err(failure);
@@ -128,6 +132,12 @@ impl Session {
                 second
             }
         }
+    }
+
+    /// Reports whether a server of this machine that never answered in TLS does not speak it; if nothing is reported, it may
+    /// do either.
+    fn answers_plainly(&self, tls: &Origin) -> bool {
+        !self.transport.is_proven(tls) && greeting::is_plain(&tls.authority, &self.cancel)
     }
 
     fn is_plain(&self, host: &str) -> bool {

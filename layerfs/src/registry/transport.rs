@@ -7,6 +7,7 @@ mod agents;
 mod body;
 mod failure;
 mod proxy;
+mod resolver;
 mod watch;
 
 pub(super) use agents::Guard;

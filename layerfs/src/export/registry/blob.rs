@@ -13,7 +13,6 @@ use crate::verify::{VerifiedReader, unwrap_error};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use tempfile::NamedTempFile;
 
 /// Times that a blob is begun from its first byte.
@@ -21,6 +20,9 @@ const ATTEMPTS: u32 = 3;
 
 /// Repositories that one blob is tried to be mounted from.
 const MOST_MOUNTS: usize = 2;
+
+/// The most bytes of a blob that is rather sent than asked for first, which takes a request of its own.
+const SMALL: u64 = 64 << 10;
 
 /// Opens a blob for one read.
 type Open<'a> = dyn Fn() -> Result<Box<dyn Read + Send>, StoreError> + 'a;
@@ -74,10 +76,11 @@ impl Delivery<'_> {
 
     /// Asks for a blob, mounts it, or sends it.
     fn known(&self, part: usize, piece: &Piece<'_>, blob: &Descriptor, open: &Open<'_>) -> Result<(), StoreError> {
-        if self.remote.has_blob(&blob.digest)? {
+        let candidates = self.candidates(piece, blob)?;
+        let mut is_asked = self.is_likely_there(blob)? || (candidates.is_empty() && blob.size > SMALL);
+        if is_asked && self.remote.has_blob(&blob.digest)? {
             return self.arrived(&blob.digest);
         }
-        let candidates = self.candidates(piece, blob)?;
         if candidates.is_empty() && blob.size <= Upload::CHUNK as u64 {
             // One request less, and no more bytes to send again than a chunk's.
             self.whole(part, piece, blob, open)?;
@@ -87,8 +90,11 @@ impl Delivery<'_> {
         loop {
             let sent = match self.begin(blob, &candidates)? {
                 Start::Mounted => Ok(()),
+                // What cannot be mounted may be there all the same.
+                Start::Upload(_) if !is_asked && blob.size > SMALL && self.remote.has_blob(&blob.digest)? => Ok(()),
                 Start::Upload(upload) => self.send(part, piece, blob, upload, open),
             };
+            is_asked = true;
             match sent {
                 Err(error) if is_lost(&error) && attempts.next().is_some() => {}
                 Err(error) if wants_whole(&error) => {
@@ -98,6 +104,13 @@ impl Delivery<'_> {
                 result => return result.and_then(|()| self.arrived(&blob.digest)),
             }
         }
+    }
+
+    /// Reports whether an earlier pull or push found the blob there, so that it is asked for and not mounted.
+    fn is_likely_there(&self, blob: &Descriptor) -> Result<bool, StoreError> {
+        let target = self.target.name();
+        let held = self.shipment.store.holders().repositories(&blob.digest, &target.host)?;
+        Ok(held.contains(&target.repository))
     }
 
     /// Mounts a blob from the first repository that gives it, or begins its upload.
@@ -154,8 +167,8 @@ impl Delivery<'_> {
     }
 
     fn chunk(&self, upload: &mut Upload, chunk: &[u8]) -> Result<(), StoreError> {
-        if self.stop.load(Ordering::Relaxed) {
-            // Another layer failed; its error is the one that is told.
+        if self.failure.is_there() {
+            // Another blob failed; its error is the one that is told.
             return Err(crate::registry::error::RegistryError::Cancelled.into());
         }
         Ok(upload.chunk(chunk)?)
@@ -199,7 +212,7 @@ impl Delivery<'_> {
 
     /// Brings a blob there that is in memory.
     pub(super) fn small(&self, blob: &Descriptor, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.remote.has_blob(&blob.digest)? {
+        if blob.size > SMALL && self.remote.has_blob(&blob.digest)? {
             return Ok(());
         }
         let open = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn Read>);

@@ -2,6 +2,7 @@
 
 use super::progress::{PushEvent, PushObserver};
 use super::shipment::{Form, Piece, Shipment};
+use super::side_by_side::{FirstFailure, side_by_side};
 use super::target::{Target, pinned, reference};
 use crate::descriptor::{Descriptor, media_type};
 use crate::digest::Digest;
@@ -9,15 +10,14 @@ use crate::error::StoreError;
 use crate::reference::ImageRef;
 use crate::registry::Registries;
 use crate::registry::remote::Remote;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Layers on their way to one host at once, as containerd's.
+/// Blobs on their way to one host at once, as containerd's.
 const AT_ONCE: usize = 4;
 /// Repositories that a token is asked for to mount blobs from.
 const MOST_REPOSITORIES: usize = 4;
 
-/// Brings a shipment to one repository: layers, then the config, then the manifest under its names.
+/// Brings a shipment to one repository: layers and config, then the manifest under its names.
 #[derive(Debug)]
 pub(super) struct Delivery<'a> {
     pub(super) shipment: &'a Shipment<'a>,
@@ -28,8 +28,16 @@ pub(super) struct Delivery<'a> {
     by_digest: bool,
     observer: &'a dyn PushObserver,
     parts: &'a AtomicUsize,
-    /// Set by a layer that failed, so that the others end.
-    pub(super) stop: AtomicBool,
+    /// Ends the others where one fails.
+    pub(super) failure: FirstFailure,
+}
+
+/// What is brought before the manifest.
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    Config,
+    /// A layer, and its number among the pieces.
+    Layer(usize, &'a Piece<'a>),
 }
 
 /// How the names of an image are given out, and who is told.
@@ -55,7 +63,7 @@ impl<'a> Delivery<'a> {
         let mounts = mounts(shipment, target)?;
         let Terms { by_digest, observer, parts } = terms;
         let remote = registries.push_to(target.name(), &mounts)?;
-        Ok(Self { shipment, target, remote, mounts, by_digest, observer, parts, stop: AtomicBool::new(false) })
+        Ok(Self { shipment, target, remote, mounts, by_digest, observer, parts, failure: FirstFailure::default() })
     }
 
     /// Brings everything there; returns the manifest's descriptor. What is there already is not sent.
@@ -72,56 +80,43 @@ impl<'a> Delivery<'a> {
             // A manifest is stored only after its blobs: one that is there has all of them.
             Some(known) if missing.len() < self.target.names.len() => known,
             _ => {
-                let pieces = self.part("pushing layers".to_owned(), |part| self.layers(part))?;
-                self.config()?;
+                let pieces = self.part("pushing layers".to_owned(), |part| self.blobs(part))?;
                 self.shipment.manifest(&pieces)
             }
         };
-        for name in &self.target.names {
-            self.name(name, &manifest, &bytes, missing.contains(&name))?;
-        }
+        let name = |name: &&ImageRef| self.name(name, &manifest, &bytes, missing.contains(name));
+        let names: Vec<&ImageRef> = self.target.names.iter().collect();
+        // Once it is there under one name, the others are but names.
+        let (first, others) = names.split_first().expect("a target has a name");
+        name(first)?;
+        side_by_side(others, AT_ONCE, &self.failure, name)?;
         self.shipment.store.holders().note(&manifest.digest, self.target.name())?;
         Ok(manifest)
     }
 
     /// Returns the names under which the registry has not got this manifest.
     fn missing(&self, manifest: &Descriptor) -> Result<Vec<&'a ImageRef>, StoreError> {
-        let mut missing = Vec::new();
-        for name in &self.target.names {
+        let names: Vec<&ImageRef> = self.target.names.iter().collect();
+        let missing = side_by_side(&names, AT_ONCE, &self.failure, |name| {
             let reference = reference(name, self.by_digest, &manifest.digest);
             let found = self.remote.head_manifest(&reference).map_err(|error| self.failed(&name.to_string(), error))?;
-            if found.is_none_or(|found| found.digest != manifest.digest) {
-                missing.push(name);
-            }
-        }
-        Ok(missing)
+            Ok(found.is_none_or(|found| found.digest != manifest.digest).then_some(*name))
+        })?;
+        Ok(missing.into_iter().flatten().collect())
     }
 
-    /// Brings the layers there, several at once; returns their descriptors. The first error is the one that counts.
-    fn layers(&self, part: usize) -> Result<Vec<Descriptor>, StoreError> {
+    /// Brings config and layers there, several at once; returns the layers' descriptors.
+    fn blobs(&self, part: usize) -> Result<Vec<Descriptor>, StoreError> {
         let pieces = &self.shipment.pieces;
-        let results: Vec<Mutex<Option<Result<Descriptor, StoreError>>>> =
-            pieces.iter().map(|_| Mutex::new(None)).collect();
-        let (queue, next) = (self.queue()?, AtomicUsize::new(0));
-        let work = || {
-            while let Some(&at) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if self.stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                let result = self.layer(part, &pieces[at]);
-                if result.is_err() {
-                    self.stop.store(true, Ordering::Relaxed);
-                }
-                *results[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..AT_ONCE.min(queue.len()) {
-                scope.spawn(work);
-            }
-        });
-        let results = results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
-        results.collect()
+        let layers = self.queue()?.into_iter().map(|at| Part::Layer(at, &pieces[at]));
+        let parts: Vec<Part<'_>> = std::iter::once(Part::Config).chain(layers).collect();
+        let sent = side_by_side(&parts, AT_ONCE, &self.failure, |item| match item {
+            Part::Config => self.config().map(|()| None),
+            Part::Layer(at, piece) => Ok(Some((*at, self.layer(part, piece)?))),
+        })?;
+        let mut layers: Vec<(usize, Descriptor)> = sent.into_iter().flatten().collect();
+        layers.sort_by_key(|(at, _)| *at);
+        Ok(layers.into_iter().map(|(_, layer)| layer).collect())
     }
 
     /// Returns the order in which layers are sent: those that only need sending first, since the others wait for each

@@ -4,6 +4,7 @@ use super::super::address::Origin;
 use super::super::error::RegistryError;
 use super::super::settings::{Patience, Proxies};
 use super::super::trust::Trust;
+use super::resolver::Remembering;
 use super::{TrustSource, proxy};
 use crate::cancel::Cancel;
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 
 /// Connections to one server that are kept for the next request.
 const IDLE_CONNECTIONS: usize = 16;
@@ -102,7 +104,8 @@ impl Agents {
             .proxy(proxy::choose(&self.proxies, origin)?)
             .tls_config(tls(guard, trust))
             .build();
-        Ok((Agent::new_with_config(config), read.into()))
+        let agent = Agent::with_parts(config, DefaultConnector::default(), Remembering::default());
+        Ok((agent, read.into()))
     }
 
     /// Returns what the server and the registry that sends us there may show, and what we show the server.
