@@ -85,6 +85,12 @@ const DESTINATIONS: [&str; 44] = [
     "/loop",
 ];
 
+/// The directories that links of [`destination`] lead to.
+const LINKED: [&str; 6] = ["", "/d", "/d/sub", "/d/nowhere", "/new", "/new/place"];
+
+/// Links to directories that [`destination`] makes, and where they lead.
+const LINKS: [(&str, &str); 5] = [("ld", "d"), ("labs", "d"), ("up", "d"), ("out", "d/sub"), ("gone", "new/place")];
+
 /// Returns the script that makes `dest` and a case's number: what a case finds at its destination.
 fn destination(random: &mut Random, number: usize) -> String {
     let (first, second) = (name(random), name(random));
@@ -150,9 +156,51 @@ impl Case {
         path.strip_prefix(&format!("c{}", self.number)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// Reports whether one of its instructions makes a directory or puts something into it: one above or at a
+    /// destination, or that links lead to from there.
+    pub fn writes_into(&self, path: &str) -> bool {
+        let path = format!("/{}", path.trim_matches(['\'', '"']).replace("\\\\", "\\"));
+        let linked = LINKED.iter().any(|place| path == format!("/c{}{place}", self.number));
+        linked || self.destinations().iter().any(|to| *to == path || to.starts_with(&format!("{path}/")))
+    }
+
+    /// Returns where its instructions write: as they say, and where the links of [`destination`] lead.
+    fn destinations(&self) -> Vec<String> {
+        let mut directory = "/".to_owned();
+        let mut destinations = Vec::new();
+        for instruction in &self.instructions {
+            let (Instruction::Workdir(to) | Instruction::Copy(Copy { to, .. })) = instruction;
+            let to = clean(&format!("{}{to}", if to.starts_with('/') { "" } else { &directory }));
+            if let Instruction::Workdir(_) = instruction {
+                directory = format!("{to}/");
+            }
+            let top = format!("/c{}", self.number);
+            for (link, place) in LINKS {
+                let rest = to.strip_prefix(&format!("{top}/{link}"));
+                let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+                destinations.extend(rest.map(|rest| format!("{top}/{place}{rest}")));
+            }
+            destinations.push(to);
+        }
+        destinations
+    }
+
     fn place(&self, random: &mut Random) -> String {
         below(random, self.number)
     }
+}
+
+/// Returns a path without `.` and `..`.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 /// Returns a place below a case's directory.

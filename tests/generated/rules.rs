@@ -48,7 +48,8 @@ const FIELDS: &[FieldRule] = &[
         explains: |seen| {
             let (ours, theirs) = (seen.ours, seen.theirs);
             let time = seconds(theirs);
-            let own = time >= seen.began || time == DESTINATION;
+            let written = || seen.case.is_none_or(|case| case.writes_into(seen.path));
+            let own = time == DESTINATION || (seen.began..=now()).contains(&time) && written();
             seen.field == Field::Mtime && is(ours, "directory") && is(theirs, "directory") && own
         },
     },
@@ -121,8 +122,9 @@ const REFUSED: &[RefusalRule] = &[
     RefusalRule {
         name: "what is in the way is replaced",
         peers: BUILDAH,
-        explains: |_, error| {
-            error.contains("cannot copy to non-directory") || error.contains("cannot replace to directory")
+        explains: |case, error| {
+            let way = ["cannot copy to non-directory: `", "cannot replace to directory `"];
+            way.iter().any(|way| error.contains(&format!("{way}/c{}/", case.number)))
         },
     },
     RefusalRule {
@@ -170,6 +172,11 @@ const ACCEPTED: &[RefusalRule] = &[
 /// The time of what stands at a case's destination before.
 const DESTINATION: i64 = 1_400_000_000;
 
+/// Returns the time in seconds.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs().cast_signed()
+}
+
 fn is(fields: &[String], kind: &str) -> bool {
     fields[Field::Kind as usize] == kind
 }
@@ -200,8 +207,7 @@ pub struct Rules {
 impl Rules {
     /// Returns the rules for a builder.
     pub fn of(peer: &Peer) -> Self {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs().cast_signed();
-        Self { peer: peer.name(), began, used: BTreeMap::new() }
+        Self { peer: peer.name(), began: now(), used: BTreeMap::new() }
     }
 
     /// Reports whether a case has what the other does not know: in Docker 20.10 `/.` at the end of a destination did not
