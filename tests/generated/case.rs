@@ -283,7 +283,7 @@ impl Instruction {
     fn printed(&self) -> String {
         match self {
             Self::Workdir(path) => format!("WORKDIR {path}"),
-            Self::Copy(copy) => copy.words().join(" "),
+            Self::Copy(copy) => copy.printed(),
         }
     }
 }
@@ -296,6 +296,11 @@ impl Copy {
         let flags = [flag("from", self.from.then_some("s")), flag("chown", self.chown), flag("chmod", self.chmod)];
         let flags = flags.into_iter().flatten();
         [keyword.to_owned()].into_iter().chain(flags).chain(self.paths().cloned()).collect()
+    }
+
+    /// Returns it as builders print it: words with spaces between.
+    pub fn printed(&self) -> String {
+        self.words().join(" ")
     }
 
     fn paths(&self) -> impl Iterator<Item = &String> {

@@ -142,6 +142,16 @@ const ACCEPTED: &[RefusalRule] = &[
         peers: BUILDAH,
         explains: |case, error| case.copies().any(Copy::has_pattern) && error.contains("no such file or directory"),
     },
+    // Buildah 1.28 gives up where a file gets a name of its own that is not ASCII, and says only that a pipe was closed.
+    RefusalRule {
+        name: "a new name has to be ASCII",
+        peers: BUILDAH,
+        explains: |case, error| {
+            let step = case.copies().find(|copy| error.contains(&format!("STEP {:?}", copy.printed())));
+            let name = step.and_then(|copy| copy.to.rsplit('/').next());
+            error.contains("read/write on closed pipe") && name.is_some_and(|name| !name.is_ascii())
+        },
+    },
     // BuildKit gives up where a copied directory meets a link to a directory; lbuild merges the two, as Buildah does.
     RefusalRule {
         name: "a directory does not go through a link",
