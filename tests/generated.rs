@@ -130,23 +130,44 @@ fn refused<'a>(batch: &'a Batch, peer: &Peer, rules: &mut Rules, tally: &mut Tal
         if ours.status == 0 {
             return good;
         }
-        let case = good.remove(blamed(&ours, &file));
+        let (at, step) = blamed(&ours, &file);
+        let case = good.remove(at);
         match reference(batch, &[case], peer, tally) {
             Err(error) if peer.own_fault(&error).is_some() => without_reference(batch, case, &error, tally),
             Err(_) => tally.refused += 1,
-            Ok(_) if rules.refusal(case, &ours.stderr) => tally.explained += 1,
+            Ok(_) if explained(batch, (case, step), &ours, peer, rules, tally) => tally.explained += 1,
             Ok(_) => tally.unlike(batch, case, &format!("only lbuild fails: {}", ours.stderr)),
         }
     }
 }
 
-/// Returns which of the cases in a Dockerfile an error of lbuild is about.
-fn blamed(run: &Run, file: &str) -> usize {
+/// Reports whether there is a reason that only lbuild refuses the instruction `step` of a case.
+fn explained(
+    batch: &Batch,
+    (case, step): (&Case, usize),
+    ours: &Run,
+    peer: &Peer,
+    rules: &mut Rules,
+    tally: &mut Tally,
+) -> bool {
+    rules.refusal(case, &ours.stderr, |path, directory| {
+        case.before(step).iter().any(|part| {
+            let tree = reference(batch, &[part], peer, tally);
+            tree.is_ok_and(|tree| tree.is_directory(path).is_some_and(|found| found == directory))
+        })
+    })
+}
+
+/// Returns which of the cases in a Dockerfile an error of lbuild is about, and which of its instructions.
+fn blamed(run: &Run, file: &str) -> (usize, usize) {
     let place = run.stderr.split(&format!("{file}:")).nth(1).unwrap_or_else(|| panic!("no place: {}", run.stderr));
     let line = place.split(':').next().and_then(|number| number.parse().ok()).expect("a line");
     let text = std::fs::read_to_string(file).expect("the Dockerfile");
-    let begun = text.lines().take(line).filter(|line| line.starts_with("# ")).count();
-    begun.checked_sub(1).unwrap_or_else(|| panic!("not of a case: {}", run.stderr))
+    let before: Vec<&str> = text.lines().take(line).collect();
+    let begun = before.iter().filter(|line| line.starts_with("# ")).count();
+    let at = begun.checked_sub(1).unwrap_or_else(|| panic!("not of a case: {}", run.stderr));
+    let step = before.iter().rev().take_while(|line| !line.starts_with("# ")).count();
+    (at, step.checked_sub(1).unwrap_or_else(|| panic!("not of an instruction: {}", run.stderr)))
 }
 
 /// Takes out the cases that the other refuses, and returns its tree of the rest; and those that it builds alone only,

@@ -6,6 +6,7 @@ use crate::harness::Lab;
 use std::fmt;
 
 /// A few generated instructions that write below `/c` and the case's number.
+#[derive(Clone)]
 pub struct Case {
     /// Its number in its Dockerfile.
     pub number: usize,
@@ -14,6 +15,7 @@ pub struct Case {
 }
 
 /// A generated instruction.
+#[derive(Clone)]
 pub enum Instruction {
     /// `WORKDIR`.
     Workdir(String),
@@ -22,6 +24,7 @@ pub enum Instruction {
 }
 
 /// A generated COPY or ADD.
+#[derive(Clone)]
 pub struct Copy {
     /// Whether it is an ADD.
     pub add: bool,
@@ -135,6 +138,22 @@ impl Case {
             case.instructions.push(Instruction::Workdir(to));
         }
         case
+    }
+
+    /// Returns the case as it is before its instruction `at`, and then with that one's first source, the first two, and so
+    /// on, but for the last.
+    pub fn before(&self, at: usize) -> Vec<Self> {
+        let part = |instructions: &[Instruction]| Self { number: self.number, instructions: instructions.to_vec() };
+        let mut parts = vec![part(&self.instructions[..at])];
+        if let Instruction::Copy(copy) = &self.instructions[at] {
+            parts.extend((1..copy.sources.len()).map(|count| {
+                let sources = copy.sources[..count].to_vec();
+                let mut whole = part(&self.instructions[..at]);
+                whole.instructions.push(Instruction::Copy(Copy { sources, ..copy.clone() }));
+                whole
+            }));
+        }
+        parts
     }
 
     /// Returns its COPYs and ADDs.
@@ -309,7 +328,13 @@ impl Copy {
 
     /// Reports whether a source is a pattern.
     pub fn has_pattern(&self) -> bool {
-        self.sources.iter().any(|source| source.contains(['*', '?', '[']))
+        self.patterns().next().is_some()
+    }
+
+    /// Returns its sources that are patterns, as Buildah writes them: from the root, quoted.
+    pub fn patterns(&self) -> impl Iterator<Item = String> {
+        let patterns = self.sources.iter().filter(|source| source.contains(['*', '?', '[']));
+        patterns.map(|source| format!("{:?}", clean(source)))
     }
 }
 
