@@ -1,7 +1,7 @@
 //! Input that is made to take for ever, or all memory: answered soon, in little memory, with its place.
 
 use crate::harness::{Lab, Run, base, binary};
-use std::fs;
+use std::fs::{self, File};
 use std::process::Command;
 
 /// Seconds that any of these may take, on a machine that does other things, too.
@@ -117,6 +117,32 @@ fn links_of_a_context_never_lead_outside() {
     bounded(&lab, &[]).ok();
     let found = crate::harness::succeeds("grep", &["-rqF", "secret", &lab.store().to_string_lossy()]);
     assert!(!found, "what is outside is not in the store");
+}
+
+/// FEATURES 1.6-18: what unpacks to more than two hundred times its own size is refused while it is unpacked.
+#[test]
+fn archives_that_unpack_to_too_much_are_refused() {
+    let lab = Lab::with("FROM scratch\nADD bomb.tgz /\n");
+    // A header that announces 4 GiB, and 1.2 GiB of zeros in a megabyte.
+    let script = "truncate -s 4G z; tar -cf - z | head -c 512 | gzip > bomb.tgz; rm z; \
+        head -c 1M /dev/zero | gzip -9 > zeros; for i in $(seq 1200); do cat zeros; done >> bomb.tgz; rm zeros";
+    crate::harness::output("sh", &["-ec", &format!("cd '{}'; {script}", lab.path("").display())]);
+    let run = bounded(&lab, &[]);
+    run.ends(125).says("unpack `/bomb.tgz`: it unpacks to more than 200 times its own size").says("Dockerfile:2:");
+    run.says("--limit archive-ratio=NUMBER");
+    assert_eq!(fs::read_dir(lab.store().join("tmp")).expect("a directory").count(), 0, "nothing of it is left");
+}
+
+/// FEATURES 1.7-9: a secret has at most 500 KiB, wherever it is from, and is read no further.
+#[test]
+fn userns_secrets_that_are_too_big_are_refused() {
+    let lab = Lab::with("FROM busybox\nRUN --mount=type=secret,id=x,required=true true\n");
+    lab.file("big", "");
+    File::options().write(true).open(lab.path("big")).and_then(|file| file.set_len(1 << 40)).expect("a size");
+    for (from, text) in [("src=big", "512000 are allowed"), ("src=/dev/zero", "is larger than 500 KiB")] {
+        let run = bounded(&lab, &["--secret", &format!("id=x,{from}")]);
+        run.ends(125).says("secret `x`").says(text);
+    }
 }
 
 /// FEATURES 1.4-9, 1.4-12: configs that no tool writes.

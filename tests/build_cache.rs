@@ -195,3 +195,40 @@ fn userns_a_layer_may_stand_twice_in_an_image() {
     assert_eq!(lab.shell("more", "cat /y"), "x\n");
     lab.fsck();
 }
+
+/// Puts another digest in the place of one in what is remembered of a context's files, and seals that anew.
+fn mislead(lab: &Lab, from: &[u8], to: &[u8]) {
+    use sha2::{Digest, Sha256};
+    let memos = lab.store().join("cache/contexts");
+    let memo = fs::read_dir(memos).expect("memos").flatten().map(|entry| entry.path()).next().expect("a memo");
+    let mut content = fs::read(&memo).expect("a memo")["sha256:\n".len() + 64..].to_vec();
+    let (from, to) = (Sha256::digest(from), Sha256::digest(to));
+    let at: Vec<usize> = (0..content.len()).filter(|at| content[*at..].starts_with(&from)).collect();
+    assert_eq!(at.len(), 1, "the file's digest is remembered once");
+    content[at[0]..at[0] + to.len()].copy_from_slice(&to);
+    let name = memo.file_name().expect("a name").to_string_lossy().into_owned();
+    let seal = Sha256::new().chain_update(name).chain_update([0]).chain_update(&content).finalize();
+    let seal: String = seal.iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::write(&memo, [format!("sha256:{seal}\n").as_bytes(), &content].concat()).expect("written");
+}
+
+/// Row 5-9: what is remembered of a context's files spares reading them, and `--no-cache` reads them all the same.
+#[test]
+fn userns_no_cache_believes_nothing_that_is_remembered_of_files() {
+    let lab = Lab::with("FROM busybox\nCOPY f /f\n");
+    let made = |flags: &[&str]| {
+        lab.build(&[&["-q", "-t", "x"], flags].concat()).ok();
+        lab.shell("x", "cat /f")
+    };
+    for text in ["one", "two"] {
+        lab.file("f", text);
+        // What was written just now is not remembered.
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        assert_eq!(made(&[]), text);
+    }
+    mislead(&lab, b"two", b"one");
+    assert_eq!(made(&[]), "one", "what is remembered is believed");
+    assert_eq!(made(&["--no-cache"]), "two");
+    // It was noted anew.
+    assert_eq!(made(&[]), "two");
+}

@@ -78,10 +78,21 @@ struct Tally {
     refused: usize,
     /// Cases that one built, for a reason with a name.
     explained: usize,
+    /// Cases that one built, for no known reason.
+    unlike: usize,
+    /// Cases about which the other says nothing: alone, and tried twice, it fails by a fault of its own.
+    no_reference: usize,
+    /// How often the other failed by a fault of its own and was asked again.
+    repeated: usize,
     wrong: Vec<String>,
 }
 
 impl Tally {
+    fn unlike(&mut self, batch: &Batch, case: &Case, what: &str) {
+        self.unlike += 1;
+        self.wrong(batch, case, what);
+    }
+
     fn wrong(&mut self, batch: &Batch, case: &Case, what: &str) {
         let mut text = format!("== batch {}, case {}: {what}\n{case}", batch.seed, case.number);
         if let Some(ignore) = &batch.context.ignore {
@@ -91,6 +102,22 @@ impl Tally {
         eprintln!("{text}");
         self.wrong.push(text);
     }
+}
+
+/// Builds cases together with the other; one that fails by a fault of its own is asked once more.
+fn reference(batch: &Batch, cases: &[&Case], peer: &Peer, tally: &mut Tally) -> Result<Tree, String> {
+    let file = batch.write(cases);
+    let built = peer.build(&batch.lab, &file);
+    let Some(fault) = built.as_ref().err().and_then(|error| peer.own_fault(error)) else { return built };
+    tally.repeated += 1;
+    eprintln!("batch {}, {} cases: {} fails with `{fault}` and is asked again", batch.seed, cases.len(), peer.name());
+    peer.build(&batch.lab, &file)
+}
+
+/// Says that the other builder has nothing to say about a case.
+fn without_reference(batch: &Batch, case: &Case, error: &str, tally: &mut Tally) {
+    eprintln!("== batch {}, case {}: no reference, alone and twice: {error}\n{case}", batch.seed, case.number);
+    tally.no_reference += 1;
 }
 
 /// Takes out the cases that lbuild refuses, one after another; the other builder has to refuse each of them, too.
@@ -103,72 +130,108 @@ fn refused<'a>(batch: &'a Batch, peer: &Peer, rules: &mut Rules, tally: &mut Tal
         if ours.status == 0 {
             return good;
         }
-        let case = good.remove(blamed(&ours, &file));
-        match peer.build(&batch.lab, &batch.write(&[case])) {
+        let (at, step) = blamed(&ours, &file);
+        let case = good.remove(at);
+        match reference(batch, &[case], peer, tally) {
+            Err(error) if peer.own_fault(&error).is_some() => without_reference(batch, case, &error, tally),
             Err(_) => tally.refused += 1,
-            Ok(_) if rules.refusal(case, &ours.stderr) => tally.explained += 1,
-            Ok(_) => tally.wrong(batch, case, &format!("only lbuild fails: {}", ours.stderr)),
+            Ok(_) if explained(batch, (case, step), &ours, peer, rules, tally) => tally.explained += 1,
+            Ok(_) => tally.unlike(batch, case, &format!("only lbuild fails: {}", ours.stderr)),
         }
     }
 }
 
-/// Returns which of the cases in a Dockerfile an error of lbuild is about.
-fn blamed(run: &Run, file: &str) -> usize {
-    let place = run.stderr.split(&format!("{file}:")).nth(1).unwrap_or_else(|| panic!("no place: {}", run.stderr));
-    let line = place.split(':').next().and_then(|number| number.parse().ok()).expect("a line");
-    let text = std::fs::read_to_string(file).expect("the Dockerfile");
-    let begun = text.lines().take(line).filter(|line| line.starts_with("# ")).count();
-    begun.checked_sub(1).unwrap_or_else(|| panic!("not of a case: {}", run.stderr))
-}
-
-/// Takes out the cases that the other refuses, and returns its tree of the rest.
-fn accepted(
+/// Reports whether there is a reason that only lbuild refuses the instruction `step` of a case.
+fn explained(
     batch: &Batch,
-    good: &mut Vec<&Case>,
+    (case, step): (&Case, usize),
+    ours: &Run,
     peer: &Peer,
     rules: &mut Rules,
     tally: &mut Tally,
-) -> Result<Tree, String> {
+) -> bool {
+    rules.refusal(case, &ours.stderr, |path, directory| {
+        case.before(step).iter().any(|part| {
+            let tree = reference(batch, &[part], peer, tally);
+            tree.is_ok_and(|tree| tree.is_directory(path).is_some_and(|found| found == directory))
+        })
+    })
+}
+
+/// Returns which of the cases in a Dockerfile an error of lbuild is about, and which of its instructions.
+fn blamed(run: &Run, file: &str) -> (usize, usize) {
+    let place = run.stderr.split(&format!("{file}:")).nth(1).unwrap_or_else(|| panic!("no place: {}", run.stderr));
+    let line = place.split(':').next().and_then(|number| number.parse().ok()).expect("a line");
+    let text = std::fs::read_to_string(file).expect("the Dockerfile");
+    let before: Vec<&str> = text.lines().take(line).collect();
+    let begun = before.iter().filter(|line| line.starts_with("# ")).count();
+    let at = begun.checked_sub(1).unwrap_or_else(|| panic!("not of a case: {}", run.stderr));
+    let step = before.iter().rev().take_while(|line| !line.starts_with("# ")).count();
+    (at, step.checked_sub(1).unwrap_or_else(|| panic!("not of an instruction: {}", run.stderr)))
+}
+
+/// Takes out the cases that the other refuses, and returns its tree of the rest; and those that it builds alone only,
+/// each with its tree.
+fn accepted<'a>(
+    batch: &Batch,
+    good: &mut Vec<&'a Case>,
+    peer: &Peer,
+    rules: &mut Rules,
+    tally: &mut Tally,
+) -> Result<(Tree, Vec<(&'a Case, Tree)>), String> {
+    let mut apart = Vec::new();
     loop {
-        let error = match peer.build(&batch.lab, &batch.write(good)) {
-            Ok(tree) => return Ok(tree),
+        let error = match reference(batch, good, peer, tally) {
+            Ok(tree) => return Ok((tree, apart)),
             Err(error) if good.is_empty() => return Err(error),
             Err(error) => error,
         };
         let blamed: Vec<usize> = (0..good.len()).filter(|at| good[*at].failed(&error)).collect();
-        let (at, error) = match blamed[..] {
-            [at] => (at, error),
+        let (at, verdict) = match blamed[..] {
+            [at] if peer.own_fault(&error).is_none() => (at, Err(error)),
+            // Together it may fail by a fault of its own: what it says of the case alone counts.
+            [at] => (at, reference(batch, &[good[at]], peer, tally)),
             _ => {
-                let alone = |at: &usize| Some((*at, peer.build(&batch.lab, &batch.write(&[good[*at]])).err()?));
-                (0..good.len()).find_map(|at| alone(&at)).ok_or(error)?
+                let mut alone = |at: usize| Some((at, Err(reference(batch, &[good[at]], peer, tally).err()?)));
+                (0..good.len()).find_map(&mut alone).ok_or(error)?
             }
         };
         let case = good.remove(at);
-        match rules.acceptance(case, &error) {
-            true => tally.explained += 1,
-            false => tally.wrong(batch, case, &format!("only the other fails: {error}")),
+        match verdict {
+            Ok(tree) => apart.push((case, tree)),
+            Err(error) if rules.acceptance(case, &error) => tally.explained += 1,
+            Err(error) if peer.own_fault(&error).is_some() => without_reference(batch, case, &error, tally),
+            Err(error) => tally.unlike(batch, case, &format!("only the other fails: {error}")),
         }
     }
 }
 
-/// Builds cases together with both and compares the trees.
+/// Builds cases with both and compares the trees.
 fn together(batch: &Batch, mut good: Vec<&Case>, peer: &Peer, rules: &mut Rules, tally: &mut Tally) {
-    let theirs = accepted(batch, &mut good, peer, rules, tally);
-    let theirs = match theirs {
-        Ok(tree) => tree,
-        Err(error) => return tally.wrong.push(format!("== batch {}: {error}", batch.seed)),
-    };
+    match accepted(batch, &mut good, peer, rules, tally) {
+        Ok((tree, apart)) => {
+            compare_trees(batch, &good, &tree, rules, tally);
+            for (case, tree) in apart {
+                compare_trees(batch, &[case], &tree, rules, tally);
+            }
+        }
+        Err(error) => tally.wrong.push(format!("== batch {}: {error}", batch.seed)),
+    }
+}
+
+/// Compares what lbuild makes of cases with the other's tree of them.
+fn compare_trees(batch: &Batch, cases: &[&Case], theirs: &Tree, rules: &mut Rules, tally: &mut Tally) {
     let archive = batch.lab.home().join("ours.tar");
-    let file = batch.write(&good);
+    let file = batch.write(cases);
     batch.build(&file, &format!("type=tar,dest={}", archive.display())).ok();
     let ours = Tree::archive(&batch.lab, &archive);
-    tally.built += good.len();
-    let differences = ours.differences(&theirs);
+    tally.built += cases.len();
+    let differences = ours.differences(theirs);
     let of = |case: Option<&Case>| -> Vec<&Difference> {
-        let holder = |it: &Difference| good.iter().find(|case| case.holds(&it.path)).map(|case| case.number);
+        let holder = |it: &Difference| cases.iter().find(|case| case.holds(&it.path)).map(|case| case.number);
         differences.iter().filter(|it| holder(it) == case.map(|case| case.number)).collect()
     };
-    for case in good.iter().copied() {
+    for case in cases {
         for why in rules.unexplained(Some(case), &of(Some(case))) {
             tally.wrong(batch, case, &why);
         }
@@ -189,10 +252,12 @@ fn compare(peer: &Peer) {
         together(&batch, good, peer, &mut rules, &mut tally);
         eprintln!("batch {seed}: {} cases, {} wrong", tally.cases, tally.wrong.len());
     }
-    let Tally { cases, built, refused, explained, wrong } = tally;
+    let Tally { cases, built, refused, explained, unlike, no_reference, repeated, wrong } = tally;
     eprintln!("{cases} cases: {built} built by both, {refused} refused by both, {explained} by one for a known reason");
+    eprintln!("{no_reference} without a reference; {} was asked again {repeated} times", peer.name());
     rules.report();
-    assert!(wrong.is_empty(), "{} differences\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} differences, {unlike} of them built by one\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(built + refused + explained + no_reference, cases, "every case is counted once");
 }
 
 #[test]

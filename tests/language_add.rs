@@ -391,3 +391,37 @@ fn git_addresses_that_mean_nothing_are_refused() {
         lab.build(&[]).ends(125).says(&said).says("Dockerfile:2");
     }
 }
+
+/// Row 1.6-22: a repository may take as much as a download, measured while git fetches it and checks it out: one whose
+/// history is large, and one whose history is small and unpacks to much.
+#[test]
+fn repositories_have_a_limit() {
+    let repositories = Repositories::new();
+    let app = repositories.directory.path().join("app");
+    let grow = |what: &str| {
+        output("sh", &["-ec", &format!("cd '{}' && {what}", app.display())]);
+        git(&app, &["add", "."]);
+        git(&app, &["commit", "-q", "-m", "more"]);
+    };
+    let url = format!("{}/app", repositories.address);
+    let lab = Lab::with(&format!("FROM scratch\nADD {url} /\n"));
+    let build =
+        |limit: &str| lab.lbuild_within(60, &["build", "--no-cache", &format!("--limit=download={limit}"), "."]);
+    let context =
+        |limit: &str| lab.lbuild_within(60, &["build", &format!("--limit=download={limit}"), &format!("{url}.git")]);
+    for (what, over, enough) in
+        [("head -c 3000000 /dev/urandom > much", "2m", "64m"), ("head -c 30000000 /dev/zero > zeros", "12m", "128m")]
+    {
+        grow(what);
+        let run = build(over);
+        let bytes = over.trim_end_matches('m').parse::<u64>().expect("a number") << 20;
+        run.ends(125).says(&format!("it takes more than {bytes} bytes")).says("Dockerfile:2");
+        run.says("allow more with `--limit download=SIZE`");
+        build(enough).ok();
+    }
+    let link = repositories.directory.path().join("app.git");
+    std::os::unix::fs::symlink("app", link).expect("a link");
+    context("12m").ends(125).says("it takes more than 12582912 bytes").says("allow more with `--limit download=SIZE`");
+    let left: Vec<_> = std::fs::read_dir(lab.store().join("tmp")).expect("a directory").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -9,6 +9,7 @@ mod harness;
 mod archives;
 mod bad_input;
 mod bad_input_bounds;
+mod bad_input_changes;
 mod build_cache;
 mod care;
 mod commands;

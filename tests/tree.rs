@@ -176,6 +176,18 @@ impl Tree {
         std::mem::replace(&mut fields[field as usize], with.to_owned())
     }
 
+    /// Reports whether there is a directory at a path, or something else; nothing if there is nothing.
+    pub fn is_directory(&self, path: &str) -> Option<bool> {
+        let escaped = |byte: u8| match byte {
+            b'\\' => "\\\\".to_owned(),
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        };
+        let wanted: String = path.trim_start_matches('/').bytes().map(escaped).collect();
+        let (_, fields) = self.0.iter().find(|(written, _)| written.trim_matches(['\'', '"']) == wanted)?;
+        Some(fields[Field::Kind as usize] == "directory")
+    }
+
     /// Asserts that two trees are the same.
     #[track_caller]
     pub fn equals(&self, other: &Self, what: &str) {

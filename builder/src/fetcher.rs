@@ -143,7 +143,8 @@ impl Fetcher<'_> {
         let ca_file = self.request.registries.ca_file.clone();
         let authorization = Tokens(&self.request.secrets).git(reference)?;
         let environment = &self.request.git_environment;
-        let git = Git { cancel: self.cancel, authorization, ca_file, environment };
+        let limit = self.limits().download;
+        let git = Git { cancel: self.cancel, authorization, ca_file, environment, limit };
         let commit = git.resolve(reference)?;
         let directory = tempfile::tempdir_in(self.temporary).at("make directory in", self.temporary)?;
         let keep = reference.keep_git_dir.unwrap_or_else(|| keeps_git_directory(self.request));

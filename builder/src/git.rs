@@ -1,6 +1,9 @@
 //! [`Git`]: repositories by way of the system's `git`, which gets no option, protocol or setting from an address.
 
+mod growth;
+
 use crate::git_ref::GitRef;
+use growth::Growth;
 use layerfs::cancel::Cancel;
 use layerfs::registry::secret::Secret;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -8,8 +11,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// How often one who waits for git looks whether the build was ended.
@@ -54,6 +58,16 @@ pub enum GitError {
         /// The commit.
         commit: String,
     },
+    /// The repository is bigger than it may be.
+    #[error("{act} `{remote}`: it takes more than {limit} bytes")]
+    TooBig {
+        /// What was being done.
+        act: &'static str,
+        /// The repository, without user.
+        remote: String,
+        /// What it may take.
+        limit: u64,
+    },
     /// The build was ended.
     #[error("cancelled")]
     Cancelled,
@@ -67,11 +81,19 @@ impl GitError {
             Self::Failed { .. } => {
                 "for a private repository give `--secret id=GIT_AUTH_TOKEN,env=…`, or start an SSH agent for `git@…`"
             }
+            Self::TooBig { .. } => "if the repository is what you want, allow more with `--limit download=SIZE`",
             Self::NoReference { .. } => "name a branch, a tag, or a commit by all of its digits",
             _ => return None,
         };
         Some(text.to_owned())
     }
+}
+
+/// How git ended.
+enum Ended {
+    Itself(ExitStatus),
+    Cancelled,
+    TooBig,
 }
 
 /// Speaks to repositories by way of git.
@@ -85,6 +107,8 @@ pub struct Git<'a> {
     pub ca_file: Option<PathBuf>,
     /// What it gets of the caller's environment, which may hold secrets.
     pub environment: &'a [(String, OsString)],
+    /// Most bytes that a repository may take on disk, history and files together.
+    pub limit: u64,
 }
 
 impl Git<'_> {
@@ -141,10 +165,15 @@ impl Git<'_> {
         let shallow = run("fetch from", &["fetch", "-q", "--no-tags", "--depth=1", "origin", commit]);
         match shallow {
             Ok(_) => {}
-            Err(GitError::Cancelled) => return Err(GitError::Cancelled),
+            Err(error @ (GitError::Cancelled | GitError::TooBig { .. })) => return Err(error),
             Err(_) => drop(run("fetch from", &["fetch", "-q", "origin", "+refs/*:refs/remotes/origin/*"])?),
         }
-        let no_reference = |_| GitError::NoReference { remote: shown(&git.remote), reference: commit.to_owned() };
+        let no_reference = |error| match error {
+            GitError::Failed { .. } => {
+                GitError::NoReference { remote: shown(&git.remote), reference: commit.to_owned() }
+            }
+            error => error,
+        };
         run("check out", &["checkout", "-q", "--force", "--detach", commit, "--"]).map_err(no_reference)?;
         if git.submodules.unwrap_or(true) && to.join(".gitmodules").symlink_metadata().is_ok() {
             run("fetch the submodules of", &["submodule", "update", "-q", "--init", "--recursive", "--depth=1"])?;
@@ -173,16 +202,11 @@ impl Git<'_> {
         }
         command.args(arguments).stdin(Stdio::null()).stdout(copy(&output)?).stderr(copy(&errors)?);
         let mut child = command.spawn().map_err(|error| GitError::Start { why: error.to_string() })?;
-        let status = loop {
-            match child.try_wait().map_err(|error| failed(error.to_string()))? {
-                Some(status) => break status,
-                None if self.cancel.is_cancelled() => {
-                    // It ends in any case; how says nothing.
-                    child.kill().and_then(|()| child.wait()).ok();
-                    return Err(GitError::Cancelled);
-                }
-                None => std::thread::sleep(PATIENCE),
-            }
+        let texts = [&output, &errors];
+        let status = match self.wait(&mut child, at, texts).map_err(|error| failed(error.to_string()))? {
+            Ended::Itself(status) => status,
+            Ended::Cancelled => return Err(GitError::Cancelled),
+            Ended::TooBig => return Err(GitError::TooBig { act, remote: shown(&git.remote), limit: self.limit }),
         };
         if status.success() {
             return Ok(text_of(&mut output));
@@ -191,6 +215,29 @@ impl Git<'_> {
         let line = said.lines().rev().find(|line| line.starts_with("fatal:") || line.starts_with("error:"));
         let why = line.or_else(|| said.lines().last()).unwrap_or("it gave no reason");
         Err(failed(why.trim_start_matches("fatal: ").to_owned()))
+    }
+
+    /// Waits for git, and ends it with all that it started when the build ends or when what it wrote into `at` and `texts`
+    /// passes the limit.
+    fn wait(&self, child: &mut Child, at: Option<&Path>, texts: [&File; 2]) -> std::io::Result<Ended> {
+        let mut growth = Growth::of(at);
+        let why = loop {
+            let ended = child.try_wait()?;
+            if growth.measured(ended.is_some(), texts)? > self.limit {
+                break Ended::TooBig;
+            }
+            match ended {
+                Some(status) => return Ok(Ended::Itself(status)),
+                None if self.cancel.is_cancelled() => break Ended::Cancelled,
+                None => std::thread::sleep(PATIENCE),
+            }
+        };
+        if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
+            // It may have ended meanwhile; how says nothing.
+            rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
+        }
+        child.wait()?;
+        Ok(why)
     }
 
     /// Returns git's settings with the `Authorization`, for the repository's server alone, in a file without a name in
@@ -206,9 +253,10 @@ impl Git<'_> {
         Ok(Some(file))
     }
 
-    /// Returns git with no setting, hook or protocol but ours.
+    /// Returns git with no setting, hook or protocol but ours, in a process group of its own.
     fn command(&self, at: Option<&Path>) -> Command {
         let mut command = Command::new("git");
+        command.process_group(0);
         if let Some(at) = at {
             command.current_dir(at);
         }

@@ -6,6 +6,7 @@ use crate::harness::Lab;
 use std::fmt;
 
 /// A few generated instructions that write below `/c` and the case's number.
+#[derive(Clone)]
 pub struct Case {
     /// Its number in its Dockerfile.
     pub number: usize,
@@ -14,6 +15,7 @@ pub struct Case {
 }
 
 /// A generated instruction.
+#[derive(Clone)]
 pub enum Instruction {
     /// `WORKDIR`.
     Workdir(String),
@@ -22,6 +24,7 @@ pub enum Instruction {
 }
 
 /// A generated COPY or ADD.
+#[derive(Clone)]
 pub struct Copy {
     /// Whether it is an ADD.
     pub add: bool,
@@ -85,6 +88,12 @@ const DESTINATIONS: [&str; 44] = [
     "/loop",
 ];
 
+/// The directories that links of [`destination`] lead to.
+const LINKED: [&str; 6] = ["", "/d", "/d/sub", "/d/nowhere", "/new", "/new/place"];
+
+/// Links to directories that [`destination`] makes, and where they lead.
+const LINKS: [(&str, &str); 5] = [("ld", "d"), ("labs", "d"), ("up", "d"), ("out", "d/sub"), ("gone", "new/place")];
+
 /// Returns the script that makes `dest` and a case's number: what a case finds at its destination.
 fn destination(random: &mut Random, number: usize) -> String {
     let (first, second) = (name(random), name(random));
@@ -131,6 +140,22 @@ impl Case {
         case
     }
 
+    /// Returns the case as it is before its instruction `at`, and then with that one's first source, the first two, and so
+    /// on, but for the last.
+    pub fn before(&self, at: usize) -> Vec<Self> {
+        let part = |instructions: &[Instruction]| Self { number: self.number, instructions: instructions.to_vec() };
+        let mut parts = vec![part(&self.instructions[..at])];
+        if let Instruction::Copy(copy) = &self.instructions[at] {
+            parts.extend((1..copy.sources.len()).map(|count| {
+                let sources = copy.sources[..count].to_vec();
+                let mut whole = part(&self.instructions[..at]);
+                whole.instructions.push(Instruction::Copy(Copy { sources, ..copy.clone() }));
+                whole
+            }));
+        }
+        parts
+    }
+
     /// Returns its COPYs and ADDs.
     pub fn copies(&self) -> impl Iterator<Item = &Copy> {
         self.instructions.iter().filter_map(|instruction| match instruction {
@@ -150,9 +175,51 @@ impl Case {
         path.strip_prefix(&format!("c{}", self.number)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// Reports whether one of its instructions makes a directory or puts something into it: one above or at a
+    /// destination, or that links lead to from there.
+    pub fn writes_into(&self, path: &str) -> bool {
+        let path = format!("/{}", path.trim_matches(['\'', '"']).replace("\\\\", "\\"));
+        let linked = LINKED.iter().any(|place| path == format!("/c{}{place}", self.number));
+        linked || self.destinations().iter().any(|to| *to == path || to.starts_with(&format!("{path}/")))
+    }
+
+    /// Returns where its instructions write: as they say, and where the links of [`destination`] lead.
+    fn destinations(&self) -> Vec<String> {
+        let mut directory = "/".to_owned();
+        let mut destinations = Vec::new();
+        for instruction in &self.instructions {
+            let (Instruction::Workdir(to) | Instruction::Copy(Copy { to, .. })) = instruction;
+            let to = clean(&format!("{}{to}", if to.starts_with('/') { "" } else { &directory }));
+            if let Instruction::Workdir(_) = instruction {
+                directory = format!("{to}/");
+            }
+            let top = format!("/c{}", self.number);
+            for (link, place) in LINKS {
+                let rest = to.strip_prefix(&format!("{top}/{link}"));
+                let rest = rest.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+                destinations.extend(rest.map(|rest| format!("{top}/{place}{rest}")));
+            }
+            destinations.push(to);
+        }
+        destinations
+    }
+
     fn place(&self, random: &mut Random) -> String {
         below(random, self.number)
     }
+}
+
+/// Returns a path without `.` and `..`.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 /// Returns a place below a case's directory.
@@ -235,7 +302,7 @@ impl Instruction {
     fn printed(&self) -> String {
         match self {
             Self::Workdir(path) => format!("WORKDIR {path}"),
-            Self::Copy(copy) => copy.words().join(" "),
+            Self::Copy(copy) => copy.printed(),
         }
     }
 }
@@ -250,13 +317,24 @@ impl Copy {
         [keyword.to_owned()].into_iter().chain(flags).chain(self.paths().cloned()).collect()
     }
 
+    /// Returns it as builders print it: words with spaces between.
+    pub fn printed(&self) -> String {
+        self.words().join(" ")
+    }
+
     fn paths(&self) -> impl Iterator<Item = &String> {
         self.sources.iter().chain([&self.to])
     }
 
     /// Reports whether a source is a pattern.
     pub fn has_pattern(&self) -> bool {
-        self.sources.iter().any(|source| source.contains(['*', '?', '[']))
+        self.patterns().next().is_some()
+    }
+
+    /// Returns its sources that are patterns, as Buildah writes them: from the root, quoted.
+    pub fn patterns(&self) -> impl Iterator<Item = String> {
+        let patterns = self.sources.iter().filter(|source| source.contains(['*', '?', '[']));
+        patterns.map(|source| format!("{:?}", clean(source)))
     }
 }
 

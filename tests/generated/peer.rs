@@ -32,6 +32,16 @@ impl Peer {
         matches!(self, Self::Buildah(_))
     }
 
+    /// Returns the fault of the builder itself that an error is, if it is nothing else: it says nothing about the
+    /// Dockerfile.
+    pub fn own_fault(&self, error: &str) -> Option<&'static str> {
+        // One of its two processes ended before the other. Where it says why, that line is beside this one.
+        const PIPE: &str = "read/write on closed pipe";
+        let mut reasons = error.lines().filter(|line| line.trim_start().starts_with("* ")).peekable();
+        let named = reasons.peek().is_some() && reasons.all(|line| line.contains(PIPE));
+        (matches!(self, Self::Buildah(_)) && named).then_some(PIPE)
+    }
+
     /// Builds a Dockerfile in the lab's context and returns the tree, or what was said of the failure.
     pub fn build(&self, lab: &Lab, file: &str) -> Result<Tree, String> {
         match self {

@@ -48,8 +48,9 @@ const FIELDS: &[FieldRule] = &[
         explains: |seen| {
             let (ours, theirs) = (seen.ours, seen.theirs);
             let time = seconds(theirs);
-            let own = time >= seen.began || time == DESTINATION;
-            seen.field == Field::Mtime && is(ours, "directory") && is(theirs, "directory") && own
+            let own = time == DESTINATION || (seen.began..=now()).contains(&time);
+            let both = is(ours, "directory") && is(theirs, "directory");
+            seen.field == Field::Mtime && both && own && seen.case.is_none_or(|case| case.writes_into(seen.path))
         },
     },
     // Buildah's image says nothing of the root, which `COPY first /` gives a time.
@@ -58,20 +59,25 @@ const FIELDS: &[FieldRule] = &[
         peers: BUILDAH,
         explains: |seen| seen.field == Field::Mtime && seen.path == "''" && nanoseconds(seen.theirs) == 0,
     },
-    // BuildKit's tar exporter drops fractions of a second, Buildah rounds them.
+    // BuildKit's tar exporter drops fractions of a second, and so does Buildah. Ours are those of the context's files.
     FieldRule {
         name: "times are whole seconds",
         peers: BOTH,
         explains: |seen| {
-            let apart = (nanoseconds(seen.ours) - nanoseconds(seen.theirs)).abs();
-            seen.field == Field::Mtime && apart < 1_000_000_000 && nanoseconds(seen.theirs) % 1_000_000_000 == 0
+            let fraction = nanoseconds(seen.ours).rem_euclid(1_000_000_000);
+            let whole = nanoseconds(seen.ours) - fraction == nanoseconds(seen.theirs);
+            seen.field == Field::Mtime && whole && FRACTIONS.contains(&fraction)
         },
     },
     // Buildah 1.28 takes these bits off what comes from the context; BuildKit keeps them (1.6-10).
     FieldRule {
         name: "setuid, setgid and sticky bits of the context are dropped",
         peers: BUILDAH,
-        explains: |seen| seen.field == Field::Mode && mode(seen.ours) & 0o777 == mode(seen.theirs),
+        explains: |seen| {
+            let of_context = if is(seen.ours, "directory") { DIRECTORY_BITS } else { FILE_BITS };
+            let dropped = mode(seen.ours) & 0o777 == mode(seen.theirs);
+            seen.field == Field::Mode && dropped && of_context.contains(&mode(seen.ours))
+        },
     },
     // BuildKit gives an octal `--chmod` to directories that are made on the way; Docker 20.10 did not yet (1.6-13).
     FieldRule {
@@ -79,7 +85,8 @@ const FIELDS: &[FieldRule] = &[
         peers: BOTH,
         explains: |seen| {
             let given = seen.copies().filter_map(|copy| copy.chmod).any(|given| octal(given) == mode(seen.ours));
-            seen.field == Field::Mode && is(seen.ours, "directory") && mode(seen.theirs) == 0o755 && given
+            let made = is(seen.ours, "directory") && seen.case.is_some_and(|case| case.writes_into(seen.path));
+            seen.field == Field::Mode && made && mode(seen.theirs) == 0o755 && given
         },
     },
     // In Docker 20.10 `--chmod` left the bits above 0777 as they were, and was never given its own (1.6-13).
@@ -115,14 +122,24 @@ struct RefusalRule {
     explains: fn(&Case, &str) -> bool,
 }
 
+/// Returns the path at which lbuild says that something is in the way, and whether it is a directory.
+fn in_the_way_of(error: &str) -> Option<(&str, bool)> {
+    let ways = [("cannot copy to non-directory: `", false), ("cannot replace to directory `", true)];
+    ways.into_iter().find_map(|(text, directory)| {
+        let (_, rest) = error.split_once(text)?;
+        Some((rest.split_once('`')?.0, directory))
+    })
+}
+
 /// What only lbuild refuses, by its error.
 const REFUSED: &[RefusalRule] = &[
     // BuildKit refuses to put a directory where something else is, and the reverse; Buildah puts it in its place (1.6-5).
     RefusalRule {
         name: "what is in the way is replaced",
         peers: BUILDAH,
-        explains: |_, error| {
-            error.contains("cannot copy to non-directory") || error.contains("cannot replace to directory")
+        explains: |case, error| {
+            let way = ["cannot copy to non-directory: `", "cannot replace to directory `"];
+            way.iter().any(|way| error.contains(&format!("{way}/c{}/", case.number)))
         },
     },
     RefusalRule {
@@ -138,7 +155,22 @@ const ACCEPTED: &[RefusalRule] = &[
     RefusalRule {
         name: "a pattern has to match",
         peers: BUILDAH,
-        explains: |case, error| case.copies().any(Copy::has_pattern) && error.contains("no such file or directory"),
+        explains: |case, error| {
+            // All that is missing is patterns, which Buildah writes without `..` and with the escapes of Go.
+            let missing = error.split_once("copier: stat: [").and_then(|(_, rest)| rest.split_once("]: no such file"));
+            let patterns: Vec<String> = case.copies().flat_map(Copy::patterns).collect();
+            missing.is_some_and(|(list, _)| words(list).iter().all(|word| patterns.contains(word)))
+        },
+    },
+    // Buildah 1.28 gives up where a file gets a name of its own that is not ASCII, and says only that a pipe was closed.
+    RefusalRule {
+        name: "a new name has to be ASCII",
+        peers: BUILDAH,
+        explains: |case, error| {
+            let step = case.copies().find(|copy| error.contains(&format!("STEP {:?}", copy.printed())));
+            let name = step.and_then(|copy| copy.to.rsplit('/').next());
+            error.contains("read/write on closed pipe") && name.is_some_and(|name| !name.is_ascii())
+        },
     },
     // BuildKit gives up where a copied directory meets a link to a directory; lbuild merges the two, as Buildah does.
     RefusalRule {
@@ -167,8 +199,25 @@ const ACCEPTED: &[RefusalRule] = &[
     },
 ];
 
+/// Fractions of a second that files of a context have, in nanoseconds.
+const FRACTIONS: [i64; 2] = [250_000_000, 123_456_789];
+/// Modes of a context's files that Buildah takes bits off.
+const FILE_BITS: &[u32] = &[0o4755, 0o2711];
+/// Modes of a context's directories that Buildah takes bits off.
+const DIRECTORY_BITS: &[u32] = &[0o1777, 0o2755];
+
+/// Returns the words of a list that Go wrote, `"/a" "/b*"`, with their quotes.
+fn words(list: &str) -> Vec<String> {
+    list.split("\" \"").map(|word| format!("\"{}\"", word.trim_matches('"'))).collect()
+}
+
 /// The time of what stands at a case's destination before.
 const DESTINATION: i64 = 1_400_000_000;
+
+/// Returns the time in seconds.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs().cast_signed()
+}
 
 fn is(fields: &[String], kind: &str) -> bool {
     fields[Field::Kind as usize] == kind
@@ -200,8 +249,7 @@ pub struct Rules {
 impl Rules {
     /// Returns the rules for a builder.
     pub fn of(peer: &Peer) -> Self {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs().cast_signed();
-        Self { peer: peer.name(), began, used: BTreeMap::new() }
+        Self { peer: peer.name(), began: now(), used: BTreeMap::new() }
     }
 
     /// Reports whether a case has what the other does not know: in Docker 20.10 `/.` at the end of a destination did not
@@ -211,8 +259,13 @@ impl Rules {
         unknown && self.used("`/.` at the end of a destination is nothing")
     }
 
-    /// Reports whether there is a reason that only lbuild refuses a case.
-    pub fn refusal(&mut self, case: &Case, error: &str) -> bool {
+    /// Reports whether there is a reason that only lbuild refuses a case. `in_the_way` says whether the other has, before
+    /// the instruction that is refused, what the error says is in its way.
+    pub fn refusal(&mut self, case: &Case, error: &str, in_the_way: impl FnOnce(&str, bool) -> bool) -> bool {
+        let way = in_the_way_of(error);
+        if way.is_some_and(|(path, directory)| !in_the_way(path, directory)) {
+            return false;
+        }
         self.outcome(REFUSED, case, error)
     }
 
@@ -228,7 +281,7 @@ impl Rules {
 
     /// Returns what has no reason of the differences between a case's trees; of the root's, if there is no case.
     pub fn unexplained(&mut self, case: Option<&Case>, differences: &[&Difference]) -> Vec<String> {
-        let through = self.through(differences);
+        let through = self.through(case, differences);
         let mut below = None;
         let mut unexplained = Vec::new();
         for difference in differences {
@@ -249,7 +302,7 @@ impl Rules {
 
     /// Buildah replaces a destination that is a link to a file; BuildKit writes the file that the link leads to (1.6-9).
     /// Returns both paths of each such pair.
-    fn through<'a>(&mut self, all: &[&'a Difference]) -> Vec<&'a str> {
+    fn through<'a>(&mut self, case: Option<&Case>, all: &[&'a Difference]) -> Vec<&'a str> {
         let mut paths = Vec::new();
         if self.peer != "Buildah" {
             return paths;
@@ -261,7 +314,13 @@ impl Rules {
                 file.is_some_and(|file| file[Field::Content as usize] == theirs[Field::Content as usize])
             };
             let target = all.iter().find(written).filter(|_| is(ours, "symlink") && is(theirs, "file"));
-            if let Some(target) = target {
+            // What stands at the end of the link is in all else what Buildah put in the link's place.
+            let mut same = |target: &Difference| {
+                let file =
+                    Difference { path: target.path.clone(), ours: target.ours.clone(), theirs: link.theirs.clone() };
+                self.unexplained_path(case, &file).is_none()
+            };
+            if let Some(target) = target.filter(|&target| same(target)) {
                 self.used("a link to a file as destination is replaced");
                 paths.extend([link.path.as_str(), target.path.as_str()]);
             }

@@ -148,7 +148,8 @@ impl Session<'_> {
         let authorization = self.tokens().git(git)?;
         let ca_file = self.build.settings.ca_file.map(Path::to_owned);
         let environment = self.build.settings.git_environment;
-        Ok(Git { cancel: self.build.cancel, authorization, ca_file, environment })
+        let limit = self.build.settings.fetch_limits.download;
+        Ok(Git { cancel: self.build.cancel, authorization, ca_file, environment, limit })
     }
 
     fn tokens(&self) -> Tokens<'_> {
