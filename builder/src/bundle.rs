@@ -274,9 +274,7 @@ impl Bundle {
             [] => vec![shell_of(&spec)],
             typed => typed.to_vec(),
         };
-        let mut output = |stream, bytes: &[u8]| {
-            sink.event(Event::Output { step: StepId::internal(0), stream, bytes: bytes.to_vec() });
-        };
+        let mut output = |stream, bytes| sink.event(Event::Output { step: StepId::internal(0), stream, bytes });
         let descriptors: Vec<BorrowedFd<'_>> = terminal.into_iter().collect();
         Ok(worker.get()?.run(spec, &descriptors, &mut output, cancel)?)
     }

@@ -15,6 +15,7 @@ use layerfs::export::{
     StoreExporter, TreeTar,
 };
 use layerfs::meta::Timestamp;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What an image became in one output.
@@ -110,7 +111,7 @@ impl Places<'_> {
             sent if sent < layers => format!("{sent} of {layers} layers sent, the others are there already\n"),
             _ => return,
         };
-        self.sink.event(Event::Output { step, stream: Stream::Stdout, bytes: line.into_bytes() });
+        self.sink.event(Event::Output { step, stream: Stream::Stdout, bytes: Arc::new(line.into_bytes()) });
     }
 
     /// Says what a directory could not take, the first few by name.

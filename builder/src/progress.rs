@@ -1,6 +1,7 @@
 //! [`Event`]: what a build reports while it runs; [`ProgressSink`]: who listens.
 
 use crate::diagnostic::Diagnostic;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Names a step of a build: stage and step, both from 0; a step that is not of the Dockerfile (`load build context`,
@@ -95,8 +96,8 @@ pub enum Event {
         step: StepId,
         /// Where to.
         stream: Stream,
-        /// What.
-        bytes: Vec<u8>,
+        /// What; shared, because much of it passes by and most who see it keep nothing.
+        bytes: Arc<Vec<u8>>,
     },
     /// A step ended.
     StepFinished {

@@ -60,8 +60,6 @@ pub fn run_image(
         keep_failed: false,
         terminal: false,
     };
-    let mut output = |stream, bytes: &[u8]| {
-        sink.event(Event::Output { step: StepId::internal(0), stream, bytes: bytes.to_vec() });
-    };
+    let mut output = |stream, bytes| sink.event(Event::Output { step: StepId::internal(0), stream, bytes });
     Ok(worker.get()?.run(spec, &[], &mut output, cancel)?)
 }

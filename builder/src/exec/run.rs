@@ -63,8 +63,8 @@ impl StepRun<'_> {
     fn hand_over(&self, spec: RunSpec, secrets: &Handed) -> Result<(), StepError> {
         let step = self.id;
         let command = spec.arguments.join(" ");
-        let mut output =
-            |stream, bytes: &[u8]| self.session.build.sink.event(Event::Output { step, stream, bytes: bytes.to_vec() });
+        let sink = self.session.build.sink;
+        let mut output = |stream, bytes| sink.event(Event::Output { step, stream, bytes });
         let descriptors: Vec<_> = secrets.0.iter().map(|handed| handed.as_fd()).collect();
         let exit = self.session.build.worker.get()?.run(spec, &descriptors, &mut output, self.session.build.cancel)?;
         if self.session.build.cancel.is_cancelled() {

@@ -16,7 +16,7 @@ use layerfs::trace::Trace;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// What a worker is started with.
@@ -66,7 +66,7 @@ impl Worker {
         on_reply: &mut dyn FnMut(Reply, Vec<OwnedFd>),
         cancel: &Cancel,
     ) -> Result<Reply, WorkerError> {
-        let mut nothing = |_: Stream, _: &[u8]| {};
+        let mut nothing = |_: Stream, _: Arc<Vec<u8>>| {};
         self.call_hearing(request, descriptors, on_reply, &mut Heard::new(&mut nothing), cancel)
     }
 
@@ -161,7 +161,7 @@ impl Worker {
         &self,
         spec: RunSpec,
         secrets: &[BorrowedFd<'_>],
-        output: &mut dyn FnMut(Stream, &[u8]),
+        output: &mut dyn FnMut(Stream, Arc<Vec<u8>>),
         cancel: &Cancel,
     ) -> Result<Exit, WorkerError> {
         let (request, mut heard) = (Request::Run(Box::new(spec)), Heard::new(output));

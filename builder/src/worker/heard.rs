@@ -3,30 +3,31 @@
 use crate::progress::Stream;
 use crate::worker::error::WorkerError;
 use layerfs::io_error::IoError;
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 /// How long output is awaited after the command's end: someone outside may hold a pipe that the command handed over.
 const GRACE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Bytes of output that are passed on at a time.
-const PIECE: usize = 128 << 10;
-
-/// Bytes that a command may be ahead of who reads, where the kernel grants that much (pipe(7)).
+/// Bytes that a command may be ahead of who reads, where the kernel grants that much (pipe(7)); as many are passed on at a
+/// time.
 const AHEAD: usize = 1 << 20;
 
 /// Hands what a command writes to whom it is for.
 pub(super) struct Heard<'a> {
     pipes: Vec<(Stream, OwnedFd)>,
-    output: &'a mut dyn FnMut(Stream, &[u8]),
-    buffer: Vec<u8>,
+    output: &'a mut dyn FnMut(Stream, Arc<Vec<u8>>),
+    /// Read into again once nobody holds it any more.
+    buffer: Arc<Vec<u8>>,
 }
 
 impl<'a> Heard<'a> {
     /// Returns one that has no pipes yet.
-    pub(super) fn new(output: &'a mut dyn FnMut(Stream, &[u8])) -> Self {
-        Self { pipes: Vec::new(), output, buffer: Vec::new() }
+    pub(super) fn new(output: &'a mut dyn FnMut(Stream, Arc<Vec<u8>>)) -> Self {
+        Self { pipes: Vec::new(), output, buffer: Arc::default() }
     }
 
     /// Takes the pipes of a command: standard output and standard error.
@@ -36,7 +37,6 @@ impl<'a> Heard<'a> {
                 // It keeps the usual size: a user with many pipes gets no longer ones.
             }
         }
-        self.buffer.resize(PIECE, 0);
         self.pipes = [Stream::Stdout, Stream::Stderr].into_iter().zip(pipes).collect();
     }
 
@@ -90,12 +90,18 @@ impl<'a> Heard<'a> {
 
     /// Passes on a piece of what is in a pipe; reports whether more may come.
     fn pass_on(&mut self, (stream, pipe): &(Stream, OwnedFd)) -> Result<bool, WorkerError> {
-        match rustix::io::read(pipe, &mut self.buffer) {
+        if Arc::get_mut(&mut self.buffer).is_none() {
+            self.buffer = Arc::default();
+        }
+        let buffer = Arc::get_mut(&mut self.buffer).expect("nobody else has it");
+        buffer.clear();
+        buffer.reserve(AHEAD);
+        match rustix::io::read(pipe, spare_capacity(buffer)) {
             Err(Errno::INTR) => Ok(true),
             Err(errno) => Err(IoError::new("read", "the command's output", &errno.into()).into()),
             Ok(0) => Ok(false),
-            Ok(count) => {
-                (self.output)(*stream, &self.buffer[..count]);
+            Ok(_) => {
+                (self.output)(*stream, Arc::clone(&self.buffer));
                 Ok(true)
             }
         }
@@ -112,8 +118,9 @@ mod tests {
         let (output, mut output_end) = std::io::pipe().expect("a pipe");
         let (errors, mut errors_end) = std::io::pipe().expect("a pipe");
         let (other, mut other_end) = std::io::pipe().expect("a pipe");
-        let mut said: Vec<(Stream, Vec<u8>)> = Vec::new();
-        let mut take = |stream, bytes: &[u8]| said.push((stream, bytes.to_vec()));
+        // Who keeps what was said is not written over.
+        let mut said: Vec<(Stream, Arc<Vec<u8>>)> = Vec::new();
+        let mut take = |stream, bytes| said.push((stream, bytes));
         let mut heard = Heard::new(&mut take);
         heard.take(vec![output.into(), errors.into()]);
         errors_end.write_all(b"two").expect("written");
@@ -128,6 +135,6 @@ mod tests {
         drop(kept);
         let wanted: [(Stream, &[u8]); 3] =
             [(Stream::Stdout, b"one"), (Stream::Stderr, b"two"), (Stream::Stderr, b"three")];
-        assert_eq!(said, wanted.map(|(stream, bytes)| (stream, bytes.to_vec())));
+        assert_eq!(said, wanted.map(|(stream, bytes)| (stream, Arc::new(bytes.to_vec()))));
     }
 }

@@ -12,7 +12,7 @@ use std::fs::{DirBuilder, File};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Writes all that the commands of a build write.
@@ -28,7 +28,7 @@ pub struct Keeper {
 #[derive(Debug, Default)]
 struct Writing {
     place: Option<Place>,
-    steps: BTreeMap<StepId, Step>,
+    steps: BTreeMap<StepId, Arc<Step>>,
     /// The first error; after it nothing is written.
     failure: Option<IoError>,
 }
@@ -43,7 +43,14 @@ struct Place {
 struct Step {
     number: usize,
     name: String,
-    log: Option<File>,
+    log: Mutex<Log>,
+}
+
+/// What a step writes; locked by itself, so that no step waits for the disk of another.
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    file: Option<File>,
     redactors: [Redactor; 2],
 }
 
@@ -69,36 +76,52 @@ impl Watcher for Keeper {
         if self.kept == 0 {
             return;
         }
-        let mut writing = self.lock();
-        if writing.failure.is_some() {
-            return;
-        }
         let result = match event {
-            Event::StepStarted { step, name } => writing.begin(self, *step, name, State::Started),
-            Event::StepCached { step, name } => writing.begin(self, *step, name, State::Cached),
-            Event::Output { step, stream, bytes } => writing.output(&self.secrets, *step, *stream, bytes),
+            Event::StepStarted { step, name } => self.lock().begin(self, *step, name, State::Started),
+            Event::StepCached { step, name } => self.lock().begin(self, *step, name, State::Cached),
+            Event::Output { step, stream, bytes } => {
+                let known = self.lock().step(*step);
+                known.map_or(Ok(()), |known| known.lock().output(&self.secrets, *stream, bytes))
+            }
             Event::StepFinished { step, outcome, took } => {
                 let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                writing.end(&self.secrets, *step, State::of(outcome), took)
+                let known = self.lock().step(*step);
+                let ended = known.map_or(Ok(()), |known| known.lock().end(&self.secrets));
+                ended.and_then(|()| self.lock().tell(*step, State::of(outcome), took))
             }
             _ => Ok(()),
         };
-        writing.failure = result.err();
+        if let Err(error) = result {
+            self.lock().failure.get_or_insert(error);
+        }
     }
 }
 
 impl Writing {
+    /// Returns a step; nothing once something could not be written.
+    fn step(&self, id: StepId) -> Option<Arc<Step>> {
+        self.steps.get(&id).filter(|_| self.failure.is_none()).map(Arc::clone)
+    }
+
     fn begin(&mut self, keeper: &Keeper, step: StepId, name: &str, state: State) -> Result<(), IoError> {
-        if self.place.is_none() {
-            self.place = Some(Place::make(&keeper.root, keeper.kept)?);
+        if self.failure.is_some() {
+            return Ok(());
         }
+        let place = match &mut self.place {
+            Some(place) => place,
+            None => self.place.insert(Place::make(&keeper.root, keeper.kept)?),
+        };
         let number = self.steps.len() + 1;
-        let new = || Step { number, name: name.to_owned(), log: None, redactors: [Redactor::new(), Redactor::new()] };
-        self.steps.entry(step).or_insert_with(new);
+        let path = place.directory.join(format!("{number}.log"));
+        let log = || Mutex::new(Log { path, file: None, redactors: [Redactor::new(), Redactor::new()] });
+        self.steps.entry(step).or_insert_with(|| Arc::new(Step { number, name: name.to_owned(), log: log() }));
         self.tell(step, state, 0)
     }
 
     fn tell(&mut self, id: StepId, state: State, took: u64) -> Result<(), IoError> {
+        if self.failure.is_some() {
+            return Ok(());
+        }
         let (Some(place), Some(step)) = (&mut self.place, self.steps.get(&id)) else { return Ok(()) };
         let line = json!({
             "number": step.number, "step": id.to_string(), "name": step.name, "state": state.name(), "took": took,
@@ -106,39 +129,37 @@ impl Writing {
         // One write a line: the file is not buffered, so that what was told stands when the build is killed.
         place.list.write_all(format!("{line}\n").as_bytes()).at("write", place.directory.join(STEPS))
     }
-
-    fn output(&mut self, secrets: &Secrets, step: StepId, stream: Stream, bytes: &[u8]) -> Result<(), IoError> {
-        let (Some(place), Some(step)) = (&self.place, self.steps.get_mut(&step)) else { return Ok(()) };
-        let kept = step.redactors[stream as usize].push(secrets, bytes);
-        step.write(&place.directory, &kept)
-    }
-
-    fn end(&mut self, secrets: &Secrets, id: StepId, state: State, took: u64) -> Result<(), IoError> {
-        if let (Some(place), Some(step)) = (&self.place, self.steps.get_mut(&id)) {
-            for stream in [0, 1] {
-                let rest = step.redactors[stream].finish(secrets);
-                step.write(&place.directory, &rest)?;
-            }
-            step.log = None;
-        }
-        self.tell(id, state, took)
-    }
 }
 
 impl Step {
-    fn write(&mut self, directory: &Path, bytes: &[u8]) -> Result<(), IoError> {
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    fn output(&mut self, secrets: &Secrets, stream: Stream, bytes: &[u8]) -> Result<(), IoError> {
+        let kept = self.redactors[stream as usize].push(secrets, bytes);
+        Self::write(&mut self.file, &self.path, &kept)
+    }
+
+    fn end(&mut self, secrets: &Secrets) -> Result<(), IoError> {
+        for redactor in &mut self.redactors {
+            Self::write(&mut self.file, &self.path, &redactor.finish(secrets))?;
+        }
+        self.file = None;
+        Ok(())
+    }
+
+    fn write(file: &mut Option<File>, path: &Path, bytes: &[u8]) -> Result<(), IoError> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let path = || directory.join(format!("{}.log", self.number));
-        let log = match &mut self.log {
+        let log = match file {
             Some(log) => log,
-            None => {
-                let made = File::options().append(true).create(true).open(path()).at("make", path())?;
-                self.log.insert(made)
-            }
+            None => file.insert(File::options().append(true).create(true).open(path).at("make", path)?),
         };
-        log.write_all(bytes).at("write", directory)
+        log.write_all(bytes).at("write", path)
     }
 }
 

@@ -162,6 +162,7 @@ mod tests {
     use super::*;
     use crate::ui::Watcher;
     use builder::progress::{Event, Outcome, StepId, Stream};
+    use std::sync::Arc;
 
     fn step(step: usize) -> StepId {
         StepId { stage: 0, step }
@@ -169,7 +170,8 @@ mod tests {
 
     fn build(root: &Path, kept: usize, text: &str) {
         let keeper = Keeper::new(root, Secrets::of([b"hunter2".to_vec()]), kept);
-        let output = |stream, text: &str| Event::Output { step: step(1), stream, bytes: text.as_bytes().to_vec() };
+        let output =
+            |stream, text: &str| Event::Output { step: step(1), stream, bytes: Arc::new(text.as_bytes().to_vec()) };
         for event in [
             Event::StepCached { step: step(0), name: "one".into() },
             Event::StepStarted { step: step(1), name: "two".into() },

@@ -278,7 +278,7 @@ mod tests {
         let output = |number, text: &str| Event::Output {
             step: step(number),
             stream: Stream::Stdout,
-            bytes: text.as_bytes().to_vec(),
+            bytes: Arc::new(text.as_bytes().to_vec()),
         };
         let finished = |number, outcome| Event::StepFinished { step: step(number), took: Duration::ZERO, outcome };
         for event in [

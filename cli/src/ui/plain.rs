@@ -21,6 +21,9 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Bytes of output that are shown by one write, before their lines have got what stands before them.
+const PART: usize = 64 << 10;
+
 /// Shows one line per event.
 pub struct Plain {
     state: Mutex<State>,
@@ -37,7 +40,7 @@ struct State {
     /// Whether anything was shown yet.
     begun: bool,
     /// What is about to be written.
-    text: String,
+    text: Vec<u8>,
 }
 
 struct Step {
@@ -64,7 +67,7 @@ impl Plain {
     /// Returns a view on `out` for which `clock` tells the time since some moment.
     pub fn with_clock(out: impl Write + Send + 'static, clock: impl Fn() -> Duration + Send + 'static) -> Self {
         let (out, clock) = (Box::new(out), Box::new(clock));
-        let state = State { out, clock, steps: BTreeMap::new(), current: None, begun: false, text: String::new() };
+        let state = State { out, clock, steps: BTreeMap::new(), current: None, begun: false, text: Vec::new() };
         Self { state: Mutex::new(state) }
     }
 }
@@ -124,24 +127,18 @@ impl State {
         Ok(())
     }
 
-    /// Shows all lines of a piece at once: one write for each would cost more than the command.
+    /// Shows all lines of a part at once: one write, or one look at the clock, for each would cost more than the command.
     fn output(&mut self, step: StepId, stream: Stream, bytes: &[u8]) -> std::io::Result<()> {
         let now = (self.clock)();
+        bytes.chunks(PART).try_for_each(|part| self.lines_of(step, stream, part, now))
+    }
+
+    fn lines_of(&mut self, step: StepId, stream: Stream, part: &[u8], now: Duration) -> std::io::Result<()> {
         let Some(known) = self.steps.get_mut(&step) else { return Ok(()) };
         let before = known.before(now);
         let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        known.partial[stream as usize].each(bytes, |line| {
-            for part in [&before, line, "\n"] {
-                text.push_str(part);
-            }
-        });
-        if !text.is_empty() {
-            self.turn_to(step)?;
-        }
-        let written = self.out.write_all(text.as_bytes());
-        self.text = text;
-        written
+        known.partial[stream as usize].each(part, |line| add_line(&mut text, before.as_bytes(), line));
+        self.pass_on(step, text)
     }
 
     /// Shows the lines that have no end.
@@ -149,11 +146,22 @@ impl State {
         let now = (self.clock)();
         let Some(known) = self.steps.get_mut(&step) else { return Ok(()) };
         let before = known.before(now);
-        let rest: Vec<String> = known.partial.iter_mut().filter_map(Lines::flush).collect();
-        rest.iter().try_for_each(|line| {
+        let mut text = std::mem::take(&mut self.text);
+        for lines in &mut known.partial {
+            lines.flush(|line| add_line(&mut text, before.as_bytes(), line));
+        }
+        self.pass_on(step, text)
+    }
+
+    /// Writes whole lines of a step, and keeps their room for the next.
+    fn pass_on(&mut self, step: StepId, mut text: Vec<u8>) -> std::io::Result<()> {
+        if !text.is_empty() {
             self.turn_to(step)?;
-            writeln!(self.out, "{before}{line}")
-        })
+            self.out.write_all(&text)?;
+        }
+        text.clear();
+        self.text = text;
+        Ok(())
     }
 
     fn finished(&mut self, step: StepId, took: Duration, outcome: &Outcome) -> std::io::Result<()> {
@@ -205,6 +213,12 @@ impl State {
         let Some(known) = self.steps.get(&step) else { return Ok(()) };
         writeln!(self.out, "#{} {}", known.number, known.name)
     }
+}
+
+fn add_line(text: &mut Vec<u8>, before: &[u8], line: &[u8]) {
+    text.extend_from_slice(before);
+    text.extend_from_slice(line);
+    text.push(b'\n');
 }
 
 /// Returns a number of bytes as people read it, as BuildKit prints it: `1.20MB`, with powers of 1000.

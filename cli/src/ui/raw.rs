@@ -36,9 +36,11 @@ impl Screen for Raw {
 impl ProgressSink for Raw {
     fn event(&self, event: Event) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = printed(&event, self.began.elapsed());
-        // A reader that is gone must not end the build.
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        let mut line = printed(&event, self.began.elapsed()).to_string();
+        line.push('\n');
+        // One write: printed piece by piece, each line of a command would take several. A reader that is gone must not end the
+        // build.
+        if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
             *out = Box::new(std::io::sink());
         }
     }
@@ -114,12 +116,13 @@ mod tests {
     use super::*;
     use builder::progress::Stream;
     use builder::source::Span;
+    use std::sync::Arc;
 
     #[test]
     fn every_event_is_one_object() {
         let step = StepId { stage: 1, step: 2 };
         let before = StepId { stage: 0, step: 0 };
-        let output = |bytes: &[u8]| Event::Output { step, stream: Stream::Stderr, bytes: bytes.to_vec() };
+        let output = |bytes: &[u8]| Event::Output { step, stream: Stream::Stderr, bytes: Arc::new(bytes.to_vec()) };
         let warning = Diagnostic::warning("Rule", "look", Span { start: 3, end: 5 });
         let took = Duration::from_millis(1500);
         for (event, wanted) in [

@@ -5,7 +5,7 @@ use super::watch::Watcher;
 use builder::progress::{Event, Outcome, StepId, Stream};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Lines that are kept of a step.
 const KEPT: usize = 20;
@@ -27,7 +27,27 @@ struct Log {
     name: String,
     started: Instant,
     partial: [Lines; 2],
-    lines: VecDeque<String>,
+    tail: Tail,
+}
+
+/// Lines as they came, each with the time since the step began. Nothing is made of them until they are told: most never are.
+#[derive(Debug, Default)]
+struct Tail(VecDeque<(Duration, Vec<u8>)>);
+
+impl Tail {
+    fn keep(&mut self, at: Duration, line: &[u8]) {
+        let mut room =
+            if self.0.len() == KEPT { self.0.pop_front().map(|(_, old)| old) } else { None }.unwrap_or_default();
+        room.clear();
+        room.extend_from_slice(line);
+        self.0.push_back((at, room));
+    }
+
+    fn told(self) -> Vec<String> {
+        let line =
+            |(at, line): (Duration, Vec<u8>)| format!("{:.3} {}", at.as_secs_f64(), String::from_utf8_lossy(&line));
+        self.0.into_iter().map(line).collect()
+    }
 }
 
 /// The last output of a step that failed.
@@ -75,26 +95,18 @@ impl State {
 
 impl Log {
     fn new(name: String) -> Self {
-        Self { name, started: Instant::now(), partial: Default::default(), lines: VecDeque::new() }
+        Self { name, started: Instant::now(), partial: Default::default(), tail: Tail::default() }
     }
 
     fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        for line in self.partial[stream as usize].push_last(bytes, KEPT) {
-            self.keep(&line);
-        }
-    }
-
-    fn keep(&mut self, line: &str) {
-        if self.lines.len() == KEPT {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(format!("{:.3} {line}", self.started.elapsed().as_secs_f64()));
+        let at = self.started.elapsed();
+        self.partial[stream as usize].last(bytes, KEPT, |line| self.tail.keep(at, line));
     }
 
     fn finish(mut self) -> FailedLog {
-        let rest: Vec<String> = self.partial.iter_mut().filter_map(Lines::flush).collect();
-        rest.iter().for_each(|line| self.keep(line));
-        FailedLog { name: self.name, lines: self.lines.into() }
+        let at = self.started.elapsed();
+        self.partial.iter_mut().for_each(|lines| lines.flush(|line| self.tail.keep(at, line)));
+        FailedLog { name: self.name, lines: self.tail.told() }
     }
 }
 

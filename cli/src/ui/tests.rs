@@ -30,7 +30,7 @@ fn started(step: usize, name: &str) -> Event {
 }
 
 fn output(step: usize, stream: Stream, text: &str) -> Event {
-    Event::Output { step: StepId { stage: 0, step }, stream, bytes: text.as_bytes().to_vec() }
+    Event::Output { step: StepId { stage: 0, step }, stream, bytes: Arc::new(text.as_bytes().to_vec()) }
 }
 
 fn finished(step: usize, outcome: Outcome) -> Event {
@@ -110,18 +110,63 @@ fn a_transfer_is_one_line_when_it_is_done() {
 #[test]
 fn lines_are_held_back_until_they_end() {
     let mut lines = Lines::default();
-    assert_eq!(lines.push(b"a"), Vec::<String>::new());
-    assert_eq!(lines.push(b"b\r\n\nc"), ["ab", ""]);
-    assert_eq!(lines.flush(), Some("c".into()));
-    assert_eq!(lines.flush(), None);
-    assert_eq!(lines.push(&[b'x'; 100_000]).len(), 1, "a line without end is shown in parts");
-    assert_eq!(lines.push(b"\xff\n"), ["\u{fffd}"]);
-    lines.push(b"begun");
-    assert_eq!(lines.push_last(b" a\nb\n", 2), ["begun a", "b"]);
-    lines.push(b"begun");
-    assert_eq!(lines.push_last(b" a\nb\nc\nd", 2), ["b", "c"]);
-    assert_eq!(lines.push_last(b"d\n", 2), ["dd"]);
-    assert_eq!(lines.push_last(b"", 2), Vec::<String>::new());
+    let mut each = |bytes: &[u8]| {
+        let mut told: Vec<Vec<u8>> = Vec::new();
+        lines.each(bytes, |line| told.push(line.to_vec()));
+        told
+    };
+    let none: [&[u8]; 0] = [];
+    assert_eq!(each(b"a"), none);
+    assert_eq!(each(b"b\r\n\nc"), [&b"ab"[..], b""]);
+    assert_eq!(each(b"\nx\r"), [b"c"]);
+    assert_eq!(each(b"\n\r\ny\xff\n"), [&b"x"[..], b"", b"y\xff"]);
+    assert_eq!(each(&[b'x'; 100_000]).len(), 1, "a line without end is shown in parts");
+    assert_eq!(each(b"end"), none);
+    let mut rest = Vec::new();
+    lines.flush(|line| rest.push(line.to_vec()));
+    lines.flush(|line| rest.push(line.to_vec()));
+    assert_eq!(rest, [b"end"]);
+}
+
+#[test]
+fn of_many_lines_the_last_are_looked_at() {
+    let mut lines = Lines::default();
+    for (bytes, wanted) in [
+        ("begun", &[][..]),
+        (" a\nb\n", &["begun a", "b"]),
+        ("begun", &[]),
+        (" a\nb\nc\nd", &["b", "c"]),
+        ("d\n", &["dd"]),
+        ("", &[]),
+    ] {
+        let mut told: Vec<String> = Vec::new();
+        lines.last(bytes.as_bytes(), 2, |line| told.push(String::from_utf8_lossy(line).into_owned()));
+        assert_eq!(told, wanted, "{bytes:?}");
+    }
+}
+
+/// Every byte but the ends of lines is shown as it is, in lines of one part and of several.
+#[test]
+fn plain_progress_drops_nothing_of_much_output() {
+    let numbered = |number: u32| {
+        let mut line = format!("{number} ").into_bytes();
+        line.resize(line.len() + (number % 200) as usize, 0xff);
+        line
+    };
+    let lines: Vec<Vec<u8>> = (0..2000).map(numbered).collect();
+    let whole = Arc::new(lines.join(&b'\n'));
+    let screen = Screen::default();
+    let plain = Plain::with_clock(screen.clone(), || Duration::ZERO);
+    plain.event(started(1, "RUN x"));
+    let step = StepId { stage: 0, step: 1 };
+    plain.event(Event::Output { step, stream: Stream::Stdout, bytes: whole });
+    plain.event(finished(1, Outcome::Done));
+    let shown = screen.0.lock().expect("screen").clone();
+    let shown: Vec<&[u8]> = shown.split(|byte| *byte == b'\n').collect();
+    let wanted: Vec<Vec<u8>> = lines.iter().map(|line| [b"#1 0.000 ", &line[..]].concat()).collect();
+    assert_eq!(shown[0], b"#1 RUN x");
+    assert_eq!(shown[1..=2000], wanted);
+    assert_eq!(shown[2001..], [&b"#1 DONE 0.1s"[..], b""]);
 }
 
 #[test]

@@ -85,13 +85,15 @@ impl Row {
     }
 
     pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        for line in self.partial[stream as usize].push_last(bytes, KEPT) {
-            if self.tail.len() == KEPT {
-                self.tail.pop_front();
+        let tail = &mut self.tail;
+        self.partial[stream as usize].last(bytes, KEPT, |line| {
+            if tail.len() == KEPT {
+                tail.pop_front();
             }
             // Of a line that was overwritten by carriage returns, the last state counts.
-            self.tail.push_back(visible(line.rsplit('\r').next().unwrap_or_default()).replace('\t', "    "));
-        }
+            let line = String::from_utf8_lossy(line.rsplit(|byte| *byte == b'\r').next().unwrap_or_default());
+            tail.push_back(visible(&line).replace('\t', "    "));
+        });
     }
 
     pub fn moved(&mut self, what: &str, done: u64, total: Option<u64>, now: Duration) {

@@ -5,6 +5,7 @@ use super::state::State;
 use super::tty::lines_taken;
 use builder::diagnostic::Diagnostic;
 use builder::progress::{Event, Outcome, StepId, Stream};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn id(step: usize) -> StepId {
@@ -16,7 +17,7 @@ fn started(step: usize, name: &str) -> Event {
 }
 
 fn output(step: usize, text: &str) -> Event {
-    Event::Output { step: id(step), stream: Stream::Stdout, bytes: text.as_bytes().to_vec() }
+    Event::Output { step: id(step), stream: Stream::Stdout, bytes: Arc::new(text.as_bytes().to_vec()) }
 }
 
 fn finished(step: usize, outcome: Outcome) -> Event {
