@@ -85,6 +85,9 @@ impl Content for &[u8] {}
 /// A file that was opened to be read.
 pub type Opened<'a> = Box<dyn Content + 'a>;
 
+/// Takes a share of what a directory holds, with its number.
+pub type TakeShare<'a> = dyn Fn(usize, Vec<Child>) -> Result<(), TreeError> + Sync + 'a;
+
 /// What a COPY reads from.
 pub trait SourceTree: Sync {
     /// Returns what stands at `path`, no link followed; nothing if there is nothing, or nothing the build may see.
@@ -98,6 +101,16 @@ pub trait SourceTree: Sync {
     /// # Errors
     /// The operating system's.
     fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError>;
+
+    /// Hands what the directory `directory` holds to `take`, in shares that are counted from 0 and follow each other by
+    /// name; each is sorted. They may come in any order and side by side: a directory may hold more than should be in
+    /// memory at once.
+    ///
+    /// # Errors
+    /// The operating system's; what `take` failed with.
+    fn shares(&self, directory: &TreePath, take: &TakeShare<'_>) -> Result<(), TreeError> {
+        take(0, self.children(directory)?)
+    }
 
     /// Opens the regular file at `path`, no link followed.
     ///

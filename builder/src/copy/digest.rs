@@ -3,8 +3,9 @@
 //! It covers relative path, kind, mode, owner rule, bytes, link target, xattrs, device number and link groups; never
 //! mtime. Every field is framed by its length, so that no two selections give the same bytes.
 
+use super::entries::{Entries, Record, bytes_below};
 use super::error::CopyError;
-use super::select::{SelectedEntry, Selection, is_file};
+use super::select::{Item, SelectedEntry, Selection, is_file};
 use crate::context::memo::{Known, Memo};
 use crate::context::tree::{LinkKey, Opened, SourceTree, TreeError};
 use layerfs::digest::{Digest, Hasher};
@@ -35,7 +36,8 @@ pub fn content_digest(
 ) -> Result<Digest, CopyError> {
     for item in &mut selection.items {
         let share = share(item.entries.len());
-        item.entries.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo))?;
+        item.entries
+            .fill(|block| block.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo)))?;
     }
     Ok(digest_of(selection, owner))
 }
@@ -98,10 +100,8 @@ fn digest_of(selection: &Selection, owner: Option<&str>) -> Digest {
         frames.bytes(if item.directory.is_some() { b"" } else { &item.name });
         frames.number(item.entries.len() as u64);
         let links = link_groups(&item.entries);
-        let shares = item.entries.par_chunks(ENTRIES_AT_A_TIME).enumerate().map(|(number, entries)| {
-            let links = links.get(number * ENTRIES_AT_A_TIME..).unwrap_or_default();
-            digest_of_share(&item.root, entries, links, owner.is_some())
-        });
+        let numbers = 0..item.entries.len().div_ceil(ENTRIES_AT_A_TIME);
+        let shares = numbers.into_par_iter().map(|number| digest_of_share(item, number, &links, owner.is_some()));
         shares.collect::<Vec<_>>().iter().for_each(|digest| frames.bytes(digest.as_bytes()));
     }
     frames.finish()
@@ -109,12 +109,15 @@ fn digest_of(selection: &Selection, owner: Option<&str>) -> Digest {
 
 /// Returns for each entry the number of the first with the same inode, counted from 1, and 0 for that one itself; nothing
 /// at all if no inode has two names here.
-fn link_groups(entries: &[SelectedEntry]) -> Vec<u64> {
+fn link_groups(entries: &Entries) -> Vec<u64> {
     let mut first: HashMap<LinkKey, u64> = HashMap::new();
     let mut groups = Vec::new();
+    if !entries.has_links() {
+        return groups;
+    }
     for (number, entry) in entries.iter().enumerate() {
-        let Some(link) = entry.link.as_deref() else { continue };
-        match first.entry(*link) {
+        let Some(link) = entry.link else { continue };
+        match first.entry(link) {
             std::collections::hash_map::Entry::Occupied(found) => {
                 groups.resize(entries.len(), 0);
                 groups[number] = *found.get();
@@ -127,11 +130,15 @@ fn link_groups(entries: &[SelectedEntry]) -> Vec<u64> {
     groups
 }
 
-/// Returns the digest of some entries below `root`; `links` are theirs, as far as there are any.
-fn digest_of_share(root: &TreePath, entries: &[SelectedEntry], links: &[u64], owner_set: bool) -> Digest {
+/// Returns the digest of share `number` of the entries of `item`; `links` are those of all, as far as there are any.
+fn digest_of_share(item: &Item, number: usize, links: &[u64], owner_set: bool) -> Digest {
     let mut frames = Frames::default();
-    for (number, entry) in entries.iter().enumerate() {
-        frames.entry(root, entry, owner_set, links.get(number).copied().unwrap_or(0));
+    let first = number * ENTRIES_AT_A_TIME;
+    let mut place = item.entries.place_of(first);
+    for number in first..first + ENTRIES_AT_A_TIME {
+        let Some(record) = item.entries.next(&mut place) else { break };
+        let path = bytes_below(&place.path, &item.root).unwrap_or_default();
+        frames.entry(path, &record, owner_set, links.get(number).copied().unwrap_or(0));
     }
     frames.finish()
 }
@@ -154,8 +161,8 @@ impl Frames {
         Digest::of(self.0)
     }
 
-    fn entry(&mut self, root: &TreePath, entry: &SelectedEntry, owner_set: bool, link: u64) {
-        self.bytes(entry.path.bytes_below(root).unwrap_or_default());
+    fn entry(&mut self, path: &[u8], entry: &Record, owner_set: bool, link: u64) {
+        self.bytes(path);
         self.metadata(&entry.metadata, owner_set);
         self.number(link);
         self.bytes(entry.digest.as_ref().map_or(&[], |digest| digest.as_bytes()));

@@ -20,12 +20,11 @@ use layerfs::behind::behind;
 use layerfs::digest::{DiffId, HashWriter};
 use layerfs::io_error::IoContext;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
-use layerfs::meta::{Kind, Timestamp};
+use layerfs::meta::Timestamp;
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
 use layerfs::trace::Phase;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The tree that a mount shows.
 pub(super) enum TreeOf {
@@ -78,7 +77,7 @@ impl StepRun<'_> {
         let below = self.session.build.shelf.indexes(&self.state.stack)?;
         let (owner, missing) = working_owner(&op.user, &below);
         let plan = plan_workdir(&op.path, owner, self.session.epoch(), &below)?;
-        if let Some(missing) = missing.filter(|_| !plan.changes.is_empty()) {
+        if let Some(missing) = missing.filter(|_| !plan.is_empty()) {
             let text = format!("the working directory `{}` belongs to root: {missing}", op.path);
             let step = &self.session.build.plan.stages[self.stage].steps[self.at];
             let warning = crate::listener::warning(text).at(step.span, "").help(missing.cure());
@@ -117,10 +116,7 @@ fn archives(
         if !(if is_remote { op.unpack_remote } else { op.unpack_archives }) {
             continue;
         }
-        let [file] = item.entries.as_slice() else { continue };
-        if item.directory.is_some() || !matches!(file.metadata.kind, Kind::File { .. }) {
-            continue;
-        }
+        let Some(file) = item.file() else { continue };
         if let Some(archive) = read_archive(tree, &item.root, file.digest, &temporary, limits)? {
             archives.insert(number, archive);
         }
@@ -138,15 +134,17 @@ impl Session<'_> {
     fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
         let mut writing = self.trace().begin(Phase::Writing, || format!("tar of {key}"));
         let mut blob = self.build.store.blobs().create()?;
+        let mut index = self.build.store.indexes().begin(&key, plan.count())?;
         // Files are read and checked beside the hashing of the tar.
-        let (written, tar) =
-            behind(HashWriter::new(blob.file()), |out| write_layer(plan, tree, out).map(|(_, index)| index));
-        let (index, tar) = (written?, tar.at("write", self.build.store.temporary())?);
+        let (written, tar) = behind(HashWriter::new(blob.file()), |out| {
+            write_layer(&plan, tree, out, &mut |change| index.push(change)).map(|(_, accounts)| accounts)
+        });
+        let (accounts, tar) = (written?, tar.at("write", self.build.store.temporary())?);
         let (_, digest, size) = tar.finish();
         writing.bytes(|| size);
         self.build.shelf.hold_blob(digest)?;
         self.build.store.blobs().commit(blob, &digest, size)?;
-        self.build.store.indexes().put(&key, Arc::new(index))?;
+        self.build.store.indexes().put_draft(&key, index, accounts)?;
         self.build.shelf.put_tar(&key, DiffId(digest), size)
     }
 
@@ -179,7 +177,8 @@ impl Session<'_> {
             let plan = plan(selection, &[], BTreeMap::new(), &target, &Stack::default())?;
             let (reader, writer) = std::io::pipe().at("create", "pipe")?;
             std::thread::scope(|scope| {
-                let writing = scope.spawn(|| write_layer(plan, self.build.contexts.tree(from), writer).map(drop));
+                let tree = self.build.contexts.tree(from);
+                let writing = scope.spawn(move || write_layer(&plan, tree, writer, &mut |_| Ok(())).map(drop));
                 let unpacked = worker.unpack_as(std::os::fd::AsFd::as_fd(&reader), key, self.build.cancel);
                 drop(reader);
                 let written = writing.join().expect("writing a layer does not panic");

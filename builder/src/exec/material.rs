@@ -19,9 +19,6 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// A selection of more entries is given back beside the build.
-const LARGE: usize = 10_000;
-
 impl Session<'_> {
     /// Returns the key of a step that comes after `parent`.
     ///
@@ -252,15 +249,6 @@ fn named(error: CopyError, op: &CopyOp, sources: &[String]) -> CopyError {
             CopyError::NotFound { source_text, similar: None }
         }
         other => other,
-    }
-}
-
-impl Drop for Selected {
-    fn drop(&mut self) {
-        // Nobody waits for the memory of a hundred thousand entries; a process that ends does not give it back at all.
-        if let Some(selection) = self.take().filter(|selection| selection.len() > LARGE) {
-            rayon::spawn(move || drop(selection));
-        }
     }
 }
 
