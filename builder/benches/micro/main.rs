@@ -119,7 +119,7 @@ fn selected(context: &BuildContext) -> Selection {
 }
 
 fn digested(mut selection: Selection, context: &BuildContext) -> Selection {
-    content_digest(&mut selection, None, context, &Memo::default()).expect("digests");
+    content_digest(&mut selection, None, context, &Memo::default(), &|_| {}).expect("digests");
     selection
 }
 

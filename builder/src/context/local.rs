@@ -4,7 +4,7 @@ use super::ignore::{Decision, IgnoreError, IgnoreRules, Trail};
 use super::memo::Memo;
 use super::names::Names;
 use super::proof::{Proof, proof_of, stamp_of};
-use super::tree::{Child, Content, Entry, Exclusion, LinkKey, SourceTree, Stamp, TakeShare, TreeError};
+use super::tree::{Child, Content, Entry, Exclusion, LinkKey, SourceTree, Stamp, TakeShare, TreeError, allocated};
 use super::xattrs::XattrReader;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
@@ -262,6 +262,10 @@ impl Content for ContextFile {
     fn stamp(&self) -> Option<Stamp> {
         // Whether its file system proves anything was looked at before an entry got a stamp.
         stamp_of(&rustix::fs::fstat(&self.file).ok()?, self.began)
+    }
+
+    fn allocated(&self) -> Option<u64> {
+        allocated(&self.file)
     }
 }
 

@@ -77,10 +77,25 @@ pub trait Content: Read + Send {
     fn stamp(&self) -> Option<Stamp> {
         None
     }
+
+    /// Returns how many of its bytes have a place on disk, if that is known: fewer than its size where it has holes.
+    fn allocated(&self) -> Option<u64> {
+        None
+    }
 }
 
-impl Content for File {}
+impl Content for File {
+    fn allocated(&self) -> Option<u64> {
+        allocated(self)
+    }
+}
 impl Content for &[u8] {}
+
+/// Returns how many bytes of a file have a place on disk; nothing if it cannot be asked.
+pub(super) fn allocated(file: &File) -> Option<u64> {
+    // st_blocks counts 512 bytes on every file system (stat(2)).
+    rustix::fs::fstat(file).ok().and_then(|stat| u64::try_from(stat.st_blocks).ok()).map(|blocks| blocks * 512)
+}
 
 /// A file that was opened to be read.
 pub type Opened<'a> = Box<dyn Content + 'a>;

@@ -7,7 +7,7 @@ use super::entries::{Entries, Record, bytes_below};
 use super::error::CopyError;
 use super::select::{Item, SelectedEntry, Selection, is_file};
 use crate::context::memo::{Known, Memo};
-use crate::context::tree::{LinkKey, Opened, SourceTree, TreeError};
+use crate::context::tree::{Content, LinkKey, Opened, SourceTree, TreeError};
 use layerfs::digest::{Digest, Hasher};
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata};
@@ -18,13 +18,30 @@ use std::io::Read;
 
 /// Most files that one core takes at a time.
 const MOST_AT_A_TIME: usize = 256;
+/// A file this long, in bytes, of which less than half is on disk is told before it is read.
+const LONG: u64 = 1 << 30;
 /// Version of what is hashed.
 const FORMAT: &[u8] = b"lbuild copy 2";
 /// So many entries are hashed at a time, beside others; part of the format.
 const ENTRIES_AT_A_TIME: usize = 1024;
 
+/// A long file with holes that is about to be read: its zeros take as long as any other bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Hollow<'a> {
+    /// Where it stands in the tree.
+    pub path: &'a TreePath,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The bytes of it that are on disk.
+    pub allocated: u64,
+}
+
+/// Hears of long files with holes.
+pub type TellHollow<'a> = dyn Fn(Hollow<'_>) + Sync + 'a;
+
 /// Reads every selected file whose digest the tree did not remember, by all cores, notes the digests in `selection` and
-/// `memo`, and returns the digest of it all. `owner` is `--chown` as written: with it the owners of the files count for nothing.
+/// `memo`, and returns the digest of it all. `owner` is `--chown` as written: with it the owners of the files count for
+/// nothing. `tell` hears of long files with holes before they are read.
 ///
 /// # Errors
 /// The tree's; [`CopyError::Changed`] if a file's size is not the one it was selected with.
@@ -33,11 +50,13 @@ pub fn content_digest(
     owner: Option<&str>,
     tree: &dyn SourceTree,
     memo: &Memo,
+    tell: &TellHollow<'_>,
 ) -> Result<Digest, CopyError> {
     for item in &mut selection.items {
         let share = share(item.entries.len());
-        item.entries
-            .fill(|block| block.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo)))?;
+        item.entries.fill(|block| {
+            block.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo, tell))
+        })?;
     }
     Ok(digest_of(selection, owner))
 }
@@ -47,14 +66,23 @@ fn share(count: usize) -> usize {
     count.div_ceil(4 * rayon::current_num_threads()).clamp(1, MOST_AT_A_TIME)
 }
 
-fn fill_digests(entries: &mut [SelectedEntry], tree: &dyn SourceTree, memo: &Memo) -> Result<(), CopyError> {
+fn fill_digests(
+    entries: &mut [SelectedEntry],
+    tree: &dyn SourceTree,
+    memo: &Memo,
+    tell: &TellHollow<'_>,
+) -> Result<(), CopyError> {
     let unread = |entry: &&mut SelectedEntry| is_file(&entry.metadata) && entry.digest.is_none();
     let mut unread: Vec<&mut SelectedEntry> = entries.iter_mut().filter(unread).collect();
     for entries in unread.chunks_mut(tree.at_once()) {
         let paths: Vec<&TreePath> = entries.iter().map(|entry| &entry.path).collect();
         let files = tree.open_all(&paths).map_err(TreeError::from)?;
         for (entry, file) in entries.iter_mut().zip(files) {
-            let digest = hash_file(&entry.path, entry.metadata.size(), file)?;
+            let (path, size) = (&entry.path, entry.metadata.size());
+            if let Some(allocated) = hollow(&*file, size) {
+                tell(Hollow { path, size, allocated });
+            }
+            let digest = hash_file(path, size, file)?;
             if let Some(stamp) = &entry.stamp {
                 memo.put(stamp, Known { digest, bare: entry.metadata.xattrs.is_empty() });
             }
@@ -62,6 +90,11 @@ fn fill_digests(entries: &mut [SelectedEntry], tree: &dyn SourceTree, memo: &Mem
         }
     }
     Ok(())
+}
+
+/// Returns how many of the `size` bytes of a long file with holes are on disk; nothing for any other file.
+fn hollow(file: &dyn Content, size: u64) -> Option<u64> {
+    if size < LONG { None } else { file.allocated().filter(|allocated| *allocated < size / 2) }
 }
 
 /// Returns the digest of a file's bytes, which must be `size`.

@@ -217,7 +217,7 @@ fn rows_1_6_12_1_6_13_1_6_17_owner_mode_and_heredocs() {
 fn row_5_4_the_digest_covers_all_but_mtime() {
     let digest = |lines: &[&str], owner, sources: &[&str]| {
         let tree = tree(lines);
-        content_digest(&mut chosen(sources, &tree).unwrap(), owner, &tree, &Memo::default()).unwrap()
+        content_digest(&mut chosen(sources, &tree).unwrap(), owner, &tree, &Memo::default(), &|_| {}).unwrap()
     };
     let base = digest(&["d/", "d/a=5", "d/b=5"], None, &["d"]);
     assert_eq!(base, digest(&["d/", "d/a=6", "d/b=7"], None, &["d"]), "mtime");
@@ -280,7 +280,7 @@ fn files_of_a_stage_are_opened_together_and_in_order() {
 
     let digest = |tree: &dyn SourceTree| {
         let mut selection = select(&Choice::of(&["d".to_owned()]), tree).unwrap();
-        let digest = content_digest(&mut selection, None, tree, &Memo::default()).unwrap();
+        let digest = content_digest(&mut selection, None, tree, &Memo::default(), &|_| {}).unwrap();
         (
             digest,
             selection.items.iter().flat_map(|item| item.entries.iter()).map(|entry| entry.digest).collect::<Vec<_>>(),
@@ -301,7 +301,7 @@ fn files_of_a_stage_are_opened_together_and_in_order() {
 fn a_file_that_changes_between_hashing_and_writing_is_named() {
     let mut source = tree(&["f"]);
     let mut selection = chosen(&["f"], &source).unwrap();
-    content_digest(&mut selection, None, &source, &Memo::default()).unwrap();
+    content_digest(&mut selection, None, &source, &Memo::default(), &|_| {}).unwrap();
     let destination = TreePath::from("f");
     let target = Target {
         destination: &destination,

@@ -45,7 +45,7 @@ impl StepRun<'_> {
         let all = op.remotes.values().all(|remote| matches!(remote, Remote::File { .. }));
         let selection = match selected.take().filter(|_| all) {
             Some(selection) => selection,
-            None => session.select_op(op, &fetched)?.0,
+            None => session.select_op((self.stage, self.at), op, &fetched)?.0,
         };
         let below = match op.link && !op.chown.as_deref().is_some_and(asks_accounts) {
             // Nothing of the stack counts, so nothing of it needs to be here.
@@ -163,7 +163,7 @@ impl Session<'_> {
     /// Copies what a mount shows of a context into a layer directory of its own, which lasts from build to build while
     /// the files are the same: never the user's directory is mounted.
     fn copied_tree(&self, from: &From, source: &TreePath) -> Result<LayerKey, StepError> {
-        let (selection, digest) = self.select(from, &Choice::of(&[mount_pattern(source)]), None)?;
+        let (selection, digest) = self.select(None, from, &Choice::of(&[mount_pattern(source)]), None)?;
         let name = crate::key::KeyBuilder::new("lbuild context mount v1")
             .part("source", source.as_bytes())
             .part("content", digest.to_string())
