@@ -24,7 +24,7 @@ use crate::with_contexts::named;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
-use layerfs::export::{Ahead, ExportLayer, FinishedImage, Rework};
+use layerfs::export::{EarlyForms, ExportLayer, FinishedImage, Rework};
 use layerfs::layer::{ExecutionId, Layer};
 use layerfs::meta::Timestamp;
 use layerfs::store::Store;
@@ -279,8 +279,8 @@ impl Attempt<'_> {
         let directories = self.store.directories(&map.digest).map_err(StepError::from)?;
         let lease = self.store.lease().map_err(StepError::from)?;
         let shelf = Shelf::new(self.store, directories, &worker, self.bases, &lease);
-        let ahead = self.ahead();
-        let shelf = shelf.telling(self.sink).wanting(&self.wanted()).followed_by(ahead.as_ref());
+        let early = self.early_forms();
+        let shelf = shelf.telling(self.sink).wanting(&self.wanted()).followed_by(early.as_ref());
         let settings = Settings {
             no_cache: self.stages_without_cache(),
             limits: self.request.limits.clone(),
@@ -311,8 +311,8 @@ impl Attempt<'_> {
         });
         // Whoever fails ends what is done beside.
         let run = || session.run().inspect_err(|_| cancel.cancel());
-        let outcome = self.beside_fetching(&shelf, cancel, || match &ahead {
-            Some(ahead) => ahead.beside(cancel, run),
+        let outcome = self.beside_fetching(&shelf, cancel, || match &early {
+            Some(early) => early.beside(cancel, run),
             None => run(),
         });
         let state = outcome.inspect_err(|error| self.attend(error, &session, &worker, &map))?;
@@ -352,11 +352,11 @@ impl Attempt<'_> {
 
     /// Returns what compresses layers while they are written, for the first output that wants them compressed as they
     /// are. A registry gets the last one while it is compressed.
-    fn ahead(&self) -> Option<Ahead<'_>> {
+    fn early_forms(&self) -> Option<EarlyForms<'_>> {
         let as_they_are = |output: &&Output| !self.request.squash && !output.look().rewrite_timestamp;
         let mut asking = self.request.outputs.iter().filter(as_they_are);
         let (output, form) = asking.find_map(|output| Some((output, output.compression()?)))?;
-        Some(Ahead::new(form, matches!(output, Output::Registry { .. }), self.store))
+        Some(EarlyForms::new(form, matches!(output, Output::Registry { .. }), self.store))
     }
 
     /// Returns the images whose layers are to be kept once they have been fetched.

@@ -10,15 +10,15 @@
 //! | [`EngineExporter`]  | an image of Docker or Podman on this machine              | as they are in the store       |
 //! | [`RegistryExporter`] | blobs and manifests in repositories of registries      | as [`LayerCompression`] says   |
 //!
-//! [`Ahead`] compresses layers before they are asked for. [`TreeTar`] and [`LocalTree`] write the files of an image, without its config. [`save()`] writes several images of a store into one archive or layout.
+//! [`EarlyForms`] compresses layers before they are asked for. [`TreeTar`] and [`LocalTree`] write the files of an image, without its config. [`save()`] writes several images of a store into one archive or layout.
 //!
 //! What comes out depends on the image, the names and the compression alone: two exports have the same bytes. Manifests
 //! are OCI's throughout, whatever media types the layers of a base image came with (FEATURES 11-12). Every exporter holds
 //! a lease, so that gc may run beside it.
 
-mod ahead;
 mod destination;
 mod docker_archive;
+mod early;
 mod engine;
 mod forms;
 mod layout;
@@ -36,9 +36,9 @@ mod tests;
 mod tree_tar;
 
 pub use crate::source::ExportLayer;
-pub use ahead::Ahead;
 pub use destination::Destination;
 pub use docker_archive::DockerArchive;
+pub use early::EarlyForms;
 pub use engine::{Engine, EngineExporter, Loaded};
 pub use forms::LayerCompression;
 pub use local::LocalTree;

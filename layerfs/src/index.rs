@@ -16,7 +16,7 @@ pub const ACCOUNT_FILES: [&str; 2] = ["etc/passwd", "etc/group"];
 /// Longest account file whose bytes are kept, in bytes.
 pub const MAX_ACCOUNT_FILE: u64 = 10 << 20;
 
-const MAGIC: &[u8; 8] = b"lbindex\x01";
+pub(crate) const MAGIC: &[u8; 8] = b"lbindex\x01";
 const TRAILER: usize = 32;
 
 /// What a layer says of every path it touches: each path once, in order of [`TreePath`]. The directories above a path

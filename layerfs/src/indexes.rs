@@ -5,13 +5,18 @@
 //! index/<layer key>.diff   JSON `{"diff_id":…,"size":…}` of a built layer's tar, once it was written; self-verifying
 //! ```
 
+mod draft;
+
+pub use draft::IndexDraft;
+
 use crate::digest::DiffId;
 use crate::index::LayerIndex;
 use crate::io_error::IoError;
 use crate::layer::LayerKey;
+use crate::path::TreePath;
 use crate::sealed;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,6 +66,31 @@ impl IndexStore {
         sealed::write(&self.path(key), &self.temporary, &index.encode())?;
         self.cached().insert(*key, index);
         Ok(())
+    }
+
+    /// Begins the index of a layer that makes `count` changes and has neither opaque nor implied directories; it counts
+    /// once it is handed to [`IndexStore::put_draft`].
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn begin(&self, key: &LayerKey, count: usize) -> Result<IndexDraft, IoError> {
+        IndexDraft::begin(&self.path(key), &self.temporary, count)
+    }
+
+    /// Files the index of a layer that [`IndexStore::begin`] began, with the account files that the layer writes.
+    ///
+    /// # Errors
+    /// The operating system's; fewer changes than were said.
+    pub fn put_draft(
+        &self,
+        key: &LayerKey,
+        draft: IndexDraft,
+        accounts: BTreeMap<TreePath, Vec<u8>>,
+    ) -> Result<(), IoError> {
+        match draft.finish(accounts)? {
+            Some(index) => self.put(key, Arc::new(index)),
+            None => Ok(()),
+        }
     }
 
     /// Removes the index of a layer and its diff ID; reports whether there was an index.
@@ -125,8 +155,44 @@ mod tests {
     use crate::change::{Change, Node};
     use crate::digest::Digest;
     use crate::layer::ExecutionId;
-    use crate::path::TreePath;
+    use crate::meta::{Metadata, Timestamp};
     use std::fs;
+
+    /// What is written while it comes is, byte for byte, what is written at once.
+    #[test]
+    fn a_draft_of_any_length_is_the_index_that_it_would_have_been() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| IndexStore::new(&directory.path().join(name), directory.path());
+        let key = LayerKey::Execution(ExecutionId([1; 16]));
+        let accounts = BTreeMap::from([(TreePath::from("etc/passwd"), b"root".to_vec())]);
+        for count in [0, 1, 4096, 4097, 5000] {
+            let node = |number| Node::Inode(Metadata::directory(Timestamp::from_seconds(number)));
+            let change = |number| Change { path: TreePath::from(format!("d{number:05}").as_str()), node: node(number) };
+            let changes: Vec<Change> = (0..count).map(change).collect();
+            let (drafted, whole) = (at("drafted"), at("whole"));
+            let mut draft = drafted.begin(&key, changes.len()).expect("begun");
+            changes.iter().cloned().try_for_each(|change| draft.push(change)).expect("pushed");
+            drafted.put_draft(&key, draft, accounts.clone()).expect("put");
+            let index = LayerIndex { changes, accounts: accounts.clone(), ..LayerIndex::default() };
+            whole.put(&key, Arc::new(index)).expect("put");
+            let bytes = |store: &IndexStore| fs::read(store.path(&key)).expect("read");
+            assert!(bytes(&drafted) == bytes(&whole), "{count} changes");
+        }
+    }
+
+    #[test]
+    fn a_draft_that_was_given_up_or_miscounted_leaves_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = IndexStore::new(&directory.path().join("index"), directory.path());
+        let key = LayerKey::Execution(ExecutionId([1; 16]));
+        let gone = Change { path: TreePath::from("gone"), node: Node::Whiteout };
+        let mut draft = store.begin(&key, 5000).expect("begun");
+        draft.push(gone).expect("pushed");
+        assert!(store.put_draft(&key, draft, BTreeMap::new()).is_err(), "too few");
+        drop(store.begin(&key, 5000).expect("begun"));
+        assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 0);
+        assert_eq!(store.get(&key), Ok(None));
+    }
 
     #[test]
     fn an_index_survives_and_a_damaged_one_is_absent() {

@@ -72,6 +72,15 @@ impl Kind {
             _ => Waypoint::End,
         }
     }
+
+    /// Returns [`Kind::waypoint`] with what a link says in it.
+    pub fn into_waypoint(self) -> Waypoint<'static> {
+        match self {
+            Self::Directory => Waypoint::Way,
+            Self::Symlink { target } => Waypoint::Link(Cow::Owned(target.into())),
+            _ => Waypoint::End,
+        }
+    }
 }
 
 /// Extended attributes by full name (`user.x`, `security.capability`), with any bytes.

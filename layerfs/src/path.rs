@@ -29,6 +29,11 @@ impl TreePath {
         Self::root().join(bytes)
     }
 
+    /// Returns the path that these bytes are, or nothing if they are not in normal form.
+    pub fn from_normal(bytes: &[u8]) -> Option<Self> {
+        is_normal(bytes).then(|| Self(bytes.into()))
+    }
+
     /// Returns the normal form of `other` as seen from this directory; an absolute `other` starts at the root.
     /// Links are not followed: this is arithmetic on names.
     pub fn join(&self, other: &[u8]) -> Self {
@@ -180,7 +185,7 @@ impl<'de> Visitor<'de> for PathVisitor {
     }
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<TreePath, E> {
-        if is_normal(bytes) { Ok(TreePath(bytes.into())) } else { Err(E::custom("a path is not in normal form")) }
+        TreePath::from_normal(bytes).ok_or_else(|| E::custom("a path is not in normal form"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<TreePath, A::Error> {

@@ -6,16 +6,19 @@
 //! ```
 //! The name is part of the digest, so that a file that was put in another's place is absent too.
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::io_error::{IoContext, IoError};
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const HEADER: usize = "sha256:".len() + 64 + 1;
 /// No sealed file is longer than this, in bytes: indexes of huge layers are the largest.
 const LONGEST: u64 = 2 << 30;
+/// So many bytes are gathered before they are written.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
 
 /// Returns the bytes of a self-verifying file called `name` with `content`.
 pub fn seal(name: &str, content: &[u8]) -> Vec<u8> {
@@ -41,11 +44,17 @@ fn stated(header: &[u8]) -> Option<Digest> {
 }
 
 fn digest(name: &str, content: &[u8]) -> Digest {
-    let mut hasher = crate::digest::Hasher::default();
-    hasher.update(name.as_bytes());
-    hasher.update(&[0]);
+    let mut hasher = hasher_of(name);
     hasher.update(content);
     hasher.finish()
+}
+
+/// Returns what hashes the content of a file called `name`.
+fn hasher_of(name: &str) -> Hasher {
+    let mut hasher = Hasher::default();
+    hasher.update(name.as_bytes());
+    hasher.update(&[0]);
+    hasher
 }
 
 /// Reads the self-verifying file `path`, whose name is its file name; nothing if it is missing or damaged.
@@ -73,6 +82,67 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, IoError> {
 pub fn write(path: &Path, temporary: &Path, content: &[u8]) -> Result<(), IoError> {
     let header = header(&name_of(path), content);
     replace_parts(path, temporary, &[header.as_bytes(), content], Durability::Cache)
+}
+
+/// A self-verifying file in the making, for content that is too much to be held: it takes its place when it is whole.
+#[derive(Debug)]
+pub struct SealedWriter {
+    file: BufWriter<File>,
+    /// Where it is written; gone once it took its place.
+    written: Option<PathBuf>,
+    path: PathBuf,
+    hasher: Hasher,
+}
+
+impl SealedWriter {
+    /// Begins the self-verifying file `path` in the directory `temporary`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn begin(path: &Path, temporary: &Path) -> Result<Self, IoError> {
+        let written = temporary.join(temporary_name());
+        let file = File::options().read(true).write(true).create_new(true).open(&written).at("create", &written)?;
+        let mut file = BufWriter::with_capacity(WRITTEN_AT_ONCE, file);
+        // The header stands before what it is made of.
+        file.write_all(&[b' '; HEADER]).at("write", &written)?;
+        Ok(Self { file, written: Some(written), path: path.to_owned(), hasher: hasher_of(&name_of(path)) })
+    }
+
+    /// Puts the file in its place: it is there whole or not at all, as after [`write`].
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn finish(mut self) -> Result<(), IoError> {
+        let header = format!("{}\n", std::mem::take(&mut self.hasher).finish());
+        self.file.flush().at("write", &self.path)?;
+        self.file.get_ref().write_all_at(header.as_bytes(), 0).at("write", &self.path)?;
+        if let Some(written) = &self.written {
+            rename(written, &self.path)?;
+        }
+        self.written = None;
+        Ok(())
+    }
+}
+
+impl Write for SealedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hasher.update(bytes);
+        self.file.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for SealedWriter {
+    fn drop(&mut self) {
+        if let Some(written) = &self.written {
+            // What led here matters more; gc deletes what is left.
+            fs::remove_file(written).ok();
+        }
+    }
 }
 
 fn name_of(path: &Path) -> String {

@@ -4,7 +4,7 @@ use super::ignore::{Decision, IgnoreError, IgnoreRules, Trail};
 use super::memo::Memo;
 use super::names::Names;
 use super::proof::{Proof, proof_of, stamp_of};
-use super::tree::{Child, Content, Entry, Exclusion, LinkKey, SourceTree, Stamp, TreeError};
+use super::tree::{Child, Content, Entry, Exclusion, LinkKey, SourceTree, Stamp, TakeShare, TreeError, allocated};
 use super::xattrs::XattrReader;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
@@ -12,13 +12,13 @@ use layerfs::path::TreePath;
 use rayon::prelude::*;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// So many names of a directory are looked at by one core at a time.
 const NAMES_AT_A_TIME: usize = 512;
@@ -263,6 +263,10 @@ impl Content for ContextFile {
         // Whether its file system proves anything was looked at before an entry got a stamp.
         stamp_of(&rustix::fs::fstat(&self.file).ok()?, self.began)
     }
+
+    fn allocated(&self) -> Option<u64> {
+        allocated(&self.file)
+    }
 }
 
 impl SourceTree for BuildContext {
@@ -291,16 +295,26 @@ impl SourceTree for BuildContext {
     }
 
     fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError> {
+        let shares = Mutex::new(BTreeMap::new());
+        self.shares(directory, &|number, children| {
+            shares.lock().unwrap_or_else(PoisonError::into_inner).insert(number, children);
+            Ok(())
+        })?;
+        let shares = shares.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(shares.into_values().flatten().collect())
+    }
+
+    fn shares(&self, directory: &TreePath, take: &TakeShare<'_>) -> Result<(), TreeError> {
         let shown = self.shown_path(directory);
         let opened = self.open_at(directory, OFlags::RDONLY | OFlags::DIRECTORY).at("open", &shown)?;
         let opened = self.opened(opened).at("read", &shown)?;
         let names = Names::read(&opened.descriptor).at("read", &shown)?;
         let names: Vec<(&CStr, FileType)> = names.iter().collect();
         if names.len() <= NAMES_AT_A_TIME {
-            return self.entries(directory, &opened, &names);
+            return take(0, self.entries(directory, &opened, &names)?);
         }
-        let shares = names.par_chunks(NAMES_AT_A_TIME).map(|share| self.entries(directory, &opened, share));
-        Ok(shares.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        let shares = names.par_chunks(NAMES_AT_A_TIME).enumerate();
+        shares.try_for_each(|(number, share)| take(number, self.entries(directory, &opened, share)?))
     }
 
     fn open(&self, path: &TreePath) -> Result<super::tree::Opened<'_>, IoError> {

@@ -11,7 +11,7 @@
 use super::tree::Stamp;
 use layerfs::digest::Digest;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -27,12 +27,15 @@ pub trait MemoStore {
     /// Returns the memo called `name` as it was saved, if it can be read whole.
     fn load(&self, name: &str) -> Option<Vec<u8>>;
 
-    /// Replaces the memo called `name`.
+    /// Replaces the memo called `name` by what `write` writes.
     ///
     /// # Errors
     /// The operating system's.
-    fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    fn save(&self, name: &str, write: &WriteMemo<'_>) -> io::Result<()>;
 }
+
+/// Writes a memo.
+pub type WriteMemo<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
 
 /// One note: identity, its last bit the flag, then digest.
 type Note = [u8; NOTE];
@@ -92,23 +95,38 @@ impl Memo {
     /// # Errors
     /// The operating system's.
     pub fn save(&self, store: &dyn MemoStore, name: &str) -> io::Result<()> {
-        let mut notes = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
-        if notes.is_empty() {
+        let mut new = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
+        if new.is_empty() {
             return Ok(());
         }
+        new.sort_unstable();
+        new.dedup_by(|later, first| identity(later) == identity(first));
         // Old notes stay while they are not many more than what this build used: other builds use them.
-        let used = self.hits.load(Ordering::Relaxed) + notes.len();
-        if self.notes().len() <= used * 4 + 10_000 {
-            notes.extend_from_slice(self.notes());
-        }
-        notes.sort_unstable();
-        notes.dedup_by(|later, first| identity(later) == identity(first));
-        store.save(name, &encode(notes))
+        let used = self.hits.load(Ordering::Relaxed) + new.len();
+        let old = if self.notes().len() <= used * 4 + 10_000 { self.notes() } else { &[] };
+        store.save(name, &|out| {
+            out.write_all(MAGIC)?;
+            merged(&new, old).try_for_each(|note| out.write_all(note))
+        })
     }
 
     fn notes(&self) -> &[Note] {
         self.old.get(MAGIC.len()..).unwrap_or_default().as_chunks::<NOTE>().0
     }
+}
+
+/// Returns the notes of both in order; what is in both is taken from `new`.
+fn merged<'a>(new: &'a [Note], old: &'a [Note]) -> impl Iterator<Item = &'a Note> {
+    let (mut new, mut old) = (new.iter().peekable(), old.iter().peekable());
+    std::iter::from_fn(move || {
+        let (Some(next), Some(kept)) = (new.peek(), old.peek()) else { return new.next().or_else(|| old.next()) };
+        match identity(next).cmp(&identity(kept)) {
+            std::cmp::Ordering::Greater => return old.next(),
+            std::cmp::Ordering::Equal => drop(old.next()),
+            std::cmp::Ordering::Less => {}
+        }
+        new.next()
+    })
 }
 
 /// Returns a stamp's identity with the flag's bit cleared.
@@ -157,13 +175,6 @@ fn around(notes: &[Note], guess: usize, wanted: &[u8; IDENTITY]) -> (usize, usiz
     (low, high)
 }
 
-fn encode(notes: Vec<Note>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(MAGIC.len() + notes.len() * NOTE);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(notes.as_flattened());
-    bytes
-}
-
 /// Reports whether a memo is of this version.
 fn is_sound(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC) && (bytes.len() - MAGIC.len()).is_multiple_of(NOTE)
@@ -171,7 +182,7 @@ fn is_sound(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 pub(super) mod testing {
-    use super::MemoStore;
+    use super::{MemoStore, WriteMemo};
     use std::cell::RefCell;
     use std::io;
 
@@ -184,8 +195,10 @@ pub(super) mod testing {
             self.0.borrow().clone()
         }
 
-        fn save(&self, _name: &str, bytes: &[u8]) -> io::Result<()> {
-            self.0.replace(Some(bytes.to_vec()));
+        fn save(&self, _name: &str, write: &WriteMemo<'_>) -> io::Result<()> {
+            let mut bytes = Vec::new();
+            write(&mut bytes)?;
+            self.0.replace(Some(bytes));
             Ok(())
         }
     }
@@ -220,6 +233,21 @@ mod tests {
             }
             assert_eq!((count..count + 1000).find_map(|number| memo.get(&of(number))), None, "of {count}");
         }
+    }
+
+    #[test]
+    fn what_is_noted_again_is_kept_once_and_the_rest_stays() {
+        let store = Kept::default();
+        let of = |number: u8| Stamp([number; 16]);
+        for (numbers, text) in [(vec![8, 2, 6], "old"), (vec![10, 6, 0, 6], "new")] {
+            let memo = Memo::load(&store, "m");
+            numbers.iter().for_each(|number| memo.put(&of(*number), known(text, true)));
+            memo.save(&store, "m").unwrap();
+        }
+        let memo = Memo::load(&store, "m");
+        let wanted = [(0, "new"), (2, "old"), (6, "new"), (8, "old"), (10, "new")];
+        assert_eq!(wanted.map(|(number, _)| memo.get(&of(number))), wanted.map(|(_, text)| Some(known(text, true))));
+        assert_eq!(memo.notes().len(), wanted.len());
     }
 
     #[test]

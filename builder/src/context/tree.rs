@@ -77,13 +77,31 @@ pub trait Content: Read + Send {
     fn stamp(&self) -> Option<Stamp> {
         None
     }
+
+    /// Returns how many of its bytes have a place on disk, if that is known: fewer than its size where it has holes.
+    fn allocated(&self) -> Option<u64> {
+        None
+    }
 }
 
-impl Content for File {}
+impl Content for File {
+    fn allocated(&self) -> Option<u64> {
+        allocated(self)
+    }
+}
 impl Content for &[u8] {}
+
+/// Returns how many bytes of a file have a place on disk; nothing if it cannot be asked.
+pub(super) fn allocated(file: &File) -> Option<u64> {
+    // st_blocks counts 512 bytes on every file system (stat(2)).
+    rustix::fs::fstat(file).ok().and_then(|stat| u64::try_from(stat.st_blocks).ok()).map(|blocks| blocks * 512)
+}
 
 /// A file that was opened to be read.
 pub type Opened<'a> = Box<dyn Content + 'a>;
+
+/// Takes a share of what a directory holds, with its number.
+pub type TakeShare<'a> = dyn Fn(usize, Vec<Child>) -> Result<(), TreeError> + Sync + 'a;
 
 /// What a COPY reads from.
 pub trait SourceTree: Sync {
@@ -98,6 +116,16 @@ pub trait SourceTree: Sync {
     /// # Errors
     /// The operating system's.
     fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError>;
+
+    /// Hands what the directory `directory` holds to `take`, in shares that are counted from 0 and follow each other by
+    /// name; each is sorted. They may come in any order and side by side: a directory may hold more than should be in
+    /// memory at once.
+    ///
+    /// # Errors
+    /// The operating system's; what `take` failed with.
+    fn shares(&self, directory: &TreePath, take: &TakeShare<'_>) -> Result<(), TreeError> {
+        take(0, self.children(directory)?)
+    }
 
     /// Opens the regular file at `path`, no link followed.
     ///

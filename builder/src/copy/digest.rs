@@ -3,10 +3,11 @@
 //! It covers relative path, kind, mode, owner rule, bytes, link target, xattrs, device number and link groups; never
 //! mtime. Every field is framed by its length, so that no two selections give the same bytes.
 
+use super::entries::{Entries, Record, bytes_below};
 use super::error::CopyError;
-use super::select::{SelectedEntry, Selection, is_file};
+use super::select::{Item, SelectedEntry, Selection, is_file};
 use crate::context::memo::{Known, Memo};
-use crate::context::tree::{LinkKey, Opened, SourceTree, TreeError};
+use crate::context::tree::{Content, LinkKey, Opened, SourceTree, TreeError};
 use layerfs::digest::{Digest, Hasher};
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata};
@@ -17,13 +18,30 @@ use std::io::Read;
 
 /// Most files that one core takes at a time.
 const MOST_AT_A_TIME: usize = 256;
+/// A file this long, in bytes, of which less than half is on disk is told before it is read.
+const LONG: u64 = 1 << 30;
 /// Version of what is hashed.
 const FORMAT: &[u8] = b"lbuild copy 2";
 /// So many entries are hashed at a time, beside others; part of the format.
 const ENTRIES_AT_A_TIME: usize = 1024;
 
+/// A long file with holes that is about to be read: its zeros take as long as any other bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Hollow<'a> {
+    /// Where it stands in the tree.
+    pub path: &'a TreePath,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The bytes of it that are on disk.
+    pub allocated: u64,
+}
+
+/// Hears of long files with holes.
+pub type TellHollow<'a> = dyn Fn(Hollow<'_>) + Sync + 'a;
+
 /// Reads every selected file whose digest the tree did not remember, by all cores, notes the digests in `selection` and
-/// `memo`, and returns the digest of it all. `owner` is `--chown` as written: with it the owners of the files count for nothing.
+/// `memo`, and returns the digest of it all. `owner` is `--chown` as written: with it the owners of the files count for
+/// nothing. `tell` hears of long files with holes before they are read.
 ///
 /// # Errors
 /// The tree's; [`CopyError::Changed`] if a file's size is not the one it was selected with.
@@ -32,10 +50,13 @@ pub fn content_digest(
     owner: Option<&str>,
     tree: &dyn SourceTree,
     memo: &Memo,
+    tell: &TellHollow<'_>,
 ) -> Result<Digest, CopyError> {
     for item in &mut selection.items {
         let share = share(item.entries.len());
-        item.entries.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo))?;
+        item.entries.fill(|block| {
+            block.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo, tell))
+        })?;
     }
     Ok(digest_of(selection, owner))
 }
@@ -45,14 +66,23 @@ fn share(count: usize) -> usize {
     count.div_ceil(4 * rayon::current_num_threads()).clamp(1, MOST_AT_A_TIME)
 }
 
-fn fill_digests(entries: &mut [SelectedEntry], tree: &dyn SourceTree, memo: &Memo) -> Result<(), CopyError> {
+fn fill_digests(
+    entries: &mut [SelectedEntry],
+    tree: &dyn SourceTree,
+    memo: &Memo,
+    tell: &TellHollow<'_>,
+) -> Result<(), CopyError> {
     let unread = |entry: &&mut SelectedEntry| is_file(&entry.metadata) && entry.digest.is_none();
     let mut unread: Vec<&mut SelectedEntry> = entries.iter_mut().filter(unread).collect();
     for entries in unread.chunks_mut(tree.at_once()) {
         let paths: Vec<&TreePath> = entries.iter().map(|entry| &entry.path).collect();
         let files = tree.open_all(&paths).map_err(TreeError::from)?;
         for (entry, file) in entries.iter_mut().zip(files) {
-            let digest = hash_file(&entry.path, entry.metadata.size(), file)?;
+            let (path, size) = (&entry.path, entry.metadata.size());
+            if let Some(allocated) = hollow(&*file, size) {
+                tell(Hollow { path, size, allocated });
+            }
+            let digest = hash_file(path, size, file)?;
             if let Some(stamp) = &entry.stamp {
                 memo.put(stamp, Known { digest, bare: entry.metadata.xattrs.is_empty() });
             }
@@ -60,6 +90,11 @@ fn fill_digests(entries: &mut [SelectedEntry], tree: &dyn SourceTree, memo: &Mem
         }
     }
     Ok(())
+}
+
+/// Returns how many of the `size` bytes of a long file with holes are on disk; nothing for any other file.
+fn hollow(file: &dyn Content, size: u64) -> Option<u64> {
+    if size < LONG { None } else { file.allocated().filter(|allocated| *allocated < size / 2) }
 }
 
 /// Returns the digest of a file's bytes, which must be `size`.
@@ -98,10 +133,8 @@ fn digest_of(selection: &Selection, owner: Option<&str>) -> Digest {
         frames.bytes(if item.directory.is_some() { b"" } else { &item.name });
         frames.number(item.entries.len() as u64);
         let links = link_groups(&item.entries);
-        let shares = item.entries.par_chunks(ENTRIES_AT_A_TIME).enumerate().map(|(number, entries)| {
-            let links = links.get(number * ENTRIES_AT_A_TIME..).unwrap_or_default();
-            digest_of_share(&item.root, entries, links, owner.is_some())
-        });
+        let numbers = 0..item.entries.len().div_ceil(ENTRIES_AT_A_TIME);
+        let shares = numbers.into_par_iter().map(|number| digest_of_share(item, number, &links, owner.is_some()));
         shares.collect::<Vec<_>>().iter().for_each(|digest| frames.bytes(digest.as_bytes()));
     }
     frames.finish()
@@ -109,12 +142,15 @@ fn digest_of(selection: &Selection, owner: Option<&str>) -> Digest {
 
 /// Returns for each entry the number of the first with the same inode, counted from 1, and 0 for that one itself; nothing
 /// at all if no inode has two names here.
-fn link_groups(entries: &[SelectedEntry]) -> Vec<u64> {
+fn link_groups(entries: &Entries) -> Vec<u64> {
     let mut first: HashMap<LinkKey, u64> = HashMap::new();
     let mut groups = Vec::new();
+    if !entries.has_links() {
+        return groups;
+    }
     for (number, entry) in entries.iter().enumerate() {
-        let Some(link) = entry.link.as_deref() else { continue };
-        match first.entry(*link) {
+        let Some(link) = entry.link else { continue };
+        match first.entry(link) {
             std::collections::hash_map::Entry::Occupied(found) => {
                 groups.resize(entries.len(), 0);
                 groups[number] = *found.get();
@@ -127,11 +163,15 @@ fn link_groups(entries: &[SelectedEntry]) -> Vec<u64> {
     groups
 }
 
-/// Returns the digest of some entries below `root`; `links` are theirs, as far as there are any.
-fn digest_of_share(root: &TreePath, entries: &[SelectedEntry], links: &[u64], owner_set: bool) -> Digest {
+/// Returns the digest of share `number` of the entries of `item`; `links` are those of all, as far as there are any.
+fn digest_of_share(item: &Item, number: usize, links: &[u64], owner_set: bool) -> Digest {
     let mut frames = Frames::default();
-    for (number, entry) in entries.iter().enumerate() {
-        frames.entry(root, entry, owner_set, links.get(number).copied().unwrap_or(0));
+    let first = number * ENTRIES_AT_A_TIME;
+    let mut place = item.entries.place_of(first);
+    for number in first..first + ENTRIES_AT_A_TIME {
+        let Some(record) = item.entries.next(&mut place) else { break };
+        let path = bytes_below(&place.path, &item.root).unwrap_or_default();
+        frames.entry(path, &record, owner_set, links.get(number).copied().unwrap_or(0));
     }
     frames.finish()
 }
@@ -154,8 +194,8 @@ impl Frames {
         Digest::of(self.0)
     }
 
-    fn entry(&mut self, root: &TreePath, entry: &SelectedEntry, owner_set: bool, link: u64) {
-        self.bytes(entry.path.bytes_below(root).unwrap_or_default());
+    fn entry(&mut self, path: &[u8], entry: &Record, owner_set: bool, link: u64) {
+        self.bytes(path);
         self.metadata(&entry.metadata, owner_set);
         self.number(link);
         self.bytes(entry.digest.as_ref().map_or(&[], |digest| digest.as_bytes()));

@@ -6,11 +6,13 @@
 
 pub mod archive;
 pub mod digest;
+pub mod entries;
 pub mod error;
 mod filter;
 pub mod mode;
 pub mod owner;
 pub mod plan;
+mod run;
 pub mod select;
 mod upper;
 pub mod workdir;

@@ -5,9 +5,11 @@
 //! a link, and no entry ever stands below a link of a lower layer, which would hide the shell.
 
 use super::archive::{Archive, Member};
+use super::entries::{Place, tree_path};
 use super::error::CopyError;
 use super::mode::ModeRule;
 use super::owner::Owner;
+use super::run::{Dress, Run, Seen, below};
 use super::select::{Item, SelectedEntry, Selection};
 use super::upper::{NewInode, Upper};
 use crate::context::tree::{LinkKey, Stamp};
@@ -17,7 +19,12 @@ use layerfs::digest::Digest;
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Directories of as many entries are kept as they were selected.
+const LARGE: usize = 1024;
 
 /// Where the bytes of a planned file are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +65,88 @@ pub struct Expected {
 /// The changes that a COPY makes to a stack: sorted, one for each path, parents included.
 #[derive(Debug, Default)]
 pub struct CopyPlan {
-    /// The changes.
-    pub changes: Vec<PlannedChange>,
+    runs: Vec<Run>,
+    /// All that is in no run, sorted. Of a path that is in both, this counts.
+    loose: Vec<PlannedChange>,
     /// Archives that contents are read from.
     pub archives: Vec<Archive>,
+}
+
+impl CopyPlan {
+    pub(super) fn new(runs: Vec<Run>, loose: Vec<PlannedChange>, archives: Vec<Archive>) -> Self {
+        Self { runs, loose, archives }
+    }
+
+    /// Reports whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.changes().next().is_none()
+    }
+
+    /// Returns how many changes there are.
+    pub fn count(&self) -> usize {
+        match self.runs.as_slice() {
+            [] => self.loose.len(),
+            [run] => {
+                let mut seen = Seen::default();
+                let both = self.loose.iter().filter(|loose| run.metadata_at(&loose.change.path, &mut seen).is_some());
+                run.held + self.loose.len() - both.count()
+            }
+            _ => self.changes().count(),
+        }
+    }
+
+    /// Returns the changes in the order of their paths.
+    pub fn changes(&self) -> Changes<'_> {
+        let mut sources = vec![Upcoming::Loose(self.loose.iter())];
+        sources.extend(self.runs.iter().rev().map(|run| Upcoming::Run(run, Place::default())));
+        Changes { sources: sources.into_iter().map(|mut source| (source.next(), source)).collect() }
+    }
+
+    /// Returns the metadata of the inode that a hardlink of the plan names.
+    pub(super) fn linked(&self, target: &TreePath) -> Option<&Metadata> {
+        let at = self.loose.binary_search_by(|planned| planned.change.path.cmp(target)).ok()?;
+        self.loose[at].change.node.metadata()
+    }
+}
+
+/// The changes of a [`CopyPlan`], made one by one.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    /// Each with the change that comes next of it. Of the same path the first source counts.
+    sources: Vec<(Option<PlannedChange>, Upcoming<'a>)>,
+}
+
+#[derive(Debug)]
+enum Upcoming<'a> {
+    Loose(std::slice::Iter<'a, PlannedChange>),
+    Run(&'a Run, Place),
+}
+
+impl Upcoming<'_> {
+    fn next(&mut self) -> Option<PlannedChange> {
+        match self {
+            Self::Loose(changes) => changes.next().cloned(),
+            Self::Run(run, place) => run.next(place),
+        }
+    }
+}
+
+impl Iterator for Changes<'_> {
+    type Item = PlannedChange;
+
+    fn next(&mut self) -> Option<PlannedChange> {
+        let paths =
+            self.sources.iter().enumerate().filter_map(|(at, (next, _))| Some((&next.as_ref()?.change.path, at)));
+        let (_, first) = paths.min()?;
+        let (next, source) = &mut self.sources[first];
+        let change = std::mem::replace(next, source.next())?;
+        for (next, source) in &mut self.sources[first + 1..] {
+            if next.as_ref().is_some_and(|next| next.change.path == change.change.path) {
+                *next = source.next();
+            }
+        }
+        Some(change)
+    }
 }
 
 /// Where a COPY goes and what it makes of what it copies.
@@ -93,8 +178,22 @@ pub fn plan(
     target: &Target<'_>,
     below: &Stack,
 ) -> Result<CopyPlan, CopyError> {
+    // What is unpacked may replace anything.
+    let large = if archives.is_empty() { LARGE } else { usize::MAX };
+    plan_runs(selection, heredocs, archives, target, (below, large))
+}
+
+/// Plans as [`plan`] does; directories of `large` entries and more become runs.
+pub(super) fn plan_runs(
+    selection: Selection,
+    heredocs: &[Script],
+    archives: BTreeMap<usize, Archive>,
+    target: &Target<'_>,
+    (below, large): (&Stack, usize),
+) -> Result<CopyPlan, CopyError> {
     let made = selection.newest().unwrap_or(target.now);
-    let mut planner = Planner { upper: Upper::new(below), target, made: target.epoch.unwrap_or(made) };
+    let dress = Dress { owner: target.owner, mode: target.mode.clone() };
+    let mut planner = Planner { upper: Upper::new(below), target, dress, made: target.epoch.unwrap_or(made), large };
     let mut spools = Vec::new();
     let mut archives = archives;
     for (number, item) in selection.items.into_iter().enumerate() {
@@ -110,15 +209,28 @@ pub fn plan(
         planner.heredoc(script)?;
     }
     let parent = planner.new_directory();
-    Ok(CopyPlan { changes: planner.upper.finish(&parent), archives: spools })
+    Ok(planner.upper.finish(&parent, spools))
 }
 
 /// A plan in the making.
 struct Planner<'a> {
     upper: Upper<'a>,
     target: &'a Target<'a>,
+    dress: Dress,
     /// Time of directories that are made.
     made: Timestamp,
+    /// Directories of as many entries may become runs.
+    large: usize,
+}
+
+/// A directory whose contents are on their way into a layer.
+struct Contents {
+    root: TreePath,
+    destination: TreePath,
+    /// Directories, relative to both, that went elsewhere, and where.
+    redirects: BTreeMap<TreePath, TreePath>,
+    links: HashMap<LinkKey, usize>,
+    is_run: bool,
 }
 
 impl Planner<'_> {
@@ -129,17 +241,6 @@ impl Planner<'_> {
         Metadata { mode, uid: owner.uid, gid: owner.gid, ..Metadata::directory(self.made) }
     }
 
-    /// Returns `metadata` as `--chown` and `--chmod` make it; links have no mode to change.
-    fn dressed(&self, mut metadata: Metadata) -> Metadata {
-        if let Some(Owner { uid, gid }) = self.target.owner {
-            (metadata.uid, metadata.gid) = (uid, gid);
-        }
-        if let (Some(rule), false) = (&self.target.mode, metadata.is_symlink()) {
-            metadata.mode = rule.apply(metadata.mode, metadata.is_directory());
-        }
-        metadata
-    }
-
     fn copy(&mut self, item: Item) -> Result<(), CopyError> {
         match &item.directory {
             Some(top) => {
@@ -148,8 +249,11 @@ impl Planner<'_> {
             }
             None => {
                 let path = self.place_file(&item.name)?;
-                let entry = item.entries.into_iter().next();
-                entry.map_or(Ok(()), |entry| self.put(path, entry, &mut HashMap::new()))
+                let entry = item.entries.iter().next();
+                let Some(entry) = entry else { return Ok(()) };
+                self.check(&path)?;
+                self.put(path, entry, &mut HashMap::new());
+                Ok(())
             }
         }
     }
@@ -178,82 +282,104 @@ impl Planner<'_> {
     /// Merges what a directory holds into the destination, which keeps all of its own but the mtime.
     fn copy_contents(&mut self, item: Item, mtime: Timestamp) -> Result<(), CopyError> {
         let destination = self.place_directory()?;
-        if let Some(metadata) = self.upper.at(&destination).cloned().filter(|_| !destination.is_root()) {
+        let found = self.upper.at(&destination).map(Cow::into_owned);
+        if let Some(metadata) = found.filter(|_| !destination.is_root()) {
             let metadata = Metadata { mtime, ..metadata };
             self.upper.put(destination.clone(), NewInode { metadata, source: None, expected: None });
         }
-        self.upper.reserve(item.entries.len());
-        let mut redirects: BTreeMap<TreePath, TreePath> = BTreeMap::new();
-        let mut links = HashMap::new();
-        for entry in item.entries {
-            let Some(relative) = entry.path.strip_prefix(&item.root) else { continue };
-            let path = redirected(&destination, &relative, &redirects);
-            if !entry.metadata.is_directory() {
-                self.put(path, entry, &mut links)?;
-                continue;
-            }
-            let real = self.put_directory(path.clone(), entry.metadata)?;
-            if real != path {
-                redirects.insert(relative, real);
-            }
+        let (entries, root) = (Arc::new(item.entries), item.root);
+        let is_run = entries.len() >= self.large && self.upper.takes_run();
+        if is_run {
+            let run = Run::new(Arc::clone(&entries), root.clone(), destination.clone(), self.dress.clone());
+            self.upper.begin_run(run);
+        }
+        let mut contents = Contents { root, destination, redirects: BTreeMap::new(), links: HashMap::new(), is_run };
+        entries.iter().try_for_each(|entry| self.place(entry, &mut contents))?;
+        if is_run {
+            self.upper.end_run();
         }
         Ok(())
     }
 
-    /// Puts a copied directory at `path`, or where a link there leads; returns where.
-    fn put_directory(&mut self, path: TreePath, metadata: Metadata) -> Result<TreePath, CopyError> {
-        check_name(&path)?;
-        let real = match self.upper.at(&path) {
-            Some(found) if found.is_symlink() => {
-                let real = self.upper.resolve(&path)?;
-                match self.upper.is_directory(&real) {
-                    true => real,
-                    false => return Err(CopyError::NotADirectory { path }),
-                }
+    /// Puts one entry of a directory where it goes.
+    fn place(&mut self, entry: SelectedEntry, contents: &mut Contents) -> Result<(), CopyError> {
+        let Some(relative) = entry.path.strip_prefix(&contents.root) else { return Ok(()) };
+        let redirected = redirected(&relative, &contents.redirects);
+        // What may have several names is told apart by them, and what goes elsewhere is not where the run says.
+        let stays = contents.is_run && redirected.is_none() && entry.link.is_none();
+        let path = redirected.unwrap_or_else(|| tree_path(&below(&contents.destination, relative.as_bytes())));
+        if !entry.metadata.is_directory() {
+            self.check(&path)?;
+            match stays {
+                true => self.upper.run_on(&path, entry.path.as_bytes()),
+                false => self.put(path, entry, &mut contents.links),
             }
-            Some(found) if !found.is_directory() => return Err(CopyError::NotADirectory { path }),
-            _ => path,
-        };
-        if !real.is_root() {
-            let metadata = self.dressed(metadata);
-            self.upper.put(real.clone(), NewInode { metadata, source: None, expected: None });
-        }
-        Ok(real)
-    }
-
-    /// Puts anything but a directory at `path`; a link there is replaced, never written through.
-    fn put(
-        &mut self,
-        path: TreePath,
-        entry: SelectedEntry,
-        links: &mut HashMap<LinkKey, usize>,
-    ) -> Result<(), CopyError> {
-        check_name(&path)?;
-        if self.upper.is_directory(&path) {
-            return Err(CopyError::IsADirectory { path });
-        }
-        if let Some(inode) = entry.link.as_deref().and_then(|link| links.get(link)) {
-            self.upper.link(path, *inode);
             return Ok(());
         }
+        let real = self.directory_at(&path)?;
+        match real == path {
+            true if stays => self.upper.run_on(&path, entry.path.as_bytes()),
+            _ => self.put_directory(real.clone(), entry.metadata),
+        }
+        if real != path {
+            if contents.is_run {
+                self.upper.leave_run(entry.path.as_bytes());
+            }
+            contents.redirects.insert(relative, real);
+        }
+        Ok(())
+    }
+
+    /// Returns where a directory that is copied to `path` goes: there, or where a link there leads.
+    fn directory_at(&self, path: &TreePath) -> Result<TreePath, CopyError> {
+        check_name(path)?;
+        let not_a_directory = || CopyError::NotADirectory { path: path.clone() };
+        match self.upper.at(path) {
+            Some(found) if found.is_symlink() => {
+                let real = self.upper.resolve(path)?;
+                if self.upper.is_directory(&real) { Ok(real) } else { Err(not_a_directory()) }
+            }
+            Some(found) if !found.is_directory() => Err(not_a_directory()),
+            _ => Ok(path.clone()),
+        }
+    }
+
+    fn put_directory(&mut self, path: TreePath, metadata: Metadata) {
+        if !path.is_root() {
+            let metadata = self.dress.dressed(metadata);
+            self.upper.put(path, NewInode { metadata, source: None, expected: None });
+        }
+    }
+
+    /// Refuses to put anything but a directory at `path` if that is one, or no name for it.
+    fn check(&self, path: &TreePath) -> Result<(), CopyError> {
+        check_name(path)?;
+        match self.upper.is_directory(path) {
+            true => Err(CopyError::IsADirectory { path: path.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Puts anything but a directory at `path`, which was checked; a link there is replaced, never written through.
+    fn put(&mut self, path: TreePath, entry: SelectedEntry, links: &mut HashMap<LinkKey, usize>) {
+        if let Some(inode) = entry.link.and_then(|link| links.get(&link)) {
+            self.upper.link(path, *inode);
+            return;
+        }
         let source = super::select::is_file(&entry.metadata).then_some(ContentSource::Tree(entry.path));
-        let metadata = self.dressed(entry.metadata);
+        let metadata = self.dress.dressed(entry.metadata);
         let expected = entry.digest.map(|digest| Expected { digest, stamp: entry.stamp });
         let inode = self.upper.put(path, NewInode { metadata, source, expected });
-        links.extend(entry.link.map(|link| (*link, inode)));
-        Ok(())
+        links.extend(entry.link.map(|link| (link, inode)));
     }
 
     fn heredoc(&mut self, script: &Script) -> Result<(), CopyError> {
         let path = self.place_file(script.name.as_bytes())?;
-        check_name(&path)?;
-        if self.upper.is_directory(&path) {
-            return Err(CopyError::IsADirectory { path });
-        }
+        self.check(&path)?;
         let kind = Kind::File { size: script.body.len() as u64 };
         let metadata = Metadata { kind, mode: 0o644, uid: 0, gid: 0, mtime: self.made, xattrs: Xattrs::new() };
         let source = Some(ContentSource::Bytes(script.body.as_bytes().into()));
-        let metadata = self.dressed(metadata);
+        let metadata = self.dress.dressed(metadata);
         self.upper.put(path, NewInode { metadata, source, expected: None });
         Ok(())
     }
@@ -321,16 +447,15 @@ impl Planner<'_> {
     }
 }
 
-/// Returns where `relative` goes below `destination` when directories above it went elsewhere.
-fn redirected(destination: &TreePath, relative: &TreePath, redirects: &BTreeMap<TreePath, TreePath>) -> TreePath {
-    if !redirects.is_empty() {
-        for above in relative.ancestors().iter().rev() {
-            if let (Some(real), Some(rest)) = (redirects.get(above), relative.strip_prefix(above)) {
-                return real.join(rest.as_bytes());
-            }
-        }
+/// Returns where `relative` goes if a directory above it went elsewhere.
+fn redirected(relative: &TreePath, redirects: &BTreeMap<TreePath, TreePath>) -> Option<TreePath> {
+    if redirects.is_empty() {
+        return None;
     }
-    destination.join(relative.as_bytes())
+    relative.ancestors().iter().rev().find_map(|above| {
+        let (real, rest) = (redirects.get(above)?, relative.strip_prefix(above)?);
+        Some(real.join(rest.as_bytes()))
+    })
 }
 
 /// Refuses a name that would read as a deletion in a layer.

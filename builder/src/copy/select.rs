@@ -1,5 +1,6 @@
 //! [`Selection`]: what the sources of a COPY name, read from a tree without its bytes.
 
+use super::entries::Entries;
 use super::error::CopyError;
 use super::filter::Filter;
 use crate::context::glob::Glob;
@@ -28,11 +29,7 @@ impl Selection {
 
     /// Returns the bytes of its regular files.
     pub fn bytes(&self) -> u64 {
-        let size = |entry: &SelectedEntry| match entry.metadata.kind {
-            Kind::File { size } => size,
-            _ => 0,
-        };
-        self.items.iter().flat_map(|item| &item.entries).map(size).sum()
+        self.items.iter().map(|item| item.entries.bytes()).sum()
     }
 }
 
@@ -46,7 +43,15 @@ pub struct Item {
     /// Set for a directory: its own metadata.
     pub directory: Option<Metadata>,
     /// The file itself, or all that the directory holds, sorted by path.
-    pub entries: Vec<SelectedEntry>,
+    pub entries: Entries,
+}
+
+impl Item {
+    /// Returns the regular file that it is, if it is one.
+    pub fn file(&self) -> Option<SelectedEntry> {
+        let only = self.entries.iter().next().filter(|_| self.directory.is_none());
+        only.filter(|entry| is_file(&entry.metadata))
+    }
 }
 
 /// One file, directory, link or device.
@@ -57,7 +62,7 @@ pub struct SelectedEntry {
     /// What it is, its owner as in the tree.
     pub metadata: Metadata,
     /// Set if it may be one of several names of an inode.
-    pub link: Option<Box<LinkKey>>,
+    pub link: Option<LinkKey>,
     /// Set if its digest may be remembered.
     pub stamp: Option<Stamp>,
     /// Digest of a regular file's bytes, once they were read.
@@ -85,14 +90,14 @@ impl<'a> Choice<'a> {
 impl SelectedEntry {
     pub(super) fn new(path: TreePath, entry: Entry) -> Self {
         let Entry { metadata, link, stamp, digest } = entry;
-        Self { path, metadata, link: link.map(Box::new), stamp, digest }
+        Self { path, metadata, link, stamp, digest }
     }
 }
 
 impl Selection {
     /// Returns the newest mtime of all that is selected, the selected directories included.
     pub fn newest(&self) -> Option<Timestamp> {
-        let entries = self.items.iter().flat_map(|item| &item.entries).map(|entry| entry.metadata.mtime);
+        let entries = self.items.iter().filter_map(|item| item.entries.newest());
         let tops = self.items.iter().filter_map(|item| item.directory.as_ref()).map(|top| top.mtime);
         entries.chain(tops).max()
     }
@@ -210,7 +215,8 @@ fn item(source: &str, path: &TreePath, filter: &Filter, tree: &dyn SourceTree) -
     let name = path.name().into();
     let Some(entry) = tree.lookup(&root)? else { return Err(not_found(source, path, &root, tree)) };
     if !entry.metadata.is_directory() {
-        return Ok(Item { entries: vec![SelectedEntry::new(root.clone(), entry)], root, name, directory: None });
+        let entries = Entries::from_iter([SelectedEntry::new(root.clone(), entry)]);
+        return Ok(Item { entries, root, name, directory: None });
     }
     let entries = filter.walk(&root, tree)?;
     Ok(Item { root, name, directory: Some(entry.metadata), entries })

@@ -1,10 +1,14 @@
 //! [`Upper`]: the changes of a layer in the making, seen together with the stack below.
 
-use super::plan::{ContentSource, Expected, PlannedChange};
+use super::archive::Archive;
+use super::plan::{ContentSource, CopyPlan, Expected, PlannedChange};
+use super::run::{Run, Seen};
 use layerfs::change::{Change, Node};
 use layerfs::meta::Metadata;
 use layerfs::path::{FollowError, TreePath, Waypoint, follow};
 use layerfs::stack::{Stack, StackError};
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 /// Something that the layer holds, under one name or several.
@@ -15,34 +19,73 @@ pub(super) struct NewInode {
     pub expected: Option<Expected>,
 }
 
+/// So many directories are kept as [`Run`]s: each is asked for every path that comes after it.
+const MOST_RUNS: usize = 8;
+
 /// The changes of a layer in the making, over the stack below.
+///
+/// Paths are in `paths`, but for those of large directories, which are in `runs`. Of a path that is in several the one in
+/// `paths` counts, else that of the last run.
 #[derive(Debug)]
 pub(super) struct Upper<'a> {
     below: &'a Stack,
     paths: BTreeMap<TreePath, usize>,
     inodes: Vec<NewInode>,
+    runs: Vec<(Run, RefCell<Seen>)>,
 }
 
 impl<'a> Upper<'a> {
     pub fn new(below: &'a Stack) -> Self {
-        Self { below, paths: BTreeMap::new(), inodes: Vec::new() }
+        Self { below, paths: BTreeMap::new(), inodes: Vec::new(), runs: Vec::new() }
     }
 
-    /// Makes room for as many inodes, exactly: a large copy holds its selection beside them.
-    pub fn reserve(&mut self, inodes: usize) {
-        self.inodes.reserve_exact(inodes);
+    /// Reports whether there may be one more run.
+    pub fn takes_run(&self) -> bool {
+        self.runs.len() < MOST_RUNS
+    }
+
+    /// Begins a run: its paths are told by [`Upper::run_on`], in their order, until [`Upper::end_run`].
+    pub fn begin_run(&mut self, run: Run) {
+        self.runs.push((run, RefCell::default()));
+    }
+
+    /// Puts at `path` what the run under way has at `source`, which is no directory where there is one, nor the reverse.
+    pub fn run_on(&mut self, path: &TreePath, source: &[u8]) {
+        self.paths.remove(path);
+        self.run().reach(source);
+    }
+
+    /// Says that the directory at `source` of the run under way goes elsewhere.
+    pub fn leave_run(&mut self, source: &[u8]) {
+        self.run().goes_elsewhere(source);
+    }
+
+    /// Ends the run under way.
+    pub fn end_run(&mut self) {
+        self.run().complete();
+    }
+
+    fn run(&mut self) -> &mut Run {
+        &mut self.runs.last_mut().expect("a run is under way").0
     }
 
     /// Returns what stands at `path`, no link followed. The root always is a directory, stated or not.
-    pub fn at(&self, path: &TreePath) -> Option<&Metadata> {
+    pub fn at(&self, path: &TreePath) -> Option<Cow<'_, Metadata>> {
         match self.paths.get(path) {
-            Some(inode) => Some(&self.inodes[*inode].metadata),
-            None => self.below.lookup(path).map(|found| found.metadata),
+            Some(inode) => Some(Cow::Borrowed(&self.inodes[*inode].metadata)),
+            None => match self.in_runs(path) {
+                Some(metadata) => Some(Cow::Owned(metadata)),
+                None => self.below.lookup(path).map(|found| Cow::Borrowed(found.metadata)),
+            },
         }
     }
 
+    fn in_runs(&self, path: &TreePath) -> Option<Metadata> {
+        self.runs.iter().rev().find_map(|(run, seen)| run.metadata_at(path, &mut seen.borrow_mut()))
+    }
+
     pub fn is_directory(&self, path: &TreePath) -> bool {
-        path.is_root() || self.at(path).is_some_and(Metadata::is_directory)
+        path.is_root() || self.at(path).is_some_and(|found| found.is_directory())
     }
 
     /// Returns `path` with every link in it followed inside the root; components that do not exist stay.
@@ -50,11 +93,18 @@ impl<'a> Upper<'a> {
     /// # Errors
     /// [`StackError`].
     pub fn resolve(&self, path: &TreePath) -> Result<TreePath, StackError> {
-        let look = |path: &TreePath| Ok(self.at(path).map_or(Waypoint::Way, |metadata| metadata.kind.waypoint()));
+        let look = |path: &TreePath| {
+            Ok(match self.at(path) {
+                None => Waypoint::Way,
+                Some(Cow::Borrowed(metadata)) => metadata.kind.waypoint(),
+                Some(Cow::Owned(metadata)) => metadata.kind.into_waypoint(),
+            })
+        };
         follow(path, true, look).map_err(|error: FollowError| error.into())
     }
 
-    /// Puts a new inode at `path`; what the layer had at or below it is gone, unless both are directories.
+    /// Puts a new inode at `path`; what the layer had at or below it is gone, unless both are directories. Runs hold no
+    /// directory that becomes something else.
     pub fn put(&mut self, path: TreePath, inode: NewInode) -> usize {
         if !inode.metadata.is_directory() {
             self.forget_below(&path);
@@ -101,9 +151,9 @@ impl<'a> Upper<'a> {
         Ok(())
     }
 
-    /// Returns the changes, sorted, each with its parents; the root is never among them. Of several names of an inode
-    /// the first has it.
-    pub fn finish(mut self, parent: &Metadata) -> Vec<PlannedChange> {
+    /// Returns the changes, each with its parents; the root is never among them. Of several names of an inode the first
+    /// has it.
+    pub fn finish(mut self, parent: &Metadata, archives: Vec<Archive>) -> CopyPlan {
         self.add_parents(parent);
         let mut uses = vec![0_u32; self.inodes.len()];
         self.paths.values().for_each(|inode| uses[*inode] += 1);
@@ -129,10 +179,14 @@ impl<'a> Upper<'a> {
             };
             changes.push(change);
         }
-        changes
+        CopyPlan::new(self.runs.into_iter().map(|(run, _)| run).collect(), changes, archives)
     }
 
-    /// Adds the directories that changes lie in and that the layer does not state yet.
+    fn states(&self, path: &TreePath) -> bool {
+        self.paths.contains_key(path) || self.in_runs(path).is_some()
+    }
+
+    /// Adds the directories that changes lie in and that the layer does not state yet. Those of a run are in it.
     fn add_parents(&mut self, plain: &Metadata) {
         let mut missing: BTreeMap<TreePath, Metadata> = BTreeMap::new();
         let mut last = TreePath::root();
@@ -143,7 +197,7 @@ impl<'a> Upper<'a> {
             }
             last = at.clone().unwrap_or_default();
             while let Some(parent) = at.filter(|parent| !parent.is_root()) {
-                if self.paths.contains_key(&parent) || missing.contains_key(&parent) {
+                if self.states(&parent) || missing.contains_key(&parent) {
                     break;
                 }
                 let found = self.below.lookup(&parent).map_or_else(|| plain.clone(), |found| found.metadata.clone());

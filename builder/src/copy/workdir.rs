@@ -29,5 +29,5 @@ pub fn plan_workdir(
     let made = epoch.or(parent).unwrap_or_default();
     let metadata = Metadata { uid: owner.uid, gid: owner.gid, ..Metadata::directory(made) };
     upper.make_directories(&real, &metadata)?;
-    Ok(CopyPlan { changes: upper.finish(&metadata), archives: Vec::new() })
+    Ok(upper.finish(&metadata, Vec::new()))
 }

@@ -2,11 +2,11 @@
 //! whose stamp says that it has not is read only.
 
 use super::error::CopyError;
-use super::plan::{ContentSource, CopyPlan, Expected, PlannedChange};
+use super::plan::{Changes, ContentSource, CopyPlan, Expected, PlannedChange};
 use crate::context::tree::{Content, Opened, SourceTree, TreeError};
 use layerfs::change::{Change, Node};
 use layerfs::digest::{Digest, HashReader};
-use layerfs::index::{ACCOUNT_FILES, LayerIndex};
+use layerfs::index::ACCOUNT_FILES;
 use layerfs::io_error::IoError;
 use layerfs::meta::Metadata;
 use layerfs::path::TreePath;
@@ -24,29 +24,57 @@ const BATCH: usize = 256;
 /// Largest account file that an index keeps, in bytes.
 const MAX_ACCOUNT_FILE: u64 = 10 << 20;
 
-/// Writes the tar of `plan` to `out` and returns what was written to, and the layer's index. Each change is one entry.
+/// Takes the changes of a layer as they are written.
+pub type TakeChange<'a> = dyn FnMut(Change) -> Result<(), IoError> + 'a;
+
+/// Bytes of the account files that a layer writes.
+pub type Accounts = BTreeMap<TreePath, Vec<u8>>;
+
+/// Writes the tar of `plan` to `out`, hands each change to `take` once it is written, and returns what was written to and
+/// the account files among them. Each change is one entry.
 ///
 /// # Errors
-/// [`CopyError::Changed`] if a file's bytes are not those that the key was made of; the tree's; [`CopyError::Tar`].
-pub fn write_layer<W: Write>(plan: CopyPlan, tree: &dyn SourceTree, out: W) -> Result<(W, LayerIndex), CopyError> {
-    let mut writer = LayerWriter { tar: TarWriter::new(out), plan: &plan, tree, accounts: BTreeMap::new() };
-    let mut batches = plan.changes.chunks(BATCH);
-    let mut batch = batches.next().unwrap_or_default();
-    let mut ready = read_batch(batch, tree)?;
-    while !batch.is_empty() {
-        let upcoming = batches.next().unwrap_or_default();
-        let mut read = Ok(Vec::new());
+/// [`CopyError::Changed`] if a file's bytes are not those that the key was made of; the tree's; [`CopyError::Tar`]; what
+/// `take` failed with.
+pub fn write_layer<W: Write>(
+    plan: &CopyPlan,
+    tree: &dyn SourceTree,
+    out: W,
+    take: &mut TakeChange<'_>,
+) -> Result<(W, Accounts), CopyError> {
+    let mut writer = LayerWriter { tar: TarWriter::new(out), plan, tree, accounts: Accounts::new() };
+    let mut changes = plan.changes();
+    let mut batch = Batch::read(&mut changes, tree)?;
+    while !batch.changes.is_empty() {
+        let mut upcoming = Ok(Batch::default());
         // This thread writes a batch while the others read the next one.
         rayon::in_place_scope(|scope| {
-            scope.spawn(|_| read = read_batch(upcoming, tree));
-            batch.iter().zip(ready).try_for_each(|(planned, bytes)| writer.write(planned, bytes))
+            scope.spawn(|_| upcoming = Batch::read(&mut changes, tree));
+            batch.changes.into_iter().zip(batch.contents).try_for_each(|(planned, bytes)| {
+                writer.write(&planned, bytes)?;
+                Ok::<_, CopyError>(take(planned.change)?)
+            })
         })?;
-        (batch, ready) = (upcoming, read?);
+        batch = upcoming?;
     }
     let LayerWriter { tar, accounts, .. } = writer;
-    let out = tar.finish()?;
-    let changes: Vec<Change> = plan.changes.into_iter().map(|planned| planned.change).collect();
-    Ok((out, LayerIndex { changes, accounts, ..LayerIndex::default() }))
+    Ok((tar.finish()?, accounts))
+}
+
+/// Some changes, and the bytes of the small files of the source tree among them.
+#[derive(Default)]
+struct Batch {
+    changes: Vec<PlannedChange>,
+    contents: Vec<Option<Vec<u8>>>,
+}
+
+impl Batch {
+    /// Reads the next changes, by all cores.
+    fn read(changes: &mut Changes<'_>, tree: &dyn SourceTree) -> Result<Self, CopyError> {
+        let changes: Vec<PlannedChange> = changes.take(BATCH).collect();
+        let contents = read_batch(&changes, tree)?;
+        Ok(Self { changes, contents })
+    }
 }
 
 /// Reads the small files of the source tree among some changes, by all cores; returns as many, nothing for what is no such
@@ -114,7 +142,7 @@ struct LayerWriter<'a, W> {
     tar: TarWriter<W>,
     plan: &'a CopyPlan,
     tree: &'a dyn SourceTree,
-    accounts: BTreeMap<TreePath, Vec<u8>>,
+    accounts: Accounts,
 }
 
 impl<W: Write> LayerWriter<'_, W> {
@@ -124,7 +152,7 @@ impl<W: Write> LayerWriter<'_, W> {
         match &planned.change.node {
             Node::Whiteout => Ok(self.tar.whiteout(path)?),
             Node::Hardlink { target } => {
-                let Some(metadata) = metadata_of(self.plan, target) else { return Ok(()) };
+                let Some(metadata) = self.plan.linked(target) else { return Ok(()) };
                 Ok(self.tar.hardlink(path, target, metadata)?)
             }
             Node::Inode(metadata) => match (&planned.source, bytes) {
@@ -192,12 +220,6 @@ impl<W: Write> LayerWriter<'_, W> {
         self.accounts.insert(path.clone(), bytes);
         Ok(())
     }
-}
-
-/// Returns the metadata of the inode that a hardlink names, which the plan holds.
-fn metadata_of<'a>(plan: &'a CopyPlan, target: &TreePath) -> Option<&'a Metadata> {
-    let at = plan.changes.binary_search_by(|planned| planned.change.path.cmp(target)).ok()?;
-    plan.changes[at].change.node.metadata()
 }
 
 /// Reads a stretch of a spool.
@@ -268,11 +290,9 @@ mod tests {
         let metadata = Metadata { kind: Kind::File { size }, ..Metadata::directory(Timestamp::from_seconds(1)) };
         let change = Change { path: TreePath::from("f"), node: Node::Inode(metadata) };
         let source = Some(ContentSource::Tree(TreePath::from("from")));
-        let plan = CopyPlan {
-            changes: vec![PlannedChange { change, source, expected: Some(expected) }],
-            archives: Vec::new(),
-        };
-        write_layer(plan, tree, Vec::new()).map(|(tar, _)| tar)
+        let planned = PlannedChange { change, source, expected: Some(expected) };
+        let plan = CopyPlan::new(Vec::new(), vec![planned], Vec::new());
+        write_layer(&plan, tree, Vec::new(), &mut |_| Ok(())).map(|(tar, _)| tar)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! [`Contexts`]: the user's directories that a build may read, opened once.
 
 use crate::context::local::{BuildContext, ContextError, ignore_file_of};
-use crate::context::memo::{Memo, MemoStore};
+use crate::context::memo::{Memo, MemoStore, WriteMemo};
 use crate::context::tree::{EmptyTree, SourceTree};
 use crate::fetch_context::FetchedContext;
 use crate::plan::op::From;
@@ -11,7 +11,7 @@ use crate::with_contexts::Named;
 use layerfs::digest::Digest;
 use layerfs::io_error::IoContext;
 use layerfs::path::TreePath;
-use layerfs::sealed;
+use layerfs::sealed::{self, SealedWriter};
 use layerfs::store::Store;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -166,7 +166,10 @@ impl MemoStore for MemoDirectory {
         sealed::read(&self.directory.join(name)).ok().flatten()
     }
 
-    fn save(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        sealed::write(&self.directory.join(name), &self.temporary, bytes).map_err(io::Error::other)
+    fn save(&self, name: &str, write: &WriteMemo<'_>) -> io::Result<()> {
+        let path = self.directory.join(name);
+        let mut file = SealedWriter::begin(&path, &self.temporary).map_err(io::Error::other)?;
+        write(&mut file)?;
+        file.finish().map_err(io::Error::other)
     }
 }

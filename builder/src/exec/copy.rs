@@ -21,12 +21,11 @@ use layerfs::digest::{DiffId, HashWriter};
 use layerfs::indexes::TarFacts;
 use layerfs::io_error::IoContext;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
-use layerfs::meta::{Kind, Timestamp};
+use layerfs::meta::Timestamp;
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
 use layerfs::trace::Phase;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The tree that a mount shows.
 pub(super) enum TreeOf {
@@ -47,7 +46,7 @@ impl StepRun<'_> {
         let all = op.remotes.values().all(|remote| matches!(remote, Remote::File { .. }));
         let selection = match selected.take().filter(|_| all) {
             Some(selection) => selection,
-            None => session.select_op(op, &fetched)?.0,
+            None => session.select_op((self.stage, self.at), op, &fetched)?.0,
         };
         let below = match op.link && !op.chown.as_deref().is_some_and(asks_accounts) {
             // Nothing of the stack counts, so nothing of it needs to be here.
@@ -79,7 +78,7 @@ impl StepRun<'_> {
         let below = self.session.build.shelf.indexes(&self.state.stack)?;
         let (owner, missing) = working_owner(&op.user, &below);
         let plan = plan_workdir(&op.path, owner, self.session.epoch(), &below)?;
-        if let Some(missing) = missing.filter(|_| !plan.changes.is_empty()) {
+        if let Some(missing) = missing.filter(|_| !plan.is_empty()) {
             let text = format!("the working directory `{}` belongs to root: {missing}", op.path);
             let step = &self.session.build.plan.stages[self.stage].steps[self.at];
             let warning = crate::listener::warning(text).at(step.span, "").help(missing.cure());
@@ -91,17 +90,20 @@ impl StepRun<'_> {
     /// Writes a planned layer as a blob of the store, with its index and diff ID under `key`.
     fn write_blob(&self, plan: CopyPlan, tree: &dyn SourceTree, key: LayerKey) -> Result<(), StepError> {
         let session = self.session;
-        let index = session.build.shelf.keep_tar(&key, session.position(self.stage, self.at), |file| {
+        let (shelf, indexes) = (session.build.shelf, session.build.store.indexes());
+        let (index, accounts) = shelf.keep_tar(&key, session.position(self.stage, self.at), |file| {
             let mut writing = session.trace().begin(Phase::Writing, || format!("tar of {key}"));
+            let mut index = indexes.begin(&key, plan.count())?;
             // Files are read beside the hashing of the tar.
-            let (written, tar) =
-                behind(HashWriter::new(file), |out| write_layer(plan, tree, out).map(|(_, index)| index));
-            let (index, tar) = (written?, tar.at("write", session.build.store.temporary())?);
+            let (written, tar) = behind(HashWriter::new(file), |out| {
+                write_layer(&plan, tree, out, &mut |change| index.push(change)).map(|(_, accounts)| accounts)
+            });
+            let (accounts, tar) = (written?, tar.at("write", session.build.store.temporary())?);
             let (_, digest, size) = tar.finish();
             writing.bytes(|| size);
-            Ok((TarFacts { diff_id: DiffId(digest), size }, index))
+            Ok((TarFacts { diff_id: DiffId(digest), size }, (index, accounts)))
         })?;
-        Ok(session.build.store.indexes().put(&key, Arc::new(index))?)
+        Ok(indexes.put_draft(&key, index, accounts)?)
     }
 }
 
@@ -134,10 +136,7 @@ fn archives(
         if !(if is_remote { op.unpack_remote } else { op.unpack_archives }) {
             continue;
         }
-        let [file] = item.entries.as_slice() else { continue };
-        if item.directory.is_some() || !matches!(file.metadata.kind, Kind::File { .. }) {
-            continue;
-        }
+        let Some(file) = item.file() else { continue };
         if let Some(archive) = read_archive(tree, &item.root, file.digest, &temporary, limits)? {
             archives.insert(number, archive);
         }
@@ -166,7 +165,7 @@ impl Session<'_> {
     /// Copies what a mount shows of a context into a layer directory of its own, which lasts from build to build while
     /// the files are the same: never the user's directory is mounted.
     fn copied_tree(&self, from: &From, source: &TreePath) -> Result<LayerKey, StepError> {
-        let (selection, digest) = self.select(from, &Choice::of(&[mount_pattern(source)]), None)?;
+        let (selection, digest) = self.select(None, from, &Choice::of(&[mount_pattern(source)]), None)?;
         let name = crate::key::KeyBuilder::new("lbuild context mount v1")
             .part("source", source.as_bytes())
             .part("content", digest.to_string())
@@ -180,7 +179,8 @@ impl Session<'_> {
             let plan = plan(selection, &[], BTreeMap::new(), &target, &Stack::default())?;
             let (reader, writer) = std::io::pipe().at("create", "pipe")?;
             std::thread::scope(|scope| {
-                let writing = scope.spawn(|| write_layer(plan, self.build.contexts.tree(from), writer).map(drop));
+                let tree = self.build.contexts.tree(from);
+                let writing = scope.spawn(move || write_layer(&plan, tree, writer, &mut |_| Ok(())).map(drop));
                 let unpacked = worker.unpack_as(std::os::fd::AsFd::as_fd(&reader), key, self.build.cancel);
                 drop(reader);
                 let written = writing.join().expect("writing a layer does not panic");

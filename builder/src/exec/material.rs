@@ -1,7 +1,7 @@
 //! What a step reads from outside, as digests: the material of its key.
 
 use crate::context::tree::{LayerFiles, SourceTree, StackTree};
-use crate::copy::digest::content_digest;
+use crate::copy::digest::{Hollow, content_digest};
 use crate::copy::error::CopyError;
 use crate::copy::select::{Choice, Selection, select};
 use crate::error::StepError;
@@ -10,6 +10,7 @@ use crate::exec::session::Session;
 use crate::exec::stage::StepKey;
 use crate::key::{self, CacheKey, KeyBuilder, RunInputs};
 use crate::plan::op::{CopyOp, From, MountKind, Op, Remote, RunOp};
+use crate::progress::Event;
 use crate::worker::files_at_once;
 use layerfs::digest::Digest;
 use layerfs::layer::{Layer, LayerKey};
@@ -19,9 +20,6 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// A selection of more entries is given back beside the build.
-const LARGE: usize = 10_000;
-
 impl Session<'_> {
     /// Returns the key of a step that comes after `parent`.
     ///
@@ -30,7 +28,7 @@ impl Session<'_> {
     pub(super) fn step_key(&self, stage: usize, at: usize, parent: CacheKey) -> Result<StepKey, StepError> {
         let epoch = self.build.plan.source_date_epoch;
         let (key, components) = match &self.build.plan.stages[stage].steps[at].op {
-            Op::Run(run) => self.run_key(stage, run, parent)?,
+            Op::Run(run) => self.run_key(stage, at, run, parent)?,
             Op::Copy(copy) => key::copy_key(parent, copy, self.copy_digest(stage, at, copy)?, epoch),
             Op::Workdir(workdir) => key::workdir_key(parent, workdir, epoch),
         };
@@ -40,13 +38,14 @@ impl Session<'_> {
     fn run_key(
         &self,
         stage: usize,
+        at: usize,
         run: &RunOp,
         parent: CacheKey,
     ) -> Result<(CacheKey, Vec<key::Component>), StepError> {
         let mut bind_digests = Vec::new();
         for mount in &run.mounts {
             if let MountKind::Bind { from, source, .. } = &mount.kind {
-                bind_digests.push(self.mount_digest(from, source)?);
+                bind_digests.push(self.mount_digest((stage, at), from, source)?);
             }
         }
         let inputs = RunInputs {
@@ -132,7 +131,7 @@ impl Session<'_> {
             let fetched = self.fetched(copy, false)?;
             let hashing = self.trace().begin(Phase::Hashing, || copy.sources.join(" "));
             let mut hashing = hashing.on_all_cores();
-            let (selection, digest) = self.select_op(copy, &fetched)?;
+            let (selection, digest) = self.select_op((stage, at), copy, &fetched)?;
             hashing.bytes(|| selection.bytes());
             Ok(Arc::new(Selected { digest, selection: Mutex::new(Some(selection)) }))
         })
@@ -142,6 +141,7 @@ impl Session<'_> {
     /// was `fetched` are stood for by their commits.
     pub(super) fn select_op(
         &self,
+        step: (usize, usize),
         op: &CopyOp,
         fetched: &[(usize, Arc<Fetched>)],
     ) -> Result<(Selection, Digest), StepError> {
@@ -168,14 +168,25 @@ impl Session<'_> {
         let choice = Choice { sources: &sources, ..op.choice() };
         self.with_sources(op, fetched, |tree| {
             let mut selection = select(&choice, tree).map_err(|error| named(error, op, &sources))?;
+            let memo = self.build.contexts.memo(&op.from);
             let content =
-                content_digest(&mut selection, op.chown.as_deref(), tree, self.build.contexts.memo(&op.from))?;
+                content_digest(&mut selection, op.chown.as_deref(), tree, memo, &|hollow| self.tell(step, hollow))?;
             if commits.is_empty() {
                 return Ok((selection, content));
             }
             let builder = KeyBuilder::new("lbuild git content v1").list("commit", commits.iter());
             Ok((selection, builder.part("content", content.to_string()).finish().0.0))
         })
+    }
+
+    /// Warns of a long file with holes that `step` is about to read.
+    fn tell(&self, (stage, at): (usize, usize), hollow: Hollow<'_>) {
+        let Hollow { path, size, allocated } = hollow;
+        let text =
+            format!("`{path}` has holes: {allocated} of its {size} bytes are on disk, and all are read and written");
+        let span = self.build.plan.stages[stage].steps[at].span;
+        let cure = "zeros take as long as other bytes; leave the file out, or make it where it is used";
+        self.build.sink.event(Event::Warning(crate::listener::warning(text).at(span, "").help(cure)));
     }
 
     /// Calls `read` with the tree of a COPY's or ADD's sources.
@@ -195,9 +206,11 @@ impl Session<'_> {
         self.with_tree(&op.from, |main| read(&JoinedTree { main, remotes }))
     }
 
-    /// Returns what `choice` names in `from`, every file's digest noted, and the digest of it all.
+    /// Returns what `choice` names in `from`, every file's digest noted, and the digest of it all; what there is to be
+    /// said of it is said of `step`.
     pub(super) fn select(
         &self,
+        step: Option<(usize, usize)>,
         from: &From,
         choice: &Choice<'_>,
         owner: Option<&str>,
@@ -207,7 +220,10 @@ impl Session<'_> {
             let mut hashing = hashing.on_all_cores();
             let mut selection = select(choice, tree)?;
             hashing.bytes(|| selection.bytes());
-            let digest = content_digest(&mut selection, owner, tree, self.build.contexts.memo(from))?;
+            let memo = self.build.contexts.memo(from);
+            let digest = content_digest(&mut selection, owner, tree, memo, &|hollow| {
+                step.into_iter().for_each(|step| self.tell(step, hollow));
+            })?;
             Ok((selection, digest))
         })
     }
@@ -232,13 +248,17 @@ impl Session<'_> {
     }
 
     /// Returns the digest of what a bind mount shows.
-    fn mount_digest(&self, from: &From, source: &TreePath) -> Result<Digest, StepError> {
+    fn mount_digest(&self, step: (usize, usize), from: &From, source: &TreePath) -> Result<Digest, StepError> {
         let sources = [mount_pattern(source)];
         let choice = Choice::of(&sources);
         match from {
             From::Image(number) => Ok(self.image_digest(*number, &choice)),
-            From::Stage(stage) => self.stage_digest(*stage, &choice, || Ok(self.select(from, &choice, None)?.1)),
-            From::Context | From::NamedContext(_) | From::Scratch => Ok(self.select(from, &choice, None)?.1),
+            From::Stage(stage) => {
+                self.stage_digest(*stage, &choice, || Ok(self.select(Some(step), from, &choice, None)?.1))
+            }
+            From::Context | From::NamedContext(_) | From::Scratch => {
+                Ok(self.select(Some(step), from, &choice, None)?.1)
+            }
         }
     }
 }
@@ -252,15 +272,6 @@ fn named(error: CopyError, op: &CopyOp, sources: &[String]) -> CopyError {
             CopyError::NotFound { source_text, similar: None }
         }
         other => other,
-    }
-}
-
-impl Drop for Selected {
-    fn drop(&mut self) {
-        // Nobody waits for the memory of a hundred thousand entries; a process that ends does not give it back at all.
-        if let Some(selection) = self.take().filter(|selection| selection.len() > LARGE) {
-            rayon::spawn(move || drop(selection));
-        }
     }
 }
 

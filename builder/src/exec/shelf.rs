@@ -12,7 +12,7 @@ use layerfs::compress::decompress;
 use layerfs::descriptor::{Descriptor, media_type};
 use layerfs::digest::{ChainId, DiffId, Digest};
 use layerfs::directories::LayerDirectories;
-use layerfs::export::{Ahead, ExportLayer};
+use layerfs::export::{EarlyForms, ExportLayer};
 use layerfs::flight::Flight;
 use layerfs::index::LayerIndex;
 use layerfs::indexes::TarFacts;
@@ -41,7 +41,7 @@ pub struct Shelf<'a> {
     tars: Flight<ExecutionId, TarFacts>,
     lease: &'a Lease,
     limits: UnpackLimits,
-    ahead: Option<&'a Ahead<'a>>,
+    early: Option<&'a EarlyForms<'a>>,
 }
 
 /// Where a layer goes.
@@ -67,12 +67,12 @@ impl<'a> Shelf<'a> {
         let fetching = Fetching::new(store, bases, lease, worker.cancel());
         let (readings, unpacks, tars) = Default::default();
         let limits = UnpackLimits::default();
-        Self { store, directories, worker, fetching, readings, unpacks, tars, lease, limits, ahead: None }
+        Self { store, directories, worker, fetching, readings, unpacks, tars, lease, limits, early: None }
     }
 
     /// Says what follows the tars of the image's layers while they are written.
-    pub fn followed_by(self, ahead: Option<&'a Ahead<'a>>) -> Self {
-        Self { ahead, ..self }
+    pub fn followed_by(self, early: Option<&'a EarlyForms<'a>>) -> Self {
+        Self { early, ..self }
     }
 
     /// Shows what is fetched as steps of `sink`.
@@ -400,9 +400,9 @@ impl<'a> Shelf<'a> {
         write: impl FnOnce(&mut File) -> Result<(TarFacts, T), StepError>,
     ) -> Result<T, StepError> {
         let mut blob = self.store.blobs().create()?;
-        let follower = match (self.ahead, position) {
+        let follower = match (self.early, position) {
             (None, _) | (_, Position::Outside) => None,
-            (Some(ahead), _) => ahead.follow(blob.file(), key.to_string(), position == Position::Top)?,
+            (Some(early), _) => early.follow(blob.file(), key.to_string(), position == Position::Top)?,
         };
         let (facts, value) = write(blob.file())?;
         self.hold_blob(facts.diff_id.0)?;

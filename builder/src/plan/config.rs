@@ -10,6 +10,7 @@ use crate::dockerfile::instruction::{Arg, CommandLine, Healthcheck, KeyValue, On
 use crate::source::Span;
 use layerfs::image;
 use serde_json::Value;
+use std::collections::HashMap;
 
 impl StagePlanner<'_> {
     /// ARG: one argument after another, each seeing those before it (1.3-2).
@@ -61,7 +62,8 @@ impl StagePlanner<'_> {
             }
             self.warnings.extend(lint::secret_name("ENV", name, span));
             self.state.scope.set(name, value);
-            set_variable(self.state.image.config.env.get_or_insert_default(), name, value);
+            let environment = self.state.image.config.env.get_or_insert_default();
+            set_variable(environment, &mut self.state.variables, name, value);
         }
         self.note(format!("ENV {}", shown_pairs(&pairs)));
         Ok(())
@@ -244,12 +246,20 @@ fn shown_pairs(pairs: &[(String, String)]) -> String {
     shown.join(" ")
 }
 
-/// Sets a variable of an image config; one that is there keeps its place.
-fn set_variable(environment: &mut Vec<String>, name: &str, value: &str) {
-    let is_it = |variable: &&mut String| variable.split('=').next() == Some(name);
+/// Returns where each variable stands in the environment of an image config; of one that is there twice, the first.
+pub(super) fn places(environment: &[String]) -> HashMap<String, usize> {
+    let named = |(at, variable): (usize, &String)| (variable.split('=').next().unwrap_or_default().to_owned(), at);
+    environment.iter().enumerate().rev().map(named).collect()
+}
+
+/// Sets a variable of an image config; one that is there keeps its place, which is found in `places`.
+fn set_variable(environment: &mut Vec<String>, places: &mut HashMap<String, usize>, name: &str, value: &str) {
     let text = format!("{name}={value}");
-    match environment.iter_mut().find(is_it) {
-        Some(variable) => *variable = text,
-        None => environment.push(text),
+    match places.get(name) {
+        Some(at) => environment[*at] = text,
+        None => {
+            places.insert(name.to_owned(), environment.len());
+            environment.push(text);
+        }
     }
 }

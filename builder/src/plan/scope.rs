@@ -1,6 +1,6 @@
 //! [`Scope`]: what variables are worth at a place in a stage (1.3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Arguments that never become variables of a command: they speak to the builder alone.
 const BUILDER_ONLY: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
@@ -10,8 +10,12 @@ const BUILDER_ONLY: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SC
 pub(super) struct Scope {
     /// ENV and ARG in the order in which they were first set; the last value counts.
     environment: Vec<(String, String)>,
-    /// ARGs as declared, with the value each had then; a name may come again.
-    arguments: Vec<(String, Option<String>)>,
+    /// Where each variable stands among them.
+    places: HashMap<String, usize>,
+    /// Names of ARGs in the order in which they were declared; one may come again.
+    arguments: Vec<String>,
+    /// The last value that each argument was declared with.
+    declared: HashMap<String, Option<String>>,
 }
 
 impl Scope {
@@ -32,7 +36,7 @@ impl Scope {
 
     /// Returns the value of a variable.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.environment.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        self.places.get(name).map(|at| self.environment[*at].1.as_str())
     }
 
     /// Returns a lookup for expansion.
@@ -42,9 +46,12 @@ impl Scope {
 
     /// Sets a variable; one that is set keeps its place.
     pub(super) fn set(&mut self, name: &str, value: &str) {
-        match self.environment.iter_mut().find(|(other, _)| other == name) {
-            Some((_, old)) => value.clone_into(old),
-            None => self.environment.push((name.to_owned(), value.to_owned())),
+        match self.places.get(name) {
+            Some(at) => value.clone_into(&mut self.environment[*at].1),
+            None => {
+                self.places.insert(name.to_owned(), self.environment.len());
+                self.environment.push((name.to_owned(), value.to_owned()));
+            }
         }
     }
 
@@ -55,12 +62,13 @@ impl Scope {
         {
             self.set(name, value);
         }
-        self.arguments.push((name.to_owned(), value.map(str::to_owned)));
+        self.declared.insert(name.to_owned(), value.map(str::to_owned));
+        self.arguments.push(name.to_owned());
     }
 
     /// Reports whether an ARG of this stage or of one it starts from declares `name`.
     pub(super) fn declares(&self, name: &str) -> bool {
-        self.arguments.iter().any(|(other, _)| other == name)
+        self.declared.contains_key(name)
     }
 
     /// Returns the variables in order.
@@ -80,14 +88,14 @@ impl Scope {
         let shown: Vec<String> = self
             .arguments
             .iter()
-            .filter(|(name, _)| seen.insert(name))
-            .map(|(name, _)| format!("{name}={}", self.shown_value(name)))
+            .filter(|name| seen.insert(*name))
+            .map(|name| format!("{name}={}", self.shown_value(name)))
             .collect();
         (!shown.is_empty()).then(|| format!("|{} {}", shown.len(), shown.join(" ")))
     }
 
     fn shown_value(&self, name: &str) -> &str {
-        let declared = || self.arguments.iter().rev().find(|(other, _)| other == name)?.1.as_deref();
+        let declared = || self.declared.get(name)?.as_deref();
         self.get(name).or_else(declared).unwrap_or_default()
     }
 }

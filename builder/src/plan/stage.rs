@@ -3,7 +3,7 @@
 use super::op::{CopyOp, From, Op};
 use super::scope::Scope;
 use super::{HistoryLine, PlanBase, PlanError, PlanOptions, PlannedStage, Step};
-use super::{base, history, lint, names};
+use super::{base, config, history, lint, names};
 use crate::bases::Bases;
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::instruction::{Instruction, Word};
@@ -13,6 +13,7 @@ use crate::source::Span;
 use layerfs::image::ImageConfig;
 use layerfs::path::TreePath;
 use names::StepNames;
+use std::collections::HashMap;
 
 /// Longest value of a variable, in bytes: Linux hands no longer string to a program (MAX_ARG_STRLEN, execve(2)).
 const MAXIMUM_VALUE: usize = 128 * 1024;
@@ -50,6 +51,8 @@ impl<'a> Input<'a> {
 pub(super) struct StageState {
     pub scope: Scope,
     pub image: ImageConfig,
+    /// Where each variable stands in the environment of the image.
+    pub variables: HashMap<String, usize>,
     /// Whether a WORKDIR of the Dockerfile set the working directory.
     pub workdir_set: bool,
     /// How many steps the stage and those that it starts from have.
@@ -307,12 +310,15 @@ fn starting_state(
             // A stage starts only from an earlier one, so its state is there.
             let parent = &states[*index];
             let mut state = StageState { image: base::inherited(&parent.image), ..parent.clone() };
-            state.scope.set_all(state.image.config.env.as_deref().unwrap_or_default());
+            let environment = state.image.config.env.as_deref().unwrap_or_default();
+            state.scope.set_all(environment);
+            state.variables = config::places(environment);
             return Ok(state);
         }
     };
-    let scope = Scope::of_image(image.config.env.as_deref().unwrap_or_default());
-    Ok(StageState { scope, image, workdir_set: false, steps: 0 })
+    let environment = image.config.env.as_deref().unwrap_or_default();
+    let (scope, variables) = (Scope::of_image(environment), config::places(environment));
+    Ok(StageState { scope, image, variables, workdir_set: false, steps: 0 })
 }
 
 /// Returns the config that a stage takes over from an image.

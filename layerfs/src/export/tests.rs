@@ -278,11 +278,11 @@ fn a_layer_that_is_followed_is_compressed_before_anybody_asks() {
         let layer = plain.layer(&content, media_type::OCI_LAYER);
         let wanted = wanted(&plain, &layer);
         let fixture = Fixture::new();
-        let ahead = Ahead::new(form, but_the_last, &fixture.store);
+        let early = EarlyForms::new(form, but_the_last, &fixture.store);
         let tar = Tar::default().file("file", &content).end();
-        ahead.beside(&cancel, || {
+        early.beside(&cancel, || {
             let mut file = tempfile::tempfile().expect("a file");
-            let writing = ahead.follow(&file, "a layer".to_owned(), is_last).expect("followed");
+            let writing = early.follow(&file, "a layer".to_owned(), is_last).expect("followed");
             for piece in tar.chunks(1 << 16) {
                 file.write_all(piece).expect("written");
             }
@@ -301,10 +301,10 @@ fn of_a_layer_that_is_given_up_nothing_is_kept() {
     let form = compression(Compression::Gzip, false);
     for cancelled in [false, true] {
         let (fixture, cancel) = (Fixture::new(), Cancel::new().expect("a flag"));
-        let ahead = Ahead::new(form, false, &fixture.store);
-        ahead.beside(&cancel, || {
+        let early = EarlyForms::new(form, false, &fixture.store);
+        early.beside(&cancel, || {
             let mut file = tempfile::tempfile().expect("a file");
-            let writing = ahead.follow(&file, "a layer".to_owned(), false).expect("followed");
+            let writing = early.follow(&file, "a layer".to_owned(), false).expect("followed");
             file.write_all(b"half a tar").expect("written");
             match cancelled {
                 true => cancel.cancel(),

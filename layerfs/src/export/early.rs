@@ -1,4 +1,4 @@
-//! [`Ahead`]: layers are brought into the form that an output asks for while their tars are being written.
+//! [`EarlyForms`]: layers are brought into the form that an output asks for while their tars are being written.
 
 use super::forms::{LayerCompression, temporary_file};
 use crate::cancel::Cancel;
@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 /// Compresses one layer at a time, beside whatever writes them. What comes out is kept in the store, where outputs find
 /// it; what goes wrong here goes wrong there again, and is told there.
 #[derive(Debug)]
-pub struct Ahead<'a> {
+pub struct EarlyForms<'a> {
     form: LayerCompression,
     but_the_last: bool,
     store: &'a Store,
@@ -26,7 +26,7 @@ pub struct Ahead<'a> {
 type Layer = (Growing<TarFacts>, String);
 
 /// Dropped, it lets whoever serves return once all is done.
-struct Closing<'a>(&'a Ahead<'a>);
+struct Closing<'a>(&'a EarlyForms<'a>);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
@@ -34,9 +34,8 @@ impl Drop for Closing<'_> {
     }
 }
 
-impl<'a> Ahead<'a> {
-    /// Returns what brings layers into `form`; `but_the_last` leaves the last one of an
-    /// image to the output.
+impl<'a> EarlyForms<'a> {
+    /// Returns what brings layers into `form`; `but_the_last` leaves the last one of an image to the output.
     pub fn new(form: LayerCompression, but_the_last: bool, store: &'a Store) -> Self {
         let (layers, queue) = channel();
         Self { form, but_the_last, store, layers: Mutex::new(Some(layers)), queue: Mutex::new(queue) }
