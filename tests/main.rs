@@ -32,6 +32,7 @@ mod language_onbuild;
 mod language_platforms;
 mod language_rows;
 mod language_run;
+mod large_contexts;
 mod on_fail;
 mod outputs;
 mod outputs_files;

@@ -268,7 +268,8 @@ impl Record {
 
 /// Returns the path that these bytes of one are.
 pub(super) fn tree_path(bytes: &[u8]) -> TreePath {
-    TreePath::from_normal(bytes).expect("it was the path of an entry")
+    // What a remote source has stands below a name that no file can have.
+    TreePath::from_normal(bytes).unwrap_or_else(|| TreePath::normalize(bytes))
 }
 
 /// Returns what is left of the bytes of a path below `directory`, or nothing if it is not within it.
