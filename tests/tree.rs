@@ -65,6 +65,16 @@ pub fn with_ids_ok(program: &str, arguments: &[&str]) -> String {
     output(&line[0], &rest)
 }
 
+/// Returns a path as a snapshot writes it, without quotes.
+pub fn written(path: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'\\' => "\\\\".to_owned(),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    path.bytes().map(escaped).collect()
+}
+
 impl Tree {
     /// Looks at a directory.
     #[track_caller]
@@ -178,13 +188,8 @@ impl Tree {
 
     /// Reports whether there is a directory at a path, or something else; nothing if there is nothing.
     pub fn is_directory(&self, path: &str) -> Option<bool> {
-        let escaped = |byte: u8| match byte {
-            b'\\' => "\\\\".to_owned(),
-            b' '..=b'~' => char::from(byte).to_string(),
-            _ => format!("\\x{byte:02x}"),
-        };
-        let wanted: String = path.trim_start_matches('/').bytes().map(escaped).collect();
-        let (_, fields) = self.0.iter().find(|(written, _)| written.trim_matches(['\'', '"']) == wanted)?;
+        let wanted = written(path.trim_start_matches('/'));
+        let (_, fields) = self.0.iter().find(|(path, _)| path.trim_matches(['\'', '"']) == wanted)?;
         Some(fields[Field::Kind as usize] == "directory")
     }
 

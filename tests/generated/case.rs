@@ -3,6 +3,7 @@
 use super::context::{Context, make, name, quoted};
 use super::random::Random;
 use crate::harness::Lab;
+use crate::tree::written;
 use std::fmt;
 
 /// A few generated instructions that write below `/c` and the case's number.
@@ -178,9 +179,19 @@ impl Case {
     /// Reports whether one of its instructions makes a directory or puts something into it: one above or at a
     /// destination, or that links lead to from there.
     pub fn writes_into(&self, path: &str) -> bool {
-        let path = format!("/{}", path.trim_matches(['\'', '"']).replace("\\\\", "\\"));
+        let path = format!("/{}", path.trim_matches(['\'', '"']));
         let linked = LINKED.iter().any(|place| path == format!("/c{}{place}", self.number));
-        linked || self.destinations().iter().any(|to| *to == path || to.starts_with(&format!("{path}/")))
+        let above = |to: String| to == path || to.starts_with(&format!("{path}/"));
+        linked || self.destinations().into_iter().map(|to| written(&to)).any(above)
+    }
+
+    /// Reports whether one of its instructions may unpack something at a path: an ADD of what may be an archive.
+    pub fn unpacks_into(&self, path: &str) -> bool {
+        let path = format!("/{}", path.trim_matches(['\'', '"']));
+        let archive = |source: &String| source.contains("packed") || source.contains(['*', '?', '[']);
+        let unpacks = self.copies().any(|copy| copy.add && copy.sources.iter().any(archive));
+        let below = |to: String| path.starts_with(&format!("{}/", to.trim_end_matches('/')));
+        unpacks && self.destinations().into_iter().map(|to| written(&to)).any(below)
     }
 
     /// Returns where its instructions write: as they say, and where the links of [`destination`] lead.
@@ -331,10 +342,10 @@ impl Copy {
         self.patterns().next().is_some()
     }
 
-    /// Returns its sources that are patterns, as Buildah writes them: from the root, quoted.
+    /// Returns its sources that are patterns, as Buildah writes them: from the root, seldom without their escapes.
     pub fn patterns(&self) -> impl Iterator<Item = String> {
         let patterns = self.sources.iter().filter(|source| source.contains(['*', '?', '[']));
-        patterns.map(|source| format!("{:?}", clean(source)))
+        patterns.flat_map(|source| [clean(source), clean(&source.replace('\\', ""))])
     }
 }
 

@@ -125,11 +125,13 @@ impl Context {
         maker.directory("", 0);
         maker.archives(if zstd { &ARCHIVES } else { &ARCHIVES[..ARCHIVES.len() - 1] });
         let Maker { mut script, paths, .. } = maker;
-        script.push_str("mkdir first; echo first > first/first; touch -d @1500000000 first/first\n");
+        script.push_str("mkdir first; echo first > first/first\n");
+        script.push_str("touch -d @1500000000 first/first first\n");
         make(lab, &script);
         let ignore = random.percent(60).then(|| ignore_file(random, &paths));
         if let Some(ignore) = &ignore {
             lab.file(".dockerignore", ignore);
+            make(lab, "touch -d @1500000000 .dockerignore\n");
         }
         let reachable = paths.iter().filter(|path| lab.path(path).exists()).cloned().collect();
         Self { ignore, paths, reachable }
@@ -167,7 +169,8 @@ fn ignore_file(random: &mut Random, paths: &[String]) -> String {
         // What the destinations are made of.
         text.push_str("!dest*\n");
     }
-    text
+    // What every Dockerfile begins with.
+    text + "!first\n"
 }
 
 impl Maker<'_> {

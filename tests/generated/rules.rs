@@ -53,6 +53,27 @@ const FIELDS: &[FieldRule] = &[
             seen.field == Field::Mtime && both && own && seen.case.is_none_or(|case| case.writes_into(seen.path))
         },
     },
+    // Buildah sets the time of a directory of an archive before it unpacks what is in it (1.6-18).
+    FieldRule {
+        name: "directories of archives have the time of the build",
+        peers: BUILDAH,
+        explains: |seen| {
+            let both = is(seen.ours, "directory") && is(seen.theirs, "directory");
+            let built = (seen.began..=now()).contains(&seconds(seen.theirs));
+            seen.field == Field::Mtime && both && built && seen.case.is_some_and(|case| case.unpacks_into(seen.path))
+        },
+    },
+    // The stage's `/s` is a directory that COPY made; it is copied with its time (1.6-3).
+    FieldRule {
+        name: "a directory that a stage made has the time of the build",
+        peers: BUILDAH,
+        explains: |seen| {
+            let stage = seen.path.trim_matches(['\'', '"']).ends_with("/s") && seen.copies().any(|copy| copy.from);
+            let both = is(seen.ours, "directory") && is(seen.theirs, "directory");
+            let built = (seen.began..=now()).contains(&seconds(seen.theirs));
+            seen.field == Field::Mtime && stage && both && built
+        },
+    },
     // Buildah's image says nothing of the root, which `COPY first /` gives a time.
     FieldRule {
         name: "the root has no time",
@@ -156,10 +177,12 @@ const ACCEPTED: &[RefusalRule] = &[
         name: "a pattern has to match",
         peers: BUILDAH,
         explains: |case, error| {
-            // All that is missing is patterns, which Buildah writes without `..` and with the escapes of Go.
-            let missing = error.split_once("copier: stat: [").and_then(|(_, rest)| rest.split_once("]: no such file"));
+            // All that is missing is patterns, or what they match is all ignored.
             let patterns: Vec<String> = case.copies().flat_map(Copy::patterns).collect();
-            missing.is_some_and(|(list, _)| words(list).iter().all(|word| patterns.contains(word)))
+            let missing = between(error, "copier: stat: [", "]: no such file");
+            let ignored = between(error, "no items matching glob ", " copied (");
+            missing.is_some_and(|list| words(list).iter().all(|word| patterns.contains(word)))
+                || ignored.is_some_and(|glob| patterns.iter().any(|it| glob.trim_matches('"').ends_with(it.as_str())))
         },
     },
     // Buildah 1.28 gives up where a file gets a name of its own that is not ASCII, and says only that a pipe was closed.
@@ -206,9 +229,14 @@ const FILE_BITS: &[u32] = &[0o4755, 0o2711];
 /// Modes of a context's directories that Buildah takes bits off.
 const DIRECTORY_BITS: &[u32] = &[0o1777, 0o2755];
 
-/// Returns the words of a list that Go wrote, `"/a" "/b*"`, with their quotes.
+/// Returns what stands between two texts.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    Some(text.split_once(before)?.1.split_once(after)?.0)
+}
+
+/// Returns the words of a list that Go wrote: `"/a" "/b*"`.
 fn words(list: &str) -> Vec<String> {
-    list.split("\" \"").map(|word| format!("\"{}\"", word.trim_matches('"'))).collect()
+    list.split("\" \"").map(|word| word.trim_matches('"').replace("\\\\", "\\")).collect()
 }
 
 /// The time of what stands at a case's destination before.
