@@ -74,9 +74,9 @@ impl Fixture {
 
     pub fn run_with(&self, spec: RunSpec, secrets: &[BorrowedFd<'_>]) -> Result<Outcome, WorkerError> {
         let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let mut take = |stream, bytes: &[u8]| match stream {
-            Stream::Stdout => output.extend_from_slice(bytes),
-            Stream::Stderr => errors.extend_from_slice(bytes),
+        let mut take = |stream, bytes: Arc<Vec<u8>>| match stream {
+            Stream::Stdout => output.extend_from_slice(&bytes),
+            Stream::Stderr => errors.extend_from_slice(&bytes),
         };
         let exit = self.worker.run(spec, secrets, &mut take, &Cancel::new().expect("a cancel"))?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

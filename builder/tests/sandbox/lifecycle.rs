@@ -171,7 +171,7 @@ fn streaming(fixture: &Fixture) {
         mounts: vec![builder::sandbox::spec::MountSpec { target: TreePath::from("c"), kind: kind(readonly) }],
         ..shell(script)
     };
-    let mut take = |stream: Stream, bytes: &[u8]| {
+    let mut take = |stream: Stream, bytes: std::sync::Arc<Vec<u8>>| {
         if pieces.is_empty() {
             fixture.run(with_cache("touch /c/go", false)).expect("runs");
         }
