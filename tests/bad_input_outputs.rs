@@ -53,7 +53,7 @@ fn bad_places_and_forms_are_refused_before_the_build_begins() {
         (&["-t", "UPPER/x"], "UPPER/x"),
         (&["-t", "a:b:c"], "a:b:c"),
         (&["-t", "a b"], "a b"),
-        (&["-t", ""], "-t"),
+        (&["-t", ""], "invalid tag ``"),
         (&["--iidfile", "dir"], "`--iidfile dir`: `dir` is a directory"),
         (&["--iidfile", "no/id"], "`--iidfile no/id`: there is no directory `no`"),
         (&["--iidfile", "old/id"], "`--iidfile old/id`: there is no directory `old`"),
