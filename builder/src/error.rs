@@ -353,6 +353,9 @@ pub enum BuildError {
     /// Writing an output failed.
     #[error(transparent)]
     Output(#[from] StepError),
+    /// Writing several outputs failed.
+    #[error("{} outputs could not be written", .0.len())]
+    Outputs(Vec<StepError>),
     /// The build was ended from outside.
     #[error("cancelled")]
     Cancelled,
@@ -393,6 +396,7 @@ impl BuildError {
             BuildError::Assemble(error) => vec![error.diagnose()],
             BuildError::Step { span, error, .. } => vec![error.diagnose().at(*span, "")],
             BuildError::Output(error) => vec![error.diagnose()],
+            BuildError::Outputs(errors) => without_repeats(errors.iter().map(Diagnose::diagnose)),
             BuildError::Cancelled => vec![Diagnostic::error("cancelled")],
         }
     }
@@ -408,6 +412,17 @@ impl BuildError {
             _ => None,
         }
     }
+}
+
+/// Returns each diagnostic once: what several outputs failed with may be one thing.
+fn without_repeats(diagnostics: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> {
+    let mut told: Vec<Diagnostic> = Vec::new();
+    diagnostics.for_each(|diagnostic| {
+        if !told.contains(&diagnostic) {
+            told.push(diagnostic);
+        }
+    });
+    told
 }
 
 #[cfg(test)]

@@ -69,7 +69,9 @@ pub mod attend;
 
 pub mod doctor;
 
+mod at_once;
 mod manifest;
+
 mod output;
 mod rework;
 
@@ -92,5 +94,5 @@ pub use output::Exported;
 pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
 pub use run_image::run_image;
-pub use usage::{PruneOptions, prune, usage};
+pub use usage::{PruneOptions, prune, prune_to, usage};
 pub use with_contexts::{DockerfilePlace, with_contexts};

@@ -1,8 +1,9 @@
-//! Outputs: from what was asked for to exporters, one after another.
+//! Outputs: from what was asked for to exporters, side by side.
 
-use crate::error::StepError;
+use crate::at_once::at_once;
+use crate::error::{BuildError, StepError};
 use crate::listener::warning;
-use crate::progress::{Event, Outcome, StepId, Stream};
+use crate::progress::{Event, Outcome, ProgressSink, StepId, Stream};
 use crate::push::Places;
 use crate::request::{Destination, Look, Output};
 use crate::rework::Finished;
@@ -15,7 +16,7 @@ use layerfs::export::{
     StoreExporter, TreeTar,
 };
 use layerfs::meta::Timestamp;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// What an image became in one output.
@@ -29,31 +30,43 @@ pub struct Exported {
     pub manifest: Option<Descriptor>,
 }
 
+/// An image on its way to several outputs.
+struct Exporting<'a> {
+    finished: &'a Finished<'a>,
+    /// Held by who makes layers with other times: what several outputs want is made once.
+    times: Mutex<()>,
+    cancel: &'a Cancel,
+}
+
+impl Exporting<'_> {
+    fn with_times(&self, look: &Look, sink: &dyn ProgressSink) -> Result<FinishedImage, StoreError> {
+        let _turn = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        self.finished.with_times(look, sink)
+    }
+}
+
 impl Places<'_> {
     /// Brings a finished image to every output and returns what it became there.
     ///
     /// # Errors
-    /// The first output's that failed.
+    /// Those of every output that failed; the others are written all the same.
     pub(crate) fn write(
         self,
         outputs: &[Output],
         finished: &Finished<'_>,
         cancel: &Cancel,
-    ) -> Result<Vec<Exported>, StepError> {
-        let one = |(number, output)| self.write_one(number, output, finished, cancel);
-        outputs.iter().enumerate().map(one).collect()
+    ) -> Result<Vec<Exported>, BuildError> {
+        let exporting = Exporting { finished, times: Mutex::new(()), cancel };
+        at_once(outputs, |number| self.write_one(number, &outputs[number], &exporting))
     }
 
-    fn write_one(
-        self,
-        number: usize,
-        output: &Output,
-        finished: &Finished<'_>,
-        cancel: &Cancel,
-    ) -> Result<Exported, StepError> {
-        let (step, began) = (StepId::internal(number), Instant::now());
+    fn write_one(self, number: usize, output: &Output, exporting: &Exporting<'_>) -> Result<Exported, StepError> {
+        let (step, began, cancel) = (StepId::internal(number), Instant::now(), exporting.cancel);
+        if cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
         self.sink.event(Event::StepStarted { step, name: name(output) });
-        let result = self.export_one(step, output, finished, cancel);
+        let result = self.export_one(step, output, exporting);
         let outcome = match &result {
             Err(_) if cancel.is_cancelled() => Outcome::Cancelled,
             Err(error) => Outcome::Failed(error.to_string()),
@@ -74,11 +87,10 @@ impl Places<'_> {
         self,
         step: StepId,
         output: &Output,
-        finished: &Finished<'_>,
-        cancel: &Cancel,
+        exporting: &Exporting<'_>,
     ) -> Result<(FinishedImage, Exported), StoreError> {
-        let look = output.look();
-        let image = dressed(finished.with_times(look, self.sink)?, look);
+        let (look, finished, cancel) = (output.look(), exporting.finished, exporting.cancel);
+        let image = dressed(exporting.with_times(look, self.sink)?, look);
         let manifest = match output {
             Output::Tar { destination, .. } => {
                 let destination = destination.clone();

@@ -1,5 +1,6 @@
 //! [`build_several`]: one image for several platforms: each is built by itself, and an index joins them.
 
+use crate::at_once::at_once;
 use crate::attend::Attendant;
 use crate::build::{BuildResult, build_one};
 use crate::diagnostic::{Diagnose, Diagnostic};
@@ -65,12 +66,9 @@ pub(crate) fn build_several(
     }
     let written = with_registries(&request.registries, sink, cancel, |client| {
         let places = Places { store, client, sink };
-        let outputs = request.outputs.iter().zip(&images).enumerate();
-        outputs
-            .map(|(number, (output, images))| places.write_index(number, output, images))
-            .collect::<Result<Vec<_>, _>>()
+        at_once(&request.outputs, |number| Ok(places.write_index(number, &request.outputs[number], &images[number])?))
     });
-    let indexes = written.map_err(StepError::from)?;
+    let indexes = written?;
     let exported =
         |index: &Descriptor| Exported { id: index.digest, config: index.clone(), manifest: Some(index.clone()) };
     let outputs: Vec<Exported> = indexes.iter().map(exported).collect();

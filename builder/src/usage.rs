@@ -8,7 +8,7 @@ use crate::maintain::{as_store_error, remove};
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
-use layerfs::layer::LayerKey;
+use layerfs::layer::{Layer, LayerKey};
 use layerfs::sealed;
 use layerfs::store::{Found, GcOptions, GcReport, Kind, Reach, Store};
 use std::collections::{BTreeSet, HashMap};
@@ -58,6 +58,18 @@ fn measured(store: &Store, worker: &LazyWorker<'_>, cancel: &Cancel) -> Result<V
 /// # Errors
 /// The store's, the worker's.
 pub fn prune(store: &Store, options: &PruneOptions, cancel: &Cancel) -> Result<GcReport, StepError> {
+    Ok(prune_measured(store, options, cancel)?.0)
+}
+
+/// Does what [`prune`] does, and returns how many bytes are left if `options` say how many may be; else 0.
+///
+/// # Errors
+/// The store's, the worker's.
+pub fn prune_to(store: &Store, options: &PruneOptions, cancel: &Cancel) -> Result<u64, StepError> {
+    Ok(prune_measured(store, options, cancel)?.1)
+}
+
+fn prune_measured(store: &Store, options: &PruneOptions, cancel: &Cancel) -> Result<(GcReport, u64), StepError> {
     let map = IdMap::detect(&Caller::read(None));
     let worker = LazyWorker::new(store.root(), &map, cancel);
     let cache = LocalCache::new(store);
@@ -76,7 +88,7 @@ pub fn prune(store: &Store, options: &PruneOptions, cancel: &Cancel) -> Result<G
     }
     let derived = leaving.derivatives.len() as u64;
     if !options.collects() {
-        return Ok(GcReport { derived, bytes, ..GcReport::default() });
+        return Ok((GcReport { derived, bytes, ..GcReport::default() }, leaving.left));
     }
     let index_age = if options.all { Duration::ZERO } else { INDEX_AGE };
     // What registries were asked for lately is not asked for again because of a gc.
@@ -90,7 +102,7 @@ pub fn prune(store: &Store, options: &PruneOptions, cancel: &Cancel) -> Result<G
     report.bytes += freed;
     report.derived += derived;
     report.bytes += bytes;
-    Ok(report)
+    Ok((report, leaving.left))
 }
 
 impl PruneOptions {
@@ -118,6 +130,8 @@ struct Leaving {
     records: BTreeSet<usize>,
     mounts: Vec<PathBuf>,
     derivatives: Vec<PathBuf>,
+    /// Bytes that stay, if they were counted.
+    left: u64,
 }
 
 impl Leaving {
@@ -173,7 +187,8 @@ impl<'a> Candidates<'a> {
         found: &[Found],
         store: &Store,
     ) -> Result<Leaving, StepError> {
-        let mut ledger = Ledger::new(records, found, store)?;
+        let held = store.held()?;
+        let mut ledger = Ledger::new(records, found, &held, store)?;
         let mut order: Vec<(SystemTime, Candidate<'_>)> =
             self.files.into_iter().map(|one| (one.used, Candidate::File(one))).collect();
         order.extend(self.records.into_iter().map(|(at, used)| (used, Candidate::Record(at))));
@@ -188,13 +203,24 @@ impl<'a> Candidates<'a> {
                     ledger.left = ledger.left.saturating_sub(one.bytes.unwrap_or(0));
                     leaving.add(one);
                 }
+                // A running build needs it, and nothing would come free.
+                Candidate::Record(at) if is_held(&records[at].0, &held) => {}
                 Candidate::Record(at) => {
                     ledger.strike(&records[at].0);
                     leaving.records.insert(at);
                 }
             }
         }
-        Ok(leaving)
+        Ok(Leaving { left: ledger.left, ..leaving })
+    }
+}
+
+/// Reports whether a running build holds the layer that a record ends with.
+fn is_held(record: &Record, held: &Reach) -> bool {
+    match record.stack.last() {
+        Some(Layer::Built { execution, .. }) => held.layers.contains(&LayerKey::Execution(*execution)),
+        Some(Layer::Base { blob, .. }) => held.blobs.contains(&blob.digest),
+        None => false,
     }
 }
 
@@ -226,9 +252,12 @@ enum Part {
 }
 
 impl Ledger {
-    fn new(records: &[(Record, SystemTime)], found: &[Found], store: &Store) -> Result<Self, StepError> {
+    /// What running builds hold goes with no record.
+    fn new(records: &[(Record, SystemTime)], found: &[Found], held: &Reach, store: &Store) -> Result<Self, StepError> {
         let left: u64 = found.iter().filter_map(|one| one.bytes).sum();
-        let unneeded = || found.iter().filter(|one| !one.needed && one.kind == Kind::Layers);
+        let is_held = |one: &&Found| one.layer.is_some_and(|key| held.layers.contains(&key));
+        let unneeded =
+            || found.iter().filter(|one| !one.needed && one.kind == Kind::Layers).filter(|one| !is_held(one));
         let mut sizes: HashMap<Part, u64> = HashMap::new();
         let mut tars: HashMap<Digest, LayerKey> = HashMap::new();
         for (one, key) in unneeded().filter_map(|one| Some((one, one.layer?))) {
@@ -238,6 +267,9 @@ impl Ledger {
         for one in unneeded().filter(|one| one.layer.is_none()) {
             let name = one.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let Ok(digest) = Digest::from_hex(name) else { continue };
+            if held.blobs.contains(&digest) {
+                continue;
+            }
             let part = tars.get(&digest).map_or(Part::Blob(digest), |key| Part::Layer(*key));
             *sizes.entry(part).or_default() += one.bytes.unwrap_or(0);
         }

@@ -411,6 +411,14 @@ pub fn prune(root: &Path, options: &PruneOptions, cancel: &Cancel) -> Result<Pru
     Ok(Pruned { objects, bytes: report.bytes })
 }
 
+/// Removes what no image and no running build needs until so much is left as `options` say; returns how many bytes are.
+///
+/// # Errors
+/// [`StepError`].
+pub fn prune_to(root: &Path, options: &PruneOptions, cancel: &Cancel) -> Result<u64, StepError> {
+    builder::prune_to(&Store::open(root)?, options, cancel)
+}
+
 /// Asks the registry `host` whether it takes `credential`, and keeps it; returns where.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The binary `lbuild`.
 
 mod args;
+mod cap;
 mod commands;
 mod engine;
 mod exit;

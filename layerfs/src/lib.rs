@@ -2,9 +2,11 @@
 //!
 //! Modules stand in the order of their dependencies: a module uses only modules above it.
 //!
-//! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`.
+//! Locks are taken in this order, and none is held over a network wait: `gc.lock`, a lease, `index.lock`. Who makes a
+//! compressed form of a layer (`Store::making`) takes none of them before that, and the one of a push that compresses after.
 
 pub mod ahead;
+pub mod alone;
 pub mod base64;
 pub mod behind;
 

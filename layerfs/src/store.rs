@@ -28,6 +28,7 @@ pub use remembered::Remembered;
 pub use sparse::{SparseImage, SparseTable};
 pub use usage::{Found, Kind};
 
+use crate::alone::{self, Alone};
 use crate::blobs::{BlobStore, DiskBlobs};
 use crate::descriptor::{Descriptor, is_manifest};
 use crate::digest::Digest;
@@ -80,6 +81,7 @@ pub struct Store {
     leases: LeaseTable,
     sparse: SparseTable,
     trace: Trace,
+    making: Alone<PathBuf>,
 }
 
 /// An image of the store, as `lbuild images` lists it.
@@ -141,6 +143,7 @@ impl Store {
             leases: LeaseTable::new(&root.join("leases"), &temporary),
             sparse: SparseTable::new(&root.join("sparse"), &temporary),
             trace: Trace::default(),
+            making: Alone::default(),
             root,
         }
     }
@@ -224,9 +227,25 @@ impl Store {
         &self.sparse
     }
 
+    /// Returns what running builds hold.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn held(&self) -> Result<Reach, IoError> {
+        let mut reach = Reach::default();
+        reach.add_held(&self.leases.live()?.held);
+        Ok(reach)
+    }
+
     /// Returns compressed forms of layers.
     pub fn derived(&self) -> PathBuf {
         self.root.join("derived")
+    }
+
+    /// Waits until no other thread makes the compressed form of a layer that is kept at `path`: what several outputs want is
+    /// made once.
+    pub(crate) fn making(&self, path: PathBuf) -> alone::Held<'_, PathBuf> {
+        self.making.at(path)
     }
 
     /// Returns what is known of registries that hold its blobs.

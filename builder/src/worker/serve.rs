@@ -130,8 +130,7 @@ impl Service {
             let top = self.store.join(own_path(path)?.as_os_str());
             for entry in walkdir::WalkDir::new(&top).follow_root_links(false) {
                 // What went away meanwhile takes no room.
-                let Ok(entry) = entry else { continue };
-                let found = entry.metadata().map_err(std::io::Error::from).at("stat", entry.path())?;
+                let Some(found) = entry.ok().and_then(|entry| entry.metadata().ok()) else { continue };
                 if found.is_dir() || found.nlink() < 2 || seen.insert((found.dev(), found.ino())) {
                     bytes += found.blocks() * 512;
                 }

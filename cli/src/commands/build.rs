@@ -3,6 +3,7 @@
 use super::on_fail::Attending;
 use super::{Scene, call, io_failure, print, tell};
 use crate::args::BuildArgs;
+use crate::cap::Cap;
 use crate::engine::{self, Place};
 use crate::exit::Exit;
 use crate::logs::{KEPT_BUILDS, Keeper, Secrets};
@@ -13,6 +14,7 @@ use crate::trace::{Chronicle, TraceFile};
 use crate::ui::{KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
 use builder::BuildResult;
 use builder::attend::Attendant;
+use builder::diagnostic::{Diagnostic, Severity};
 use builder::progress::{Event, ProgressSink};
 use builder::request::{BuildRequest, Output, SecretSource, SecretSpec};
 use layerfs::io_error::{IoContext, IoError};
@@ -71,13 +73,16 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     let trace = settings.trace.as_deref().map(TraceFile::create).transpose().map_err(io_failure)?;
     let chronicle = trace.as_ref().map(|file| file.chronicle.as_ref());
     let mut watchers: Vec<&dyn Watcher> = vec![&recorder, &keeper, ledger];
+    let cap = scene.config.max_used_space.map(Cap::new);
+    watchers.extend(cap.as_ref().map(|cap| cap as &dyn Watcher));
     watchers.extend(chronicle.map(|chronicle: &Chronicle| chronicle as &dyn Watcher));
     let sink = Watched::new(watchers, below);
     let attending = settings.on_fail.clone().map(|how| Attending::new(how, Arc::clone(&screen)));
     let attendant = attending.as_ref().map(|attending| attending as &dyn Attendant);
     settings.warnings.iter().for_each(|warning| sink.event(Event::Warning(warning.clone())));
     let place = Place { root: &scene.root, trace: trace.as_ref().map(TraceFile::trace).unwrap_or_default() };
-    let built = fetched(settings, scene, &sink).and_then(|request| {
+    let built = capped(cap.as_ref(), scene, &sink, || {
+        let request = fetched(settings, scene, &sink)?;
         source.tell(&request.dockerfile);
         engine::build(&request, &place, &sink, &scene.cancel, attendant)
     });
@@ -98,6 +103,21 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
             tell(&format!("{}\n", annotation("error", &failure.diagnostic, failure.source.as_ref())));
         }
         failure
+    })
+}
+
+/// Lets `work` be done while the store is kept below `cap`, if there is one.
+fn capped<T>(cap: Option<&Cap>, scene: &Scene, sink: &dyn ProgressSink, work: impl FnOnce() -> T) -> T {
+    let Some(cap) = cap else { return work() };
+    let tell = |text: String| {
+        if !scene.cancel.is_cancelled() {
+            sink.event(Event::Warning(Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| cap.keep(|options| engine::prune_to(&scene.root, options, &scene.cancel), tell));
+        let _ending = cap.ending();
+        work()
     })
 }
 

@@ -106,16 +106,25 @@ pub fn typed(matches: &ArgMatches, rows: &[&Row]) -> Vec<Typed> {
 /// # Errors
 /// [`SettingsError::ForeignFlag`] for the first that is refused.
 pub fn judge(typed: &[Typed]) -> Result<Vec<Diagnostic>, SettingsError> {
-    let mut warnings: Vec<(&str, Diagnostic)> = Vec::new();
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for flag in typed {
         let row = ROWS.iter().find(|row| row.name == flag.name).expect("a typed flag is one of the table");
         let why = row.judge(&flag.value)?;
-        if !warnings.iter().any(|(name, _)| *name == flag.name) {
-            let message = format!("`--{}` has no effect here: {why}", flag.name);
-            warnings.push((flag.name, Diagnostic { severity: Severity::Warning, ..Diagnostic::error(message) }));
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) if names.contains(&flag.name) => {}
+            Some((_, names)) => names.push(flag.name),
+            None => reasons.push((why, vec![flag.name])),
         }
     }
-    Ok(warnings.into_iter().map(|(_, warning)| warning).collect())
+    Ok(reasons.into_iter().map(|(why, names)| useless(&names, why)).collect())
+}
+
+/// Returns the warning that flags have no effect, all for one reason.
+fn useless(names: &[&str], why: &str) -> Diagnostic {
+    let verb = if names.len() == 1 { "has" } else { "have" };
+    let names: Vec<String> = names.iter().map(|name| format!("`--{name}`")).collect();
+    let message = format!("{} {verb} no effect here: {why}", names.join(", "));
+    Diagnostic { severity: Severity::Warning, ..Diagnostic::error(message) }
 }
 
 impl Row {

@@ -108,8 +108,12 @@ fn every_row_does_what_it_says() {
 fn a_flag_is_warned_of_once_and_a_switch_may_stand_alone() {
     let args = build(&["--memory", "2g", "--memory=1g", "--rm", "--force-rm=false", "-m", "1g"]).expect("parses");
     let warnings = judge(&args.foreign).expect("nothing is refused");
-    let names: Vec<&str> = warnings.iter().filter_map(|warning| warning.message.split('`').nth(1)).collect();
-    assert_eq!(names, ["--force-rm", "--memory", "--rm"]);
+    let names: Vec<&str> = warnings.iter().filter_map(|warning| warning.message.split(" no effect").next()).collect();
+    assert_eq!(names, ["`--force-rm`, `--rm` have", "`--memory` has"]);
+    let limits = judge(&build(&["--memory=1g", "--cpu-quota=5", "--memory-swap=2g"]).expect("parses").foreign);
+    let limits = limits.expect("nothing is refused");
+    assert_eq!(limits.len(), 1, "one reason is told once");
+    assert!(limits[0].message.starts_with("`--cpu-quota`, `--memory`, `--memory-swap` have no effect here: no cgroup"));
     let refused = judge(&build(&["--squash-all"]).expect("parses").foreign).map_err(|error| error.to_string());
     assert_eq!(refused, Err("`--squash-all` is of `podman build`, and lbuild does not do it".to_owned()));
 }
@@ -138,6 +142,15 @@ fn page() -> String {
         writeln!(text, "| `--{}`{short} | {} | {} | {} | {meaning} |", row.name, has('x'), has('d'), has('p'))
             .expect("written");
     }
+    text.push_str(
+        "\n## Limits of memory and processors\n\n\
+        `--memory`, `--memory-swap`, `--cpu-*`, `--cpuset-*`, `--cgroup-parent` and `--resource` would need a cgroup of version \
+        2 that is delegated to the user, with its controllers. lbuild makes none: the machines that it is developed and tested \
+        on mount the controllers in version 1, which cannot be delegated safely, so that no limit could be tried, and a limit \
+        that was never seen to hold is none. The build as a whole takes limits from whoever starts it; a RUN is in the same \
+        cgroup:\n\n\
+        ```\nsystemd-run --user --scope -p MemoryMax=2G -p MemorySwapMax=0 -p CPUQuota=150% -p AllowedCPUs=0-1 lbuild .\n```\n",
+    );
     text
 }
 

@@ -3,7 +3,8 @@
 use super::OnFail;
 use super::call::{self, Call};
 use super::{
-    Config, Environment, SettingsError, arguments, fetch_limits, on_fail, output, platform, secret, ssh, surroundings,
+    Config, Environment, SettingsError, arguments, fetch_limits, on_fail, output, place, platform, secret, ssh,
+    surroundings,
 };
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
 use crate::flags;
@@ -112,6 +113,10 @@ pub fn build(
         None => dockerfile(args)?,
     };
     let outputs = output::outputs(args, environment)?;
+    let written = [("--iidfile", &args.iidfile), ("--metadata-file", &args.destinations.metadata_file)];
+    for (flag, path) in written.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))) {
+        place::check_file(flag, &path.display().to_string(), path)?;
+    }
     let around = &args.surroundings;
     let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
     let on_fail = on_fail::on_fail(around.on_fail.as_deref(), terminal::is_there())?;

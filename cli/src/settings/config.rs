@@ -3,6 +3,7 @@
 use super::error::nearest;
 use super::{Environment, SettingsError};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
+use builder::plan::size;
 use clap::ValueEnum;
 use layerfs::io_error::IoError;
 use std::num::NonZeroUsize;
@@ -24,6 +25,8 @@ pub struct Config {
     pub build: BuildDefaults,
     /// `logs.keep`: of how many builds the logs are kept.
     pub kept_logs: Option<usize>,
+    /// `max-used-space`: bytes that builds keep the store below.
+    pub max_used_space: Option<u64>,
 }
 
 /// Flags of builds that were set once.
@@ -41,7 +44,7 @@ pub struct BuildDefaults {
     labels: Vec<String>,
 }
 
-const TOP: &[&str] = &["root", "insecure-registries", "progress", "build", "logs"];
+const TOP: &[&str] = &["root", "insecure-registries", "progress", "max-used-space", "build", "logs"];
 const BUILD: &[&str] =
     &["network", "pull", "jobs", "platform", "shm-size", "add-hosts", "ulimits", "limits", "build-args", "labels"];
 const LOGS: &[&str] = &["keep"];
@@ -119,6 +122,7 @@ impl Reader<'_> {
             insecure_registries: top.strings("insecure-registries")?,
             progress: top.choice("progress")?,
             build: build.map(Section::build).transpose()?.unwrap_or_default(),
+            max_used_space: top.size("max-used-space")?,
             kept_logs: logs.map(|logs| logs.number("keep")).transpose()?.flatten(),
         })
     }
@@ -183,6 +187,11 @@ impl<'a> Section<'a> {
         Ok(Some(text.to_owned()))
     }
 
+    fn size(&self, key: &str) -> Result<Option<u64>, SettingsError> {
+        let (Some(text), Some(value)) = (self.string(key)?, self.table.get(key)) else { return Ok(None) };
+        size::parse(&text).map(Some).ok_or_else(|| self.unlike(key, value, "a size as `20GB`"))
+    }
+
     fn strings(&self, key: &str) -> Result<Vec<String>, SettingsError> {
         let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
         let unlike = || self.unlike(key, value, "a list of strings");
@@ -237,13 +246,13 @@ mod tests {
     #[test]
     fn what_is_set_once_is_read() {
         let config = read(
-            "root = \"/s\"\ninsecure-registries = [\"h:1\"]\nprogress = \"plain\"\n[build]\nnetwork = \"none\"\njobs = 2\n\
+            "root = \"/s\"\ninsecure-registries = [\"h:1\"]\nprogress = \"plain\"\nmax-used-space = \"2k\"\n[build]\nnetwork = \"none\"\njobs = 2\n\
              pull = \"always\"\nadd-hosts = [\"a:1.2.3.4\"]\nlabels = { a = \"b=c\" }\n[logs]\nkeep = 3\n",
         )
         .expect("good");
         assert_eq!(config.root.as_deref(), Some(Path::new("/s")));
         assert_eq!((config.insecure_registries, config.kept_logs), (vec!["h:1".to_owned()], Some(3)));
-        assert_eq!(config.progress, Some(ProgressArg::Plain));
+        assert_eq!((config.progress, config.max_used_space), (Some(ProgressArg::Plain), Some(2048)));
         assert_eq!((config.build.network, config.build.pull), (Some(NetworkArg::None), Some(PullArg::Always)));
         assert_eq!((config.build.jobs, config.build.labels), (NonZeroUsize::new(2), vec!["a=b=c".to_owned()]));
     }
@@ -264,9 +273,11 @@ mod tests {
             (
                 "frobnicate = 1\n",
                 "`config.toml`, line 1: no key is called `frobnicate`",
-                Some("known are: root, insecure-registries, progress, build, logs"),
+                Some("known are: root, insecure-registries, progress, max-used-space, build, logs"),
             ),
             ("[build]\njobs = 0\n", "`config.toml`, line 2: `jobs` is not a number that can be used here", None),
+            ("max-used-space = \"lots\"\n", "`config.toml`, line 1: `max-used-space` is not a size as `20GB`", None),
+            ("max-used-space = 20\n", "`config.toml`, line 1: `max-used-space` is not a string", None),
             ("root = 1\n", "`config.toml`, line 1: `root` is not a string", None),
             ("[build]\nulimits = [\"a\", 1]\n", "`config.toml`, line 2: `ulimits` is not a list of strings", None),
             ("[build]\nlabels = { a = 1 }\n", "`config.toml`, line 2: `a` is not a string", None),

@@ -14,6 +14,7 @@ mod error;
 mod fetch_limits;
 mod on_fail;
 mod output;
+mod place;
 mod platform;
 mod prune;
 mod registry;

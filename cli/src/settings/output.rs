@@ -56,23 +56,14 @@ fn check_places(args: &BuildArgs, outputs: &[Output]) -> Result<(), SettingsErro
     }
     let mut files: Vec<&Path> = Vec::new();
     for path in outputs.iter().filter_map(file) {
-        check_parent(&text, path)?;
+        super::place::check_file(FLAG, &text, path)?;
         if files.contains(&path) && !path.starts_with("/dev") {
             return Err(malformed(FLAG, &text, &format!("two outputs go to `{}`", path.display())));
         }
         files.push(path);
     }
-    Ok(())
-}
-
-/// Refuses a file in a directory that is not there: better now than after the build.
-fn check_parent(text: &str, path: &Path) -> Result<(), SettingsError> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
-            Err(malformed(FLAG, text, &format!("there is no directory `{}`", parent.display())))
-        }
-        _ => Ok(()),
-    }
+    let directories = outputs.iter().filter_map(directory);
+    directories.into_iter().try_for_each(|path| super::place::check_directory(FLAG, &text, path))
 }
 
 fn malformed(flag: &'static str, text: &str, why: &str) -> SettingsError {
@@ -97,6 +88,16 @@ pub fn is_stdout(output: &Output) -> bool {
 fn file(output: &Output) -> Option<&Path> {
     match destination(output) {
         Some(Destination::Path(path)) if !matches!(output, Output::Oci { archive: false, .. }) => Some(path),
+        _ => None,
+    }
+}
+
+/// Returns the directory that an output is written into.
+fn directory(output: &Output) -> Option<&Path> {
+    match output {
+        Output::Local { path, .. } | Output::Oci { destination: Destination::Path(path), archive: false, .. } => {
+            Some(path)
+        }
         _ => None,
     }
 }

@@ -243,7 +243,7 @@ fn outputs_are_the_store_layouts_and_archives() {
         ),
         (
             "type=oci,dest=x,compression=lzma",
-            "`--output type=oci,dest=x,compression=lzma`: unsupported compression type `lzma`",
+            "`--output type=oci,dest=x,compression=lzma`: unsupported compression type `lzma`: it is `uncompressed`, `gzip` or `zstd`",
         ),
         (
             "type=oci,dest=x,compression=gzip,compression-level=10",

@@ -11,6 +11,7 @@
 use super::ExportLayer;
 use super::layout::Part;
 use super::store::check_size;
+use crate::alone::Held;
 use crate::blobs::seal::{is_unchanged, seal};
 use crate::compress::{
     CompressError, CompressOptions, Compressed, Compression, Earlier, Known, Members, compress_layer, decompress,
@@ -97,11 +98,22 @@ impl LayerCompression {
         self.keeps(Compression::of_media_type(&layer.blob.media_type))
     }
 
-    /// Returns a layer in this form: from the file that is kept, if it is whole, else made now.
+    /// Returns a layer in this form: from the file that is kept, if it is whole, else made now, by one thread.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(super) fn made(self, layer: &ExportLayer, store: &Store) -> Result<Part, StoreError> {
+        let _turn = self.turn(layer, store);
+        self.made_in_turn(layer, store)
+    }
+
+    /// Waits until no other output makes this form of a layer.
+    pub(super) fn turn<'a>(self, layer: &ExportLayer, store: &'a Store) -> Held<'a, PathBuf> {
+        store.making(self.path(&layer.diff_id, store))
+    }
+
+    /// As [`Self::made`], for who has the turn.
+    pub(super) fn made_in_turn(self, layer: &ExportLayer, store: &Store) -> Result<Part, StoreError> {
         match find(&self.path(&layer.diff_id, store), self.form)? {
             Some(part) => Ok(part),
             None => {

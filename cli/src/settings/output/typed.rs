@@ -154,7 +154,10 @@ impl Typed {
                     help: "use `gzip` or `zstd`".into(),
                 });
             }
-            Some(other) => return Err(self.malformed(&format!("unsupported compression type `{other}`"))),
+            Some(other) => {
+                let why = format!("unsupported compression type `{other}`: it is `uncompressed`, `gzip` or `zstd`");
+                return Err(self.malformed(&why));
+            }
         };
         let most = match form {
             Compression::Plain => 0,

@@ -37,9 +37,11 @@ impl Delivery<'_> {
 
     /// Brings a layer there that is compressed: what is left of an earlier time, or compressed now while it is sent.
     pub(super) fn made(&self, part: usize, piece: &Piece<'_>) -> Result<Descriptor, StoreError> {
-        let turn = piece.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = piece.making.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another output may be at it now, and then it is known.
+        let turn = self.shipment.compression.turn(piece.layer, self.shipment.store);
         if let Some(blob) = self.shipment.known(piece)? {
-            drop(turn);
+            drop((turn, own));
             return self.kept(part, piece, blob);
         }
         if piece.layer.blob.size > Upload::CHUNK as u64
@@ -47,8 +49,9 @@ impl Delivery<'_> {
         {
             return Ok(blob);
         }
-        let blob = self.make(piece)?;
         drop(turn);
+        let blob = self.make(piece)?;
+        drop(own);
         self.kept(part, piece, blob)
     }
 
@@ -70,8 +73,11 @@ impl Delivery<'_> {
     }
 
     fn make(&self, piece: &Piece<'_>) -> Result<Descriptor, StoreError> {
-        let _turn = self.shipment.compressing.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.shipment.compression.made(piece.layer, self.shipment.store)?.descriptor)
+        let (shipment, layer) = (self.shipment, piece.layer);
+        // In this order, as where it is compressed while it is sent: who waits for a form compresses none.
+        let _turn = shipment.compression.turn(layer, shipment.store);
+        let _compressing = shipment.compressing.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(shipment.compression.made_in_turn(layer, shipment.store)?.descriptor)
     }
 
     /// Asks for a blob, mounts it, or sends it.
