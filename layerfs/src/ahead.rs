@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn everything_comes_in_order_and_then_the_end() {
-        let bytes: Vec<u8> = (0..3_000_000u32).map(|at| (at >> 7) as u8).collect();
-        for size in [1, 7, 512, 1 << 20] {
+        let bytes: Vec<u8> = (0..1_500_000u32).map(|at| (at >> 7) as u8).collect();
+        for size in [7, 512, 1 << 20] {
             let mut got = Vec::new();
             ahead(&bytes[..], |mut reader| {
                 let mut buffer = vec![0; size];

@@ -218,11 +218,12 @@ impl Delivery<'_> {
 
     /// Brings a blob there that is in memory.
     pub(super) fn small(&self, blob: &Descriptor, bytes: &[u8]) -> Result<(), StoreError> {
-        if blob.size > SMALL && self.remote.has_blob(&blob.digest)? {
-            return Ok(());
+        let is_asked = blob.size > SMALL || self.is_likely_there(blob)?;
+        if !(is_asked && self.remote.has_blob(&blob.digest)?) {
+            let open = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn Read>);
+            self.remote.upload_whole(&blob.digest, blob.size, &open)?;
         }
-        let open = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn Read>);
-        Ok(self.remote.upload_whole(&blob.digest, blob.size, &open)?)
+        self.arrived(&blob.digest)
     }
 
     /// Remembers that the repository has a blob.
