@@ -408,23 +408,54 @@ fn rows_1_6_19_and_11_9_an_archive_is_laid_over_the_destination() {
         assert_eq!(read.is_some(), is_archive);
         let Some(archive) = read else { continue };
         let destination = TreePath::from("e/l");
-        let target = Target {
-            destination: &destination,
-            is_directory: false,
-            owner: None,
-            mode: None,
-            epoch: None,
-            now: Timestamp::default(),
-        };
-        let selection = chosen(&["a.tar"], &source).unwrap();
-        let below = stack(&["e/", "e/l>/abs", "abs/"]);
-        let plan = plan(selection, &[], BTreeMap::from([(0, archive)]), &target, &below).unwrap();
-        assert_eq!(
-            shown(&plan),
-            ["/abs/ 750 1 20", "/abs/in/ 755 0 10", "/abs/in/x 4644 3 10", "/abs/in/y=>/abs/in/x"]
-        );
-        assert!(written(&plan, &source).is_ok());
+        let mut archive = Some(archive);
+        for (owner, wanted) in [
+            (None, ["/abs/ 750 1 20", "/abs/in/ 755 0 10", "/abs/in/x 4644 3 10", "/abs/in/y=>/abs/in/x"]),
+            (
+                Some(Owner { uid: 7, gid: 8 }),
+                ["/abs/ 750 1 20", "/abs/in/ 755 7 10", "/abs/in/x 4644 7 10", "/abs/in/y=>/abs/in/x"],
+            ),
+        ] {
+            let target = Target {
+                destination: &destination,
+                is_directory: false,
+                owner,
+                mode: None,
+                epoch: None,
+                now: Timestamp::default(),
+            };
+            let selection = chosen(&["a.tar"], &source).unwrap();
+            let below = stack(&["e/", "e/l>/abs", "abs/"]);
+            let read =
+                || super::archive::read_archive(&source, &path, None, temporary.path(), &limits).unwrap().unwrap();
+            let archive = archive.take().unwrap_or_else(read);
+            let plan = plan(selection, &[], BTreeMap::from([(0, archive)]), &target, &below).unwrap();
+            assert_eq!(shown(&plan), wanted, "{owner:?}");
+            assert!(written(&plan, &source).is_ok());
+        }
     }
+}
+
+/// The destination keeps all of its own but the time, which is the copied directory's.
+#[test]
+fn row_1_6_10_a_destination_that_is_there_gets_the_time_of_what_is_copied() {
+    let mut source = tree(&["d/", "d/a"]);
+    source.nodes.get_mut(&TreePath::from("d")).unwrap().0.metadata.mtime = Timestamp::from_seconds(30);
+    let plan = copy(&["d"], &source, "w/", &stack(&["w/"])).unwrap();
+    assert_eq!(shown(&plan), ["/w/ 750 1 30", "/w/a 4644 3 10"]);
+}
+
+/// What a pattern would mean is a name after a `\`; a name that has a `\` of its own goes first.
+#[test]
+fn row_1_6_6_escaped_names_are_names() {
+    let names = |source: &str, there: &[&str]| -> Vec<String> {
+        let selection = chosen(&[source], &tree(there)).unwrap();
+        selection.items.iter().map(|item| item.root.to_string()).collect()
+    };
+    assert_eq!(names("a\\*b", &["a*b", "axb"]), ["/a*b"]);
+    assert_eq!(names("a\\\\b", &["a\\b"]), ["/a\\b"]);
+    assert_eq!(names("a\\*b", &["a*b", "a\\*b"]), ["/a\\*b"]);
+    assert_eq!(names("a*b", &["a*b", "axb"]), ["/a*b", "/axb"]);
 }
 
 fn filtered(sources: &[&str], exclude: &[&str], parents: bool) -> Result<Vec<String>, String> {
