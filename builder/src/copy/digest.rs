@@ -7,7 +7,7 @@ use super::entries::{Entries, Record, bytes_below};
 use super::error::CopyError;
 use super::select::{Item, SelectedEntry, Selection, is_file};
 use crate::context::memo::{Known, Memo};
-use crate::context::tree::{Content, LinkKey, Opened, SourceTree, TreeError};
+use crate::context::tree::{Content, LinkKey, SourceTree, TreeError};
 use layerfs::digest::{Digest, Hasher};
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata};
@@ -77,13 +77,17 @@ fn fill_digests(
     for entries in unread.chunks_mut(tree.at_once()) {
         let paths: Vec<&TreePath> = entries.iter().map(|entry| &entry.path).collect();
         let files = tree.open_all(&paths).map_err(TreeError::from)?;
-        for (entry, file) in entries.iter_mut().zip(files) {
+        for (entry, mut file) in entries.iter_mut().zip(files) {
             let (path, size) = (&entry.path, entry.metadata.size());
             if let Some(allocated) = hollow(&*file, size) {
                 tell(Hollow { path, size, allocated });
             }
-            let digest = hash_file(path, size, file)?;
+            let digest = hash_file(path, size, &mut *file)?;
             if let Some(stamp) = &entry.stamp {
+                // Another file may have stood there meanwhile, and the one that was looked at may stand there again.
+                if file.stamp() != entry.stamp {
+                    return Err(CopyError::Changed { path: path.clone() });
+                }
                 memo.put(stamp, Known { digest, bare: entry.metadata.xattrs.is_empty() });
             }
             entry.digest = Some(digest);
@@ -98,7 +102,7 @@ fn hollow(file: &dyn Content, size: u64) -> Option<u64> {
 }
 
 /// Returns the digest of a file's bytes, which must be `size`.
-fn hash_file(path: &TreePath, size: u64, file: Opened<'_>) -> Result<Digest, CopyError> {
+fn hash_file(path: &TreePath, size: u64, file: &mut dyn Content) -> Result<Digest, CopyError> {
     let mut reader = file.take(size.saturating_add(1));
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; usize::try_from(size.saturating_add(1)).unwrap_or(usize::MAX).min(256 << 10)];

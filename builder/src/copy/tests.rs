@@ -9,16 +9,19 @@ use super::select::{Choice, Selection, select};
 use super::workdir::plan_workdir;
 use super::write::write_layer;
 use crate::context::memo::Memo;
-use crate::context::tree::{Entry, LayerFiles, LinkKey, MemoryTree, SourceTree, StackTree};
+use crate::context::tree::{
+    Child, Content, Entry, LayerFiles, LinkKey, MemoryTree, Opened, SourceTree, StackTree, Stamp, TreeError,
+};
 use crate::plan::op::Script;
 use layerfs::change::{Change, Node};
 use layerfs::index::LayerIndex;
+use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
 use layerfs::stack::Stack;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::sync::{Arc, Mutex};
 
 /// `d/` a directory, `l>t` a link, `f` a file whose bytes are its path; `f=5` one of mtime 5 with inode 7.
@@ -317,6 +320,56 @@ fn a_file_that_changes_between_hashing_and_writing_is_named() {
     assert!(matches!(error, CopyError::Changed { path } if path == TreePath::from("f")));
 }
 
+/// A tree whose file is another one than the entry that was looked at: directories changed places in between.
+struct Swapped(MemoryTree);
+
+impl SourceTree for Swapped {
+    fn lookup(&self, path: &TreePath) -> Result<Option<Entry>, TreeError> {
+        self.0.lookup(path)
+    }
+
+    fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError> {
+        self.0.children(directory)
+    }
+
+    fn open(&self, path: &TreePath) -> Result<Opened<'_>, IoError> {
+        let stamp = Stamp([u8::from(path.name() != b"same"); 16]);
+        Ok(Box::new(Stamped { bytes: b"x", stamp }))
+    }
+}
+
+/// Bytes in a file that has a stamp.
+struct Stamped {
+    bytes: &'static [u8],
+    stamp: Stamp,
+}
+
+impl Read for Stamped {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.bytes.read(buffer)
+    }
+}
+
+impl Content for Stamped {
+    fn stamp(&self) -> Option<Stamp> {
+        Some(self.stamp)
+    }
+}
+
+/// What was read of another file is neither the key's nor remembered, even if the first is back when the layer is written.
+#[test]
+fn a_file_that_is_another_while_it_is_hashed_is_named() {
+    let mut source = Swapped(tree(&["same", "swapped"]));
+    source.0.nodes.values_mut().for_each(|(entry, _)| entry.stamp = Some(Stamp([0; 16])));
+    let memo = Memo::default();
+    let digest = |name: &str| {
+        let mut selection = select(&Choice::of(&[name.to_owned()]), &source).unwrap();
+        content_digest(&mut selection, None, &source, &memo, &|_| {})
+    };
+    assert!(digest("same").is_ok());
+    assert!(matches!(digest("swapped"), Err(CopyError::Changed { path }) if path == TreePath::from("swapped")));
+}
+
 #[test]
 fn row_1_5_7_workdir_makes_what_is_missing() {
     let below = stack(&["w/", "l>w", "f"]);
@@ -355,23 +408,54 @@ fn rows_1_6_19_and_11_9_an_archive_is_laid_over_the_destination() {
         assert_eq!(read.is_some(), is_archive);
         let Some(archive) = read else { continue };
         let destination = TreePath::from("e/l");
-        let target = Target {
-            destination: &destination,
-            is_directory: false,
-            owner: None,
-            mode: None,
-            epoch: None,
-            now: Timestamp::default(),
-        };
-        let selection = chosen(&["a.tar"], &source).unwrap();
-        let below = stack(&["e/", "e/l>/abs", "abs/"]);
-        let plan = plan(selection, &[], BTreeMap::from([(0, archive)]), &target, &below).unwrap();
-        assert_eq!(
-            shown(&plan),
-            ["/abs/ 750 1 20", "/abs/in/ 755 0 10", "/abs/in/x 4644 3 10", "/abs/in/y=>/abs/in/x"]
-        );
-        assert!(written(&plan, &source).is_ok());
+        let mut archive = Some(archive);
+        for (owner, wanted) in [
+            (None, ["/abs/ 750 1 20", "/abs/in/ 755 0 10", "/abs/in/x 4644 3 10", "/abs/in/y=>/abs/in/x"]),
+            (
+                Some(Owner { uid: 7, gid: 8 }),
+                ["/abs/ 750 1 20", "/abs/in/ 755 7 10", "/abs/in/x 4644 7 10", "/abs/in/y=>/abs/in/x"],
+            ),
+        ] {
+            let target = Target {
+                destination: &destination,
+                is_directory: false,
+                owner,
+                mode: None,
+                epoch: None,
+                now: Timestamp::default(),
+            };
+            let selection = chosen(&["a.tar"], &source).unwrap();
+            let below = stack(&["e/", "e/l>/abs", "abs/"]);
+            let read =
+                || super::archive::read_archive(&source, &path, None, temporary.path(), &limits).unwrap().unwrap();
+            let archive = archive.take().unwrap_or_else(read);
+            let plan = plan(selection, &[], BTreeMap::from([(0, archive)]), &target, &below).unwrap();
+            assert_eq!(shown(&plan), wanted, "{owner:?}");
+            assert!(written(&plan, &source).is_ok());
+        }
     }
+}
+
+/// The destination keeps all of its own but the time, which is the copied directory's.
+#[test]
+fn row_1_6_10_a_destination_that_is_there_gets_the_time_of_what_is_copied() {
+    let mut source = tree(&["d/", "d/a"]);
+    source.nodes.get_mut(&TreePath::from("d")).unwrap().0.metadata.mtime = Timestamp::from_seconds(30);
+    let plan = copy(&["d"], &source, "w/", &stack(&["w/"])).unwrap();
+    assert_eq!(shown(&plan), ["/w/ 750 1 30", "/w/a 4644 3 10"]);
+}
+
+/// What a pattern would mean is a name after a `\`; a name that has a `\` of its own goes first.
+#[test]
+fn row_1_6_6_escaped_names_are_names() {
+    let names = |source: &str, there: &[&str]| -> Vec<String> {
+        let selection = chosen(&[source], &tree(there)).unwrap();
+        selection.items.iter().map(|item| item.root.to_string()).collect()
+    };
+    assert_eq!(names("a\\*b", &["a*b", "axb"]), ["/a*b"]);
+    assert_eq!(names("a\\\\b", &["a\\b"]), ["/a\\b"]);
+    assert_eq!(names("a\\*b", &["a*b", "a\\*b"]), ["/a\\*b"]);
+    assert_eq!(names("a*b", &["a*b", "axb"]), ["/a*b", "/axb"]);
 }
 
 fn filtered(sources: &[&str], exclude: &[&str], parents: bool) -> Result<Vec<String>, String> {

@@ -457,6 +457,9 @@ fn a_directory_as_base_is_copied_1_4_2() {
     let Op::Copy(op) = &plan.stages[0].steps[0].op else { panic!("a COPY") };
     assert_eq!(op.from, From::NamedContext("files".to_owned()));
     assert_eq!(plan.stages[0].history[0].step, Some(0));
+    let line = &plan.stages[0].history[0].line;
+    assert_eq!(line.created_by.as_deref(), Some("FROM files"));
+    assert_eq!(line.comment.as_deref(), Some("buildkit.exporter.image.v0"), "it stands for no instruction");
     assert_eq!(plan.stages[0].steps[1].name, "[2/2] COPY a b");
 }
 
@@ -578,11 +581,22 @@ fn ssh_mounts_of_1_7_10() {
             "/s Ssh { id: \"z\", required: false, mode: 384, uid: 0, gid: 0 }",
         ]
     );
-    let socket = |run: &RunOp| run.environment.iter().find(|(name, _)| name == "SSH_AUTH_SOCK").cloned();
-    assert_eq!(socket(&run).map(|(_, value)| value), Some("/run/buildkit/ssh_agent.0".to_owned()));
+    let sockets = |run: &RunOp| -> Vec<String> {
+        let named = run.environment.iter().filter(|(name, _)| name == "SSH_AUTH_SOCK");
+        named.map(|(_, value)| value.clone()).collect()
+    };
+    assert_eq!(sockets(&run), ["/run/buildkit/ssh_agent.0"]);
     let own = run_of(&case("FROM b\nENV SSH_AUTH_SOCK=/mine\nRUN --mount=type=ssh x"));
-    assert_eq!(socket(&own).map(|(_, value)| value), Some("/mine".to_owned()));
-    assert_eq!(socket(&run_of(&case("FROM b\nRUN x"))), None);
+    assert_eq!(sockets(&own), ["/mine"], "and no second one");
+    assert!(sockets(&run_of(&case("FROM b\nRUN x"))).is_empty());
+}
+
+#[test]
+fn a_base_whose_shell_is_empty_has_the_usual_one_1_5_8() {
+    for base in ["{}", "{\"Shell\":[]}", "{\"Shell\":null}"] {
+        assert_eq!(run_of(&case("FROM b\nRUN x").base(base)).arguments, ["/bin/sh", "-c", "x"], "{base}");
+    }
+    assert_eq!(run_of(&case("FROM b\nRUN x").base("{\"Shell\":[\"/s\"]}")).arguments, ["/s", "x"]);
 }
 
 #[test]

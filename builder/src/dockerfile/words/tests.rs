@@ -66,6 +66,7 @@ fn row_1_2_4_quotes_and_escapes() {
             ("end\\", Ok("end")),
             ("a'b c'\"d e\"", Ok("ab cd e")),
             ("\"it's\"", Ok("it's")),
+            ("\"it\\'s\"", Ok("it\\'s")),
             ("''", Ok("")),
             ("'open", Err(single)),
             ("\"open", Err(double)),
