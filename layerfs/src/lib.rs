@@ -12,6 +12,7 @@ pub mod behind;
 pub mod cancel;
 pub mod flight;
 pub mod io_error;
+pub mod meter;
 pub mod sys;
 pub mod trace;
 
