@@ -81,6 +81,28 @@ fn standard_output_takes_an_archive() {
     assert_eq!(&run.stdout[257..262], b"ustar");
 }
 
+/// Issue 4: bars with bytes for long archives, and for the compressing before them.
+#[test]
+fn a_long_archive_tells_how_far_it_has_come() {
+    let lab = lab();
+    lab.file("f", (0..3_000_000u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
+    for (compression, wanted) in [("uncompressed", &["out.tar"][..]), ("zstd", &["compressing sha256:"])] {
+        let run = lab.build(&["--progress=rawjson", "-o", &format!("type=oci,dest=out.tar,compression={compression}")]);
+        let events = run.ok().stderr.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let moved: Vec<Value> =
+            events.filter(|event| event["event"] == "transfer" && event["step"] == "output.0").collect();
+        for what in wanted {
+            let of: Vec<&Value> =
+                moved.iter().filter(|event| event["what"].as_str().is_some_and(|w| w.starts_with(what))).collect();
+            assert!(of.len() > 5, "{compression}: {moved:?}");
+            assert!(of.is_sorted_by_key(|event| event["done"].as_u64()), "{of:?}");
+            let last = of[of.len() - 1];
+            assert_eq!(last["done"], last["total"], "{compression}");
+            assert!(last["total"].as_u64().is_some_and(|total| total >= 12_000_000), "{last}");
+        }
+    }
+}
+
 #[test]
 fn an_output_that_cannot_be_written_leaves_nothing() {
     let lab = lab();

@@ -16,7 +16,9 @@ use layerfs::export::{
     StoreExporter, TreeTar,
 };
 use layerfs::meta::Timestamp;
-use std::sync::{Arc, Mutex, PoisonError};
+use layerfs::meter::{Gauge, Meter};
+use layerfs::store::Store;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
 /// What an image became in one output.
@@ -105,9 +107,13 @@ impl Places<'_> {
             }
             Output::Engine { engine, names, .. } => {
                 let exporter = EngineExporter { engine: engine.clone(), names: names.clone() };
-                let loaded = exporter.load(&image, self.store)?;
+                let loaded = metered(self.store, step, self.sink, |store| exporter.load(&image, store))?;
                 self.tell_loaded(step, loaded.sent, image.layers.len());
                 Some(loaded.manifest)
+            }
+            Output::Oci { .. } | Output::Docker { .. } => {
+                let exporter = exporter(output);
+                Some(metered(self.store, step, self.sink, |store| exporter.export(&image, store))?)
             }
             _ => Some(exporter(output).export(&image, self.store)?),
         };
@@ -138,6 +144,33 @@ impl Places<'_> {
         }
         self.sink
             .event(Event::Warning(warning(format!("the directory does not have everything of the image: {shown}"))));
+    }
+}
+
+/// Lets `work` be done with `store`, and tells how far it has come.
+pub(crate) fn metered<T>(store: &Store, step: StepId, sink: &dyn ProgressSink, work: impl FnOnce(&Store) -> T) -> T {
+    let (sender, moved) = mpsc::channel();
+    let store = store.clone().metered(Meter::new(Arc::new(Moving(sender))));
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for (what, done, total) in moved {
+                sink.event(Event::Transfer { step, what, done, total: Some(total) });
+            }
+        });
+        // What tells goes with the store, and the thread with it.
+        work(&{ store })
+    })
+}
+
+/// Passes on how far work has come.
+#[derive(Debug)]
+struct Moving(mpsc::Sender<(String, u64, u64)>);
+
+impl Gauge for Moving {
+    fn moved(&self, what: &str, done: u64, total: u64) {
+        if self.0.send((what.to_owned(), done, total)).is_err() {
+            // Nobody shows it any more.
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use crate::build::{BuildResult, build_one};
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::error::{BuildError, StepError};
 use crate::listener::with_registries;
-use crate::output::{Exported, dressed};
+use crate::output::{Exported, dressed, metered};
+use crate::progress::StepId;
 use crate::push::Places;
 use crate::reading::Reading;
 use crate::request::{BuildRequest, Output};
@@ -95,7 +96,8 @@ impl Places<'_> {
                 self.push_index(number, images, &names, by_digest, compression)
             }
             Output::Oci { destination, archive, names, compression, .. } => {
-                OciIndex { destination, archive, names, compression }.export(images, self.store)
+                let index = OciIndex { destination, archive, names, compression };
+                metered(self.store, StepId::internal(number), self.sink, |store| index.export(images, store))
             }
             _ => unreachable!("other outputs were refused"),
         }

@@ -14,6 +14,7 @@ pub mod cancel;
 pub mod flight;
 pub mod growing;
 pub mod io_error;
+pub mod meter;
 pub mod sys;
 pub mod trace;
 

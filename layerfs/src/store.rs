@@ -39,6 +39,7 @@ use crate::image::{Image, Manifest};
 use crate::indexes::IndexStore;
 use crate::io_error::{IoContext, IoError};
 use crate::lease::{Lease, LeaseTable};
+use crate::meter::Meter;
 use crate::platform::Platform;
 use crate::reference::ImageRef;
 use crate::refs::RefTable;
@@ -82,6 +83,7 @@ pub struct Store {
     sparse: SparseTable,
     trace: Trace,
     making: Alone<PathBuf>,
+    meter: Meter,
 }
 
 /// An image of the store, as `lbuild images` lists it.
@@ -129,6 +131,17 @@ impl Store {
         self
     }
 
+    /// Lets `meter` be told how far exports from this store have come.
+    pub fn metered(mut self, meter: Meter) -> Self {
+        self.meter = meter;
+        self
+    }
+
+    /// Returns who is told how far exports from this store have come.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     /// Returns who is told where the time goes.
     pub fn trace(&self) -> &Trace {
         &self.trace
@@ -144,6 +157,7 @@ impl Store {
             sparse: SparseTable::new(&root.join("sparse"), &temporary),
             trace: Trace::default(),
             making: Alone::default(),
+            meter: Meter::default(),
             root,
         }
     }

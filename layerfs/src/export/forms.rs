@@ -197,8 +197,11 @@ impl LayerCompression {
             Some(plain) => Box::new(plain),
             None => decompress(layer.open(store)?).map_err(|error| unwrap_error(error, "read", &place))?,
         };
-        let made =
-            compress_layer(&mut tar, out, &self.options(), &beforehand).map_err(|error| failure(error, &place))?;
+        // Of a layer that comes compressed, nobody knows how many bytes it has.
+        let plain = if layer.blob.digest == layer.diff_id.0 { layer.blob.size } else { 0 };
+        let mut course = store.meter().begin(plain, || format!("compressing {}", layer.diff_id));
+        let made = compress_layer(&mut course.reading(&mut tar), out, &self.options(), &beforehand)
+            .map_err(|error| failure(error, &place))?;
         if let Some(got) = made.diff_id.filter(|got| *got != layer.diff_id) {
             let what = format!("layer tar of blob {}", layer.blob.digest);
             return Err(StoreError::DigestMismatch { what, wanted: layer.diff_id.0, got: got.0 });

@@ -8,6 +8,7 @@ use crate::error::StoreError;
 use crate::image::Index;
 use crate::io_error::IoError;
 use crate::lease::Lease;
+use crate::meter::Meter;
 use crate::reference::ImageRef;
 use crate::refs::{FULL_NAME, REF_NAME};
 use crate::store::Store;
@@ -76,6 +77,8 @@ pub(super) struct Layout {
     pub blobs: BTreeMap<Digest, Blob>,
     /// What `index.json` says of the images.
     pub entries: Vec<Descriptor>,
+    /// Who is told how far writing has come.
+    meter: Meter,
     /// gc lets the layers be meanwhile.
     _lease: Lease,
 }
@@ -104,7 +107,8 @@ impl Layout {
         for named in images {
             hold_in(&lease, named.image, &[])?;
         }
-        let mut layout = Self { images: Vec::new(), blobs: BTreeMap::new(), entries: Vec::new(), _lease: lease };
+        let (blobs, meter) = (BTreeMap::new(), store.meter().clone());
+        let mut layout = Self { images: Vec::new(), blobs, entries: Vec::new(), meter, _lease: lease };
         for named in images {
             layout.add(*named, compression, store)?;
         }
@@ -163,9 +167,11 @@ impl Layout {
             let mut header = header(tar::EntryType::Directory, 0o755, 0);
             tar.append_data(&mut header, directory, std::io::empty()).map_err(failed)?;
         }
+        let total = self.blobs.values().map(|blob| blob.descriptor.size).sum();
+        let mut course = self.meter.begin(total, || place.display().to_string());
         for (digest, blob) in &self.blobs {
             let mut header = header(tar::EntryType::Regular, 0o644, blob.descriptor.size);
-            tar.append_data(&mut header, blob_path(digest), blob.reader()).map_err(failed)?;
+            tar.append_data(&mut header, blob_path(digest), course.reading(blob.reader())).map_err(failed)?;
         }
         let mut top = vec![(INDEX_FILE, Index::new(self.entries.clone()).print()), (LAYOUT_FILE, LAYOUT.to_vec())];
         top.extend_from_slice(more);

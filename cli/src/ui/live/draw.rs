@@ -132,11 +132,11 @@ impl Drawing<'_> {
     }
 
     fn bar(&self, transfer: &Transfer) -> Line {
-        let what = short(&transfer.what);
+        let what = short(&transfer.what, self.room.width);
         let whole = transfer.total.map(|total| format!(" / {}", bytes(total))).unwrap_or_default();
         let rate = transfer.rate().map(|rate| format!(" {}/s", bytes(rate))).unwrap_or_default();
         let numbers = format!("{}{whole}{rate}", bytes(transfer.done));
-        let room = self.room.width.saturating_sub(width_of(what) + width_of(&numbers) + 8).min(BAR);
+        let room = self.room.width.saturating_sub(width_of(&what) + width_of(&numbers) + 8).min(BAR);
         let text = match transfer.total.filter(|total| *total > 0 && room >= SHORTEST_BAR) {
             Some(total) => {
                 let full = usize::try_from(u128::from(transfer.done.min(total)) * room as u128 / u128::from(total));
@@ -172,7 +172,13 @@ pub fn seconds(time: Duration) -> String {
     }
 }
 
-/// Returns the beginning of a digest; anything else as it is.
-fn short(what: &str) -> &str {
-    what.strip_prefix("sha256:").and_then(|hex| hex.get(..12)).unwrap_or(what)
+/// Returns what is moved in few letters: of a digest the first twelve, of a path that takes more than half of the line its
+/// last name.
+pub(super) fn short(what: &str, width: usize) -> String {
+    let digest = what.split_once("sha256:").and_then(|(before, hex)| Some(format!("{before}{}", hex.get(..12)?)));
+    let shown = digest.unwrap_or_else(|| what.to_owned());
+    match shown.rsplit_once('/') {
+        Some((_, name)) if width_of(&shown) > width / 2 && !name.is_empty() => name.to_owned(),
+        _ => shown,
+    }
 }

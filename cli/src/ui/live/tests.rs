@@ -142,3 +142,18 @@ fn a_screen_that_became_narrower_has_wrapped_what_was_painted() {
     assert_eq!(lines_taken(&[80, 0, 10], 39), 5);
     assert_eq!(lines_taken(&[], 40), 0);
 }
+
+#[test]
+fn what_is_moved_is_called_briefly() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    for (what, width, wanted) in [
+        (digest.as_str(), 80, "abababababab"),
+        (&format!("compressing {digest}"), 80, "compressing abababababab"),
+        ("sha256:short", 80, "sha256:short"),
+        ("out/app.tar", 80, "out/app.tar"),
+        ("/home/somebody/images/app.tar", 40, "app.tar"),
+        ("/home/somebody/images/", 40, "/home/somebody/images/"),
+    ] {
+        assert_eq!(super::draw::short(what, width), wanted, "{what}");
+    }
+}
