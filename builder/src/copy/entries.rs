@@ -333,9 +333,9 @@ mod tests {
                 mtime: Timestamp { seconds: number as i64 - 50, nanoseconds: 999_999_999 },
                 xattrs: Xattrs::from([(b"user.x".as_slice().into(), vec![7; number % 3 * 100].into())]),
             },
-            link: (number % 11 == 0).then_some(LinkKey { space: u64::MAX, inode: u128::MAX - 1 }),
+            link: (number.is_multiple_of(11)).then_some(LinkKey { space: u64::MAX, inode: u128::MAX - 1 }),
             stamp: (number % 4 > 1).then_some(Stamp([number as u8; 16])),
-            digest: (number % 2 == 0).then(|| Digest::of(number.to_le_bytes())),
+            digest: (number.is_multiple_of(2)).then(|| Digest::of(number.to_le_bytes())),
         };
         let mut entries: Vec<SelectedEntry> = (0..count).map(entry).collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));

@@ -30,14 +30,14 @@ enum Part {
     /// Files beside each other.
     Files(Entries),
     /// A directory that is entered.
-    Directory(TreePath, Entry, Verdict),
+    Directory(Box<(TreePath, Entry, Verdict)>),
 }
 
 /// What a walk made of a [`Part`].
 enum Walked {
     Files(Entries),
     /// A directory, and what is taken of it.
-    Directory(SelectedEntry, Entries),
+    Directory(Box<SelectedEntry>, Entries),
 }
 
 /// What is done with one name.
@@ -116,7 +116,10 @@ impl Walk<'_> {
             let path = directory.child(&name);
             let verdict = self.filter.judge(trails, self.top, &path);
             if verdict.entered && entry.metadata.is_directory() {
-                parts.extend([Part::Files(std::mem::take(&mut files)), Part::Directory(path, entry, verdict)]);
+                parts.extend([
+                    Part::Files(std::mem::take(&mut files)),
+                    Part::Directory(Box::new((path, entry, verdict))),
+                ]);
             } else if verdict.taken {
                 files.push(&SelectedEntry::new(path, entry));
             }
@@ -129,11 +132,11 @@ impl Walk<'_> {
     fn walked(&self, part: Part) -> Result<Option<Walked>, TreeError> {
         let (path, entry, verdict) = match part {
             Part::Files(files) => return Ok((!files.is_empty()).then_some(Walked::Files(files))),
-            Part::Directory(path, entry, verdict) => (path, entry, verdict),
+            Part::Directory(directory) => *directory,
         };
         let below = self.below(&path, &verdict.trails)?;
         let taken = verdict.taken || !below.is_empty();
-        Ok(taken.then(|| Walked::Directory(SelectedEntry::new(path, entry), below)))
+        Ok(taken.then(|| Walked::Directory(Box::new(SelectedEntry::new(path, entry)), below)))
     }
 }
 
