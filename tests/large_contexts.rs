@@ -35,7 +35,7 @@ fn a_directory_of_65000_files_is_copied_whole() {
 /// Two directories of thousands of files onto one: the later one's files count, and directories are merged.
 #[test]
 fn large_directories_are_merged_in_their_order() {
-    let lab = Lab::with("FROM busybox\nCOPY a b c /to/\nRUN cat /to/d1/f1 /to/d1/f7 /to/d2/f3000 /to/link > /out\n");
+    let lab = Lab::with("FROM busybox\nCOPY a b c /to/\nRUN cat /to/d1/f1 /to/d0/f7 /to/d2/f3000 /to/link > /out\n");
     for (source, step) in [("a", 1), ("b", 2), ("c", 7)] {
         for number in (0..3500).step_by(step) {
             lab.file(&format!("{source}/d{}/f{number}", number % 7), source);
@@ -69,10 +69,10 @@ fn hardlinked_and_cloned_sources_keep_what_they_are() {
 /// The longest path that a system call takes, 4,095 bytes, below the context and in the image.
 #[test]
 fn a_path_of_4095_bytes_is_copied_and_unpacked() {
-    let lab = Lab::with("FROM busybox\nCOPY data /\nRUN cd /nnn* && find . -type f | wc -c > /length\n");
+    let lab = Lab::with("FROM busybox\nCOPY . /\nRUN cd /nnn* && find . -type f | wc -c > /length\n");
     let name = "n".repeat(255);
     // From inside: the whole path is too long to be named from outside.
-    let script = "mkdir data && cd data && i=0 && while [ $i -lt 15 ]; do mkdir $1 && cd -P ./$1 || exit 1; i=$((i+1)); done && echo deep > $1";
+    let script = "i=0 && while [ $i -lt 15 ]; do mkdir $1 && cd -P ./$1 || exit 1; i=$((i+1)); done && echo deep > $1";
     let made = Command::new("bash").args(["-c", script, "bash", &name]).current_dir(lab.path("")).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     lab.build(&["-t", "x"]).ok();

@@ -116,8 +116,10 @@ impl Walk<'_> {
             let path = directory.child(&name);
             let verdict = self.filter.judge(trails, self.top, &path);
             if verdict.entered && entry.metadata.is_directory() {
-                let directory = Part::Directory(Box::new((path, entry, verdict)));
-                parts.extend([Part::Files(std::mem::take(&mut files)), directory]);
+                parts.extend([
+                    Part::Files(std::mem::take(&mut files)),
+                    Part::Directory(Box::new((path, entry, verdict))),
+                ]);
             } else if verdict.taken {
                 files.push(&SelectedEntry::new(path, entry));
             }

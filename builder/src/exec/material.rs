@@ -8,6 +8,7 @@ use crate::error::StepError;
 use crate::exec::remote::{Fetched, JoinedTree, prefix};
 use crate::exec::session::Session;
 use crate::exec::stage::StepKey;
+use crate::exec::watched::WatchedTree;
 use crate::key::{self, CacheKey, KeyBuilder, RunInputs};
 use crate::plan::op::{CopyOp, From, MountKind, Op, Remote, RunOp};
 use crate::progress::Event;
@@ -235,16 +236,30 @@ impl Session<'_> {
         read: impl FnOnce(&dyn SourceTree) -> Result<T, StepError>,
     ) -> Result<T, StepError> {
         if !matches!(from, From::Stage(_) | From::Image(_)) {
-            return read(self.build.contexts.tree(from));
+            return self.watching(self.build.contexts.tree(from), read);
         }
         let layers = self.layers_of(from);
         let stack = self.build.shelf.indexes(&layers)?;
         let files = WorkerFiles { session: self, layers: &layers, keys: OnceLock::new(), failure: Mutex::new(None) };
-        let result = read(&StackTree::new(&stack, &files));
+        let result = self.watching(&StackTree::new(&stack, &files), read);
         match files.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(failure) => Err(failure),
             None => result,
         }
+    }
+
+    /// Calls `read` with `tree`, whose files end with the build.
+    fn watching<T>(
+        &self,
+        tree: &dyn SourceTree,
+        read: impl FnOnce(&dyn SourceTree) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        let cancel = self.build.cancel;
+        read(&WatchedTree { tree, cancel }).map_err(
+            |error| {
+                if cancel.is_cancelled() { StepError::Cancelled } else { error }
+            },
+        )
     }
 
     /// Returns the digest of what a bind mount shows.

@@ -22,6 +22,7 @@ mod shelf;
 mod stage;
 mod state;
 mod step;
+mod watched;
 
 pub use contexts::Contexts;
 pub use failed::FailedRun;
