@@ -170,6 +170,9 @@ fn blamed(run: &Run, file: &str) -> (usize, usize) {
     (at, step.checked_sub(1).unwrap_or_else(|| panic!("not of an instruction: {}", run.stderr)))
 }
 
+/// Cases, each with the other's tree of it alone.
+type Apart<'a> = Vec<(&'a Case, Tree)>;
+
 /// Takes out the cases that the other refuses, and returns its tree of the rest; and those that it builds alone only,
 /// each with its tree.
 fn accepted<'a>(
@@ -178,7 +181,7 @@ fn accepted<'a>(
     peer: &Peer,
     rules: &mut Rules,
     tally: &mut Tally,
-) -> Result<(Tree, Vec<(&'a Case, Tree)>), String> {
+) -> Result<(Tree, Apart<'a>), String> {
     let mut apart = Vec::new();
     loop {
         let error = match reference(batch, good, peer, tally) {
