@@ -177,7 +177,7 @@ fn memory_of(lab: &Lab, arguments: &[&str]) -> u64 {
     let mut measured = std::process::Command::new("python3");
     measured.args(["-c", MEASURE]).arg(build.get_program()).args(build.get_args()).current_dir(lab.path(""));
     measured.env_clear().envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let run = Run::within(&mut measured, 120);
+    let run = Run::within(&mut measured, 300);
     run.ok();
     run.stdout.trim().parse().unwrap_or_else(|_| panic!("{}", run.stderr))
 }
@@ -192,11 +192,11 @@ fn a_directory_of_65000_entries_is_copied_in_little_memory() {
         File::create(lab.path(&format!("d/a-name-that-is-no-short-one-{number:05}"))).expect("a file");
     }
     let archive = lab.home().join("out.tar");
-    for round in ["first", "second"] {
-        let most = memory_of(&lab, &["-q", "-o", &format!("type=oci,dest={}", archive.display())]);
-        assert!(most <= MEMORY, "{most} KiB in the {round} build");
+    // The first build reads the files, the second knows them.
+    for kind in ["oci", "tar"] {
+        let most = memory_of(&lab, &["-q", "-o", &format!("type={kind},dest={}", archive.display())]);
+        assert!(most <= MEMORY, "{most} KiB for type={kind}");
     }
-    lab.build(&["-q", "-o", &format!("type=tar,dest={}", archive.display())]).ok();
     let told = output("tar", &["-tf", &archive.to_string_lossy()]);
     assert_eq!(told.lines().filter(|line| line.starts_with("d/a-name")).count(), COUNT);
 }

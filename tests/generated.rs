@@ -170,8 +170,8 @@ fn blamed(run: &Run, file: &str) -> (usize, usize) {
     (at, step.checked_sub(1).unwrap_or_else(|| panic!("not of an instruction: {}", run.stderr)))
 }
 
-/// The other's tree of the cases together, and those that it builds alone only, each with its tree.
-type Accepted<'a> = (Tree, Vec<(&'a Case, Tree)>);
+/// Cases, each with the other's tree of it alone.
+type Apart<'a> = Vec<(&'a Case, Tree)>;
 
 /// Takes out the cases that the other refuses, and returns its tree of the rest; and those that it builds alone only,
 /// each with its tree.
@@ -181,7 +181,7 @@ fn accepted<'a>(
     peer: &Peer,
     rules: &mut Rules,
     tally: &mut Tally,
-) -> Result<Accepted<'a>, String> {
+) -> Result<(Tree, Apart<'a>), String> {
     let mut apart = Vec::new();
     loop {
         let error = match reference(batch, good, peer, tally) {
