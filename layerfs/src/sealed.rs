@@ -108,7 +108,7 @@ impl SealedWriter {
         Ok(Self { file, written: Some(written), path: path.to_owned(), hasher: hasher_of(&name_of(path)) })
     }
 
-    /// Puts the file in its place: it is there whole or not at all, as after [`write`].
+    /// Puts the file in its place: it is there whole or not at all, as after [`write()`].
     ///
     /// # Errors
     /// The operating system's.

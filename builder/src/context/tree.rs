@@ -21,7 +21,7 @@ pub struct LinkKey {
 }
 
 /// What says that a file is as it was: the digest, cut to 16 bytes, of (device, inode, size, mtime, ctime, mode, owner).
-/// Only a file has one whose times say so: see [`proof`](super::proof).
+/// Only a file has one whose times say so: see `proof`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp(pub [u8; 16]);
 
