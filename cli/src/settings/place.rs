@@ -72,7 +72,6 @@ mod tests {
             (at("new"), ""),
             (at("file"), ""),
             (PathBuf::from("/dev/null"), ""),
-            (PathBuf::from("plain-name"), ""),
             (at(""), "`HERE/` is a directory"),
             (at("no/file"), "there is no directory `HERE/no`"),
             (at("file/x"), "there is no directory `HERE/file`"),
@@ -84,6 +83,7 @@ mod tests {
                 assert_eq!(told, wanted, "{}", path.display());
             }
         }
+        assert_eq!(parent(Path::new("plain-name")), Path::new("."));
         assert_eq!(why(check_directory("--output", "x", &at("a/b/c"))), "");
         assert_eq!(why(check_directory("--output", "x", &at("file/b"))), "`HERE/file` is not a directory");
     }

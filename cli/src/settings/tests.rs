@@ -191,14 +191,17 @@ fn outputs_are_the_store_layouts_and_archives() {
         [Output::Store { names: Vec::new(), look: Look::default() }]
     );
     let Ok([Output::Oci { destination, archive: true, compression, .. }]) =
-        output("type=oci,dest=a.tar,compression=zstd,compression-level=19")
+        output("type=oci,dest=/tmp/a.tar,compression=zstd,compression-level=19")
             .map(|list| <[Output; 1]>::try_from(list).expect("one"))
     else {
         panic!("an OCI archive")
     };
-    assert_eq!(destination, Destination::Path("a.tar".into()));
+    assert_eq!(destination, Destination::Path("/tmp/a.tar".into()));
     assert_eq!((compression.form, compression.level, compression.force), (Compression::Zstd, Some(19), false));
-    assert!(matches!(&output("type=oci,tar=false,dest=d").expect("dir")[..], [Output::Oci { archive: false, .. }]));
+    assert!(matches!(
+        &output("type=oci,tar=false,dest=/tmp/d").expect("dir")[..],
+        [Output::Oci { archive: false, .. }]
+    ));
     assert!(matches!(
         &output("type=docker,dest=-").expect("docker")[..],
         [Output::Docker { destination: Destination::Stdout, .. }]
@@ -212,11 +215,17 @@ fn outputs_are_the_store_layouts_and_archives() {
             "type=local,dest=/,mode=delete",
             "`--output type=local,dest=/,mode=delete`: `mode=delete` would delete all of `/` that the image does not have",
         ),
-        ("type=local,dest=x,mode=move", "`--output type=local,dest=x,mode=move`: `mode` is `copy` or `delete`"),
-        ("type=tar,dest=x,mode=delete", "`--output type=tar,dest=x,mode=delete`: `mode=delete` goes with `type=local`"),
         (
-            "type=tar,dest=x,compression=gzip",
-            "`--output type=tar,dest=x,compression=gzip`: files are not compressed: `compression` is for layers",
+            "type=local,dest=/tmp/x,mode=move",
+            "`--output type=local,dest=/tmp/x,mode=move`: `mode` is `copy` or `delete`",
+        ),
+        (
+            "type=tar,dest=/tmp/x,mode=delete",
+            "`--output type=tar,dest=/tmp/x,mode=delete`: `mode=delete` goes with `type=local`",
+        ),
+        (
+            "type=tar,dest=/tmp/x,compression=gzip",
+            "`--output type=tar,dest=/tmp/x,compression=gzip`: files are not compressed: `compression` is for layers",
         ),
         ("type=oci,dest=/no/such/x", "`--output type=oci,dest=/no/such/x`: there is no directory `/no/such`"),
         ("type=oci,dest=/", "`--output type=oci,dest=/`: `/` is a directory, and an archive is a file"),
@@ -225,8 +234,8 @@ fn outputs_are_the_store_layouts_and_archives() {
             "`--output type=oci,dest=/dev/null,tar=false`: `/dev/null` is not a directory",
         ),
         (
-            "type=oci,dest=x,oci-mediatypes=false,compression=zstd",
-            "`--output type=oci,dest=x,oci-mediatypes=false,compression=zstd`: exporter option \"compression=zstd\" conflicts \
+            "type=oci,dest=/tmp/x,oci-mediatypes=false,compression=zstd",
+            "`--output type=oci,dest=/tmp/x,oci-mediatypes=false,compression=zstd`: exporter option \"compression=zstd\" conflicts \
              with \"oci-mediatypes=false\"",
         ),
         (
@@ -234,24 +243,24 @@ fn outputs_are_the_store_layouts_and_archives() {
             "`--output type=image,annotation-index.a=b`: index annotations not supported for single platform export",
         ),
         (
-            "type=oci,dest=x,source-date-epoch=now",
-            "`--output type=oci,dest=x,source-date-epoch=now`: `source-date-epoch` is a number of seconds since 1970",
+            "type=oci,dest=/tmp/x,source-date-epoch=now",
+            "`--output type=oci,dest=/tmp/x,source-date-epoch=now`: `source-date-epoch` is a number of seconds since 1970",
         ),
         (
-            "type=oic,dest=x",
-            "`--output type=oic,dest=x`: `type` is `image`, `registry`, `oci`, `docker`, `tar`, `local` or `cacheonly`",
+            "type=oic,dest=/tmp/x",
+            "`--output type=oic,dest=/tmp/x`: `type` is `image`, `registry`, `oci`, `docker`, `tar`, `local` or `cacheonly`",
         ),
         (
-            "type=oci,dest=x,compression=lzma",
-            "`--output type=oci,dest=x,compression=lzma`: unsupported compression type `lzma`: it is `uncompressed`, `gzip` or `zstd`",
+            "type=oci,dest=/tmp/x,compression=lzma",
+            "`--output type=oci,dest=/tmp/x,compression=lzma`: unsupported compression type `lzma`: it is `uncompressed`, `gzip` or `zstd`",
         ),
         (
-            "type=oci,dest=x,compression=gzip,compression-level=10",
-            "`--output type=oci,dest=x,compression=gzip,compression-level=10`: `compression-level` is a number from 0 to 9",
+            "type=oci,dest=/tmp/x,compression=gzip,compression-level=10",
+            "`--output type=oci,dest=/tmp/x,compression=gzip,compression-level=10`: `compression-level` is a number from 0 to 9",
         ),
         (
-            "type=oci,dest=x,tar=perhaps",
-            "`--output type=oci,dest=x,tar=perhaps`: `perhaps` is neither `true` nor `false`",
+            "type=oci,dest=/tmp/x,tar=perhaps",
+            "`--output type=oci,dest=/tmp/x,tar=perhaps`: `perhaps` is neither `true` nor `false`",
         ),
         ("type=oci,dset=x", "`--output type=oci,dset=x`: no attribute is called `dset`"),
     ] {
@@ -262,7 +271,9 @@ fn outputs_are_the_store_layouts_and_archives() {
         message(&["-o", "type=oci,dest=-", "-o", "type=docker,dest=-"])
             .ends_with("only one output can go to standard output")
     );
-    assert!(message(&["-o", "type=oci,dest=x", "-o", "type=tar,dest=x"]).ends_with("two outputs go to `x`"));
+    assert!(
+        message(&["-o", "type=oci,dest=/tmp/x", "-o", "type=tar,dest=/tmp/x"]).ends_with("two outputs go to `/tmp/x`")
+    );
 }
 
 /// FEATURES 4-8, 4-14, 4-15, 4-21, 4-22, 4-23.
@@ -271,10 +282,10 @@ fn files_go_to_tars_and_directories_and_images_are_dressed() {
     let outputs = |arguments: &[&str]| meant(arguments, &[]).expect("settings").request.outputs;
     let local = |path: &str, delete| Output::Local { path: path.into(), delete, look: Look::default() };
     let tar = |destination| Output::Tar { destination, look: Look::default() };
-    assert_eq!(outputs(&["-o", "out"]), [local("out", false)]);
-    assert_eq!(outputs(&["-o", "type=local,dest=out,mode=delete"]), [local("out", true)]);
+    assert_eq!(outputs(&["-o", "/tmp/out"]), [local("/tmp/out", false)]);
+    assert_eq!(outputs(&["-o", "type=local,dest=/tmp/out,mode=delete"]), [local("/tmp/out", true)]);
     assert_eq!(outputs(&["-o", "-"]), [tar(Destination::Stdout)]);
-    assert_eq!(outputs(&["-o", "type=tar,dest=x.tar"]), [tar(Destination::Path("x.tar".into()))]);
+    assert_eq!(outputs(&["-o", "type=tar,dest=/tmp/x.tar"]), [tar(Destination::Path("/tmp/x.tar".into()))]);
     assert_eq!(outputs(&["-o", "type=cacheonly"]), []);
     let mut look = Look { source_date_epoch: Some(7), rewrite_timestamp: true, ..Look::default() };
     look.annotations.insert("a".into(), "1".into());
@@ -372,8 +383,8 @@ fn an_image_is_pushed_where_that_was_asked_for() {
             None,
         ),
         (
-            &["-o", "type=oci,dest=x,push=true"],
-            "`--output type=oci,dest=x,push=true`: only `type=image` can be pushed",
+            &["-o", "type=oci,dest=/tmp/x,push=true"],
+            "`--output type=oci,dest=/tmp/x,push=true`: only `type=image` can be pushed",
             None,
         ),
         (

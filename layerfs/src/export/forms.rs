@@ -223,9 +223,8 @@ impl LayerCompression {
         let place = PathBuf::from(&name);
         let mut compressing = store.trace().begin(Phase::Compressing, || name).on_all_cores();
         let known = Known { diff_id: true, earlier: self.earlier(None, store)? };
-        let mut tar = Counted { tar, bytes: 0 };
-        let made = compress_layer(&mut tar, out, &self.options(), &known).map_err(|error| failure(error, &place))?;
-        compressing.bytes(|| tar.bytes);
+        let made = compress_layer(tar, out, &self.options(), &known).map_err(|error| failure(error, &place))?;
+        compressing.bytes(|| made.members.plain_size());
         Ok(made)
     }
 
@@ -270,20 +269,6 @@ impl LayerCompression {
 
     fn path(self, diff_id: &DiffId, store: &Store) -> PathBuf {
         store.derived().join(format!("{}.{}", diff_id.0.hex(), self.suffix()))
-    }
-}
-
-/// Counts what is read.
-struct Counted<'a> {
-    tar: &'a mut dyn Read,
-    bytes: u64,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.tar.read(buffer)?;
-        self.bytes += count as u64;
-        Ok(count)
     }
 }
 
