@@ -61,9 +61,7 @@ fn userns_an_index_goes_into_a_layout() {
     let digest = lab.inspect("only")["Layers"][0]["digest"].as_str().expect("a layer").replace("sha256:", "");
     let blob = lab.store().join("blobs/sha256").join(digest).to_string_lossy().into_owned();
     assert_eq!(output("tar", &["-xOf", &blob, "count"]), "1\n");
-    for (how, said) in
-        [("type=docker,dest=d", "`docker load`"), ("type=local,dest=d", "files"), ("type=image", "the store")]
-    {
+    for (how, said) in [("type=docker,dest=d", "`docker load`"), ("type=image", "the store")] {
         let run = lab.build(&[both, "-o", how]);
         run.ends(125).says(said).says("cannot take an image for several platforms").says("--push");
     }
@@ -88,6 +86,77 @@ fn userns_an_index_is_pushed_under_its_name() {
         &["inspect", "--tls-verify=false", "--override-arch=arm64", "--config", &format!("docker://{name}")],
     );
     assert_eq!(parse(&arm)["config"]["Labels"]["arch"], "arm64");
+}
+
+/// FEATURES 4-15. The levels are those of BuildKit's docs/annotations.md; the places are those of image-spec annotations.md.
+#[test]
+fn userns_annotations_go_where_their_level_and_platform_say() {
+    let registry = Registry::plain();
+    let lab = lab();
+    let name = registry.name("x:1");
+    let both = "--platform=linux/amd64,linux/arm64";
+    let common = ["-t", &name, both, "--annotation", "all=1", "--annotation", "index:i=2"];
+    let more = "annotation-manifest[linux/arm64].arm=3,annotation-manifest-descriptor[linux/amd64].d=4,\
+                annotation-index-descriptor.top=5";
+    let out = format!("type=oci,dest=out,tar=false,{more}");
+    lab.build(&[&common[..], &["-o", &out, "-o", &format!("type=registry,{more}")]].concat()).ok();
+    let checked = |index: &Value, read: &dyn Fn(&str) -> Value| {
+        assert_eq!(index["annotations"], json!({ "i": "2" }));
+        let manifest = |number: usize| read(index["manifests"][number]["digest"].as_str().expect("a digest"));
+        assert_eq!(manifest(0)["annotations"], json!({ "all": "1" }));
+        assert_eq!(manifest(1)["annotations"], json!({ "all": "1", "arm": "3" }));
+        assert_eq!(index["manifests"][0]["annotations"], json!({ "d": "4" }));
+        assert_eq!(index["manifests"][1]["annotations"], Value::Null);
+    };
+    let read = |digest: &str| {
+        let path = lab.path("out/blobs/sha256").join(digest.trim_start_matches("sha256:"));
+        parse(&std::fs::read_to_string(path).expect("a blob"))
+    };
+    let top = parse(&std::fs::read_to_string(lab.path("out/index.json")).expect("an index"));
+    assert_eq!(top["manifests"][0]["annotations"]["top"], "5");
+    checked(&read(top["manifests"][0]["digest"].as_str().expect("a digest")), &read);
+    let raw =
+        |name: &str| parse(&output("skopeo", &["inspect", "--tls-verify=false", "--raw", &format!("docker://{name}")]));
+    checked(&raw(&name), &|digest| raw(&format!("{}@{digest}", registry.name("x"))));
+    lab.build(&[both, "--annotation", "manifest[s390x]:a=b", "-o", "type=oci,dest=o.tar"])
+        .ends(125)
+        .says("nothing is built for `linux/s390x`, only for `linux/amd64`, `linux/arm64`");
+}
+
+/// FEATURES 4-21, 4-22: as BuildKit does, a directory for each platform unless `platform-split` says otherwise.
+#[test]
+fn userns_files_of_several_platforms_have_a_directory_each() {
+    let lab = lab();
+    let both = "--platform=linux/amd64,linux/arm64";
+    let read = |path: &str| std::fs::read_to_string(lab.path(path)).unwrap_or_else(|error| format!("{path}: {error}"));
+    lab.build(&[both, "-o", "out"]).ok();
+    assert_eq!([read("out/linux_amd64/is"), read("out/linux_arm64/is")], ["amd64", "arm64"]);
+    lab.file("out/linux_arm64/stale", "").file("out/kept", "");
+    lab.build(&[both, "-o", "type=local,dest=out,mode=delete"]).ok();
+    assert!(!lab.path("out/linux_arm64/stale").exists() && lab.path("out/kept").exists());
+    lab.build(&[both, "-o", "type=local,dest=one,platform-split=false"]).ok();
+    assert_eq!(read("one/is"), "arm64");
+    lab.build(&["--platform=linux/arm64", "-o", "type=local,dest=single,platform-split=true"]).ok();
+    assert_eq!(read("single/linux_arm64/is"), "arm64");
+    lab.build(&[both, "-o", "type=local,dest=one,platform-split=false,mode=delete"]).ends(125).says("the next");
+    lab.build(&[both, "-o", "type=tar,dest=both.tar"]).ok();
+    let listed = output("tar", &["-tf", &lab.path("both.tar").to_string_lossy()]);
+    let wanted = ["linux_amd64/", "linux_amd64/count", "linux_amd64/is"].join("\n");
+    assert_eq!(listed, format!("{wanted}\n{}\n", wanted.replace("amd64", "arm64")));
+    lab.build(&[both, "-o", "type=tar,dest=x,platform-split=false"]).ends(125).says("each path once");
+}
+
+/// With Docker's media types several images are a manifest list.
+#[test]
+fn userns_a_manifest_list_is_written_in_dockers_types() {
+    let lab = lab();
+    let both = "--platform=linux/amd64,linux/arm64";
+    lab.build(&[both, "-o", "type=oci,dest=out,tar=false,oci-mediatypes=false"]).ok();
+    let top = parse(&std::fs::read_to_string(lab.path("out/index.json")).expect("an index"));
+    assert_eq!(top["manifests"][0]["mediaType"], "application/vnd.docker.distribution.manifest.list.v2+json");
+    let from = format!("oci:{}", lab.path("out").display());
+    let told = output("skopeo", &["inspect", "--override-arch=arm64", "--config", &from]);
+    assert_eq!(parse(&told)["architecture"], "arm64");
 }
 
 /// What is wrong with the text is told once, not once for each platform.

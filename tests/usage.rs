@@ -178,8 +178,17 @@ fn userns_prune_takes_what_was_not_used_for_longest() {
     let left = total(&lab);
     assert!(before - left > 6 * MEGABYTE, "{before} {left}");
     lab.build(&[]).ok().says("all 1 steps cached");
+    let left = total(&lab);
+    lab.lbuild(&["prune", "--all", "--min-free-space=1"]).ok();
+    assert!(left.abs_diff(total(&lab)) < MEGABYTE, "a byte is free");
+    lab.lbuild(&["prune", "--all", "--min-free-space=1000000g", "--keep=1t"]).ok();
+    assert!(left.abs_diff(total(&lab)) < MEGABYTE, "what is kept in any case stays");
+    lab.build(&[]).ok().says("all 1 steps cached");
     lab.lbuild(&["prune", "--all", "--max-used-space=4m"]).ok();
     assert!(total(&lab) <= 4 << 20, "{:?}", usage(&lab));
+    lab.build(&[]).ok().says("0 of 1 steps cached");
+    lab.lbuild(&["prune", "--all", "--min-free-space=1000000g"]).ok();
+    lab.build(&[]).ok().says("0 of 1 steps cached");
     lab.fsck();
 }
 

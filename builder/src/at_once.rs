@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn files(path: &Path) -> Output {
-        Output::Local { path: path.to_owned(), delete: false, look: Look::default() }
+        Output::Local { path: path.to_owned(), delete: false, split: false, look: Look::default() }
     }
 
     fn store() -> Output {

@@ -45,6 +45,8 @@ pub mod listener;
 
 pub mod fetch_context;
 
+pub mod annotation;
+
 pub mod request;
 
 pub mod tokens;
@@ -82,6 +84,7 @@ mod build;
 pub mod call;
 mod maintain;
 mod pull;
+mod room;
 mod run_image;
 mod several;
 mod usage;
@@ -93,6 +96,7 @@ pub use manifest::ManifestBytes;
 pub use output::Exported;
 pub use pull::{PullRequest, Pulled, complete, pull};
 pub use push::{Places, Pushed};
+pub use room::Room;
 pub use run_image::run_image;
 pub use usage::{PruneOptions, prune, prune_to, usage};
 pub use with_contexts::{DockerfilePlace, with_contexts};

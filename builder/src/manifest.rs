@@ -4,9 +4,9 @@ use crate::error::StepError;
 use crate::progress::{Event, Outcome, StepId};
 use crate::push::Places;
 use layerfs::blobs::BlobStore;
-use layerfs::descriptor::{Descriptor, is_index, media_type};
+use layerfs::descriptor::{Descriptor, is_index};
 use layerfs::error::StoreError;
-use layerfs::export::{FinishedImage, LayerCompression, pushed_manifest};
+use layerfs::export::{Dress, FinishedImage, LayerCompression, pushed_manifest};
 use layerfs::image::{ImageError, Index};
 use layerfs::lease::{Held, Lease};
 use layerfs::platform::Platform;
@@ -23,6 +23,14 @@ pub struct ManifestBytes {
     pub descriptor: Descriptor,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+impl ManifestBytes {
+    /// Returns an index of `entries`.
+    fn index(dress: &Dress, entries: Vec<Descriptor>) -> Self {
+        let (descriptor, bytes) = dress.index(entries);
+        Self { descriptor, bytes }
+    }
 }
 
 /// An image that an index is to hold.
@@ -47,8 +55,7 @@ impl Places<'_> {
                 entries.push(entry);
             }
         }
-        let bytes = Index::new(entries).print();
-        let index = ManifestBytes { descriptor: Descriptor::of(media_type::OCI_INDEX, &bytes), bytes };
+        let index = ManifestBytes::index(&Dress::default(), entries);
         if push {
             self.put(name, &index, images.len())?;
         }
@@ -66,6 +73,7 @@ impl Places<'_> {
         names: &[ImageRef],
         by_digest: bool,
         compression: LayerCompression,
+        dress: &Dress,
     ) -> Result<Descriptor, StoreError> {
         let mut last = None;
         for name in names {
@@ -73,10 +81,11 @@ impl Places<'_> {
             for (part, image) in images.iter().enumerate() {
                 let number = number * (images.len() + 1) + part;
                 let manifest = self.export(number, image, vec![name.clone()], true, compression)?;
-                entries.push(Descriptor { platform: Some(image.platform().normalized()), ..manifest });
+                let (platform, annotations) =
+                    (Some(image.platform().normalized()), image.dress.descriptor_annotations.clone());
+                entries.push(Descriptor { platform, annotations, ..manifest });
             }
-            let bytes = Index::new(entries).print();
-            let index = ManifestBytes { descriptor: Descriptor::of(media_type::OCI_INDEX, &bytes), bytes };
+            let index = ManifestBytes::index(dress, entries);
             let tag = by_digest.then(|| index.descriptor.digest.to_string());
             let name = ImageRef { tag: tag.or_else(|| name.tag.clone()), ..name.clone() };
             self.put(&name, &index, (number + 1) * (images.len() + 1))?;

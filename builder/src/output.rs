@@ -12,11 +12,12 @@ use layerfs::descriptor::Descriptor;
 use layerfs::digest::Digest;
 use layerfs::error::StoreError;
 use layerfs::export::{
-    DockerArchive, Dress, EngineExporter, Exporter, FinishedImage, LocalTree, OciArchive, OciDirectory, SparseExporter,
+    DockerArchive, EngineExporter, Exporter, FinishedImage, LocalTree, OciArchive, OciDirectory, SparseExporter,
     StoreExporter, TreeTar,
 };
 use layerfs::meta::Timestamp;
 use layerfs::meter::{Gauge, Meter};
+use layerfs::path::TreePath;
 use layerfs::store::Store;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Instant;
@@ -30,6 +31,13 @@ pub struct Exported {
     pub config: Descriptor,
     /// Its manifest there; outputs of files have none.
     pub manifest: Option<Descriptor>,
+}
+
+impl Exported {
+    /// Returns what an image became.
+    pub(crate) fn new(image: &FinishedImage, look: &Look, manifest: Option<Descriptor>) -> Self {
+        Self { id: image.id(), config: Descriptor::of(config_type(look), &image.config_bytes), manifest }
+    }
 }
 
 /// An image on its way to several outputs.
@@ -95,13 +103,16 @@ impl Places<'_> {
         let image = dressed(exporting.with_times(look, self.sink)?, look);
         let manifest = match output {
             Output::Tar { destination, .. } => {
-                let destination = destination.clone();
-                TreeTar { destination, latest: finished.latest(look) }.export(&image, self.store, cancel)?;
+                let tar = TreeTar { destination: destination.clone(), latest: finished.latest(look) };
+                let placed = [(files_directory(output, &image), &image)];
+                metered(self.store, step, self.sink, |store| tar.export(&placed, store, cancel))?;
                 None
             }
             Output::Local { path, delete, .. } => {
-                let (path, latest) = (path.clone(), finished.latest(look));
-                let left_out = LocalTree { path, delete: *delete, latest }.export(&image, self.store, cancel)?;
+                let path = path.join(files_directory(output, &image).as_os_str());
+                let latest = finished.latest(look);
+                let tree = LocalTree { path, delete: *delete, latest };
+                let left_out = metered(self.store, step, self.sink, |store| tree.export(&image, store, cancel))?;
                 self.tell_left_out(&left_out);
                 None
             }
@@ -117,8 +128,7 @@ impl Places<'_> {
             }
             _ => Some(exporter(output).export(&image, self.store)?),
         };
-        let config = Descriptor::of(config_type(look), &image.config_bytes);
-        let exported = Exported { id: image.id(), config, manifest };
+        let exported = Exported::new(&image, look, manifest);
         Ok((image, exported))
     }
 
@@ -133,7 +143,7 @@ impl Places<'_> {
     }
 
     /// Says what a directory could not take, the first few by name.
-    fn tell_left_out(self, left_out: &[String]) {
+    pub(crate) fn tell_left_out(self, left_out: &[String]) {
         const SHOWN: usize = 3;
         if left_out.is_empty() {
             return;
@@ -174,6 +184,16 @@ impl Gauge for Moving {
     }
 }
 
+/// Returns the directory that an image's files have in an output: one for the platform, as `linux_arm64`, or the root.
+pub(crate) fn files_directory(output: &Output, image: &FinishedImage) -> TreePath {
+    match output {
+        Output::Tar { split: true, .. } | Output::Local { split: true, .. } => {
+            TreePath::normalize(image.platform().normalized().to_string().replace('/', "_").as_bytes())
+        }
+        _ => TreePath::root(),
+    }
+}
+
 fn config_type(look: &Look) -> &'static str {
     use layerfs::descriptor::media_type;
     if look.docker_types { media_type::DOCKER_CONFIG } else { media_type::OCI_CONFIG }
@@ -181,9 +201,7 @@ fn config_type(look: &Look) -> &'static str {
 
 /// Returns the image as it is to look in an output.
 pub(crate) fn dressed(mut image: FinishedImage, look: &Look) -> FinishedImage {
-    image.annotations.extend(look.annotations.clone());
-    image.dress =
-        Dress { docker_types: look.docker_types, descriptor_annotations: look.descriptor_annotations.clone() };
+    image.dress = look.dress();
     image
 }
 

@@ -3,17 +3,18 @@
 //! Nothing in this crate reads the environment, the home directory or the clock: what a build should know of them stands
 //! here.
 
+use crate::annotation::{Annotation, Level, of_level};
 use crate::fetch_context::{ContextPlace, FetchedContext, LateContext};
 use crate::fetch_limits::FetchLimits;
 use crate::graph::ContextKind;
 use crate::plan::op::{ExtraHost, Network};
 use crate::sandbox::limits::RunLimits;
 use crate::source::Source;
+use layerfs::export::Dress;
 pub use layerfs::export::{Destination, Engine, LayerCompression};
 use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 use layerfs::registry::settings::RegistrySettings;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -246,6 +247,8 @@ pub enum Output {
     Tar {
         /// Where to.
         destination: Destination,
+        /// In a directory for the platform, as `linux_arm64`.
+        split: bool,
         /// How the files look there.
         look: Look,
     },
@@ -255,6 +258,8 @@ pub enum Output {
         path: PathBuf,
         /// Delete what the image does not have.
         delete: bool,
+        /// A directory in it for each platform, as `linux_arm64`.
+        split: bool,
         /// How the files look there.
         look: Look,
     },
@@ -276,14 +281,41 @@ pub enum Output {
 pub struct Look {
     /// Docker's media types in the manifest, not OCI's.
     pub docker_types: bool,
-    /// Annotations of the manifest.
-    pub annotations: BTreeMap<String, String>,
-    /// Annotations of the manifest's descriptor in the index of a layout.
-    pub descriptor_annotations: BTreeMap<String, String>,
+    /// Annotations of manifests, indexes and what leads to them.
+    pub annotations: Vec<Annotation>,
     /// `rewrite-timestamp`: no file of this build has a time after SOURCE_DATE_EPOCH.
     pub rewrite_timestamp: bool,
     /// `source-date-epoch`: the request's for this output, in seconds since 1970.
     pub source_date_epoch: Option<u64>,
+}
+
+impl Look {
+    /// Returns how the image for `platform`, one of several, looks.
+    pub(crate) fn of_platform(&self, platform: &Platform) -> Self {
+        let mut look = self.clone();
+        look.annotations.retain(|annotation| annotation.is_for(platform));
+        look
+    }
+
+    /// Returns how its manifest, and what leads to it, are dressed.
+    pub(crate) fn dress(&self) -> Dress {
+        let descriptor_annotations = of_level(Level::ManifestDescriptor, &self.annotations);
+        Dress {
+            docker_types: self.docker_types,
+            annotations: of_level(Level::Manifest, &self.annotations),
+            descriptor_annotations,
+        }
+    }
+
+    /// Returns how an index of several platforms' images, and what leads to it, are dressed.
+    pub(crate) fn index_dress(&self) -> Dress {
+        let descriptor_annotations = of_level(Level::IndexDescriptor, &self.annotations);
+        Dress {
+            docker_types: self.docker_types,
+            annotations: of_level(Level::Index, &self.annotations),
+            descriptor_annotations,
+        }
+    }
 }
 
 impl Output {

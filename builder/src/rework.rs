@@ -45,8 +45,7 @@ impl Finished<'_> {
 
     /// Returns the time after which no file's is in an output, if that was asked for.
     pub fn latest(&self, look: &Look) -> Option<Timestamp> {
-        let epoch = look.source_date_epoch.or(self.epoch.filter(|_| look.rewrite_timestamp));
-        clamp(epoch)
+        latest(look, self.epoch)
     }
 
     /// Returns the image with the times that an output asks for.
@@ -74,6 +73,11 @@ impl Finished<'_> {
         }
         Ok(with_layers(&self.image, config, layers))
     }
+}
+
+/// Returns the time after which no file's is in an output of a build with SOURCE_DATE_EPOCH `epoch`, if that was asked for.
+pub(crate) fn latest(look: &Look, epoch: Option<u64>) -> Option<Timestamp> {
+    clamp(look.source_date_epoch.or(epoch.filter(|_| look.rewrite_timestamp)))
 }
 
 /// Returns an image with another config, brought in line with `layers`.

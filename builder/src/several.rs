@@ -6,15 +6,16 @@ use crate::build::{BuildResult, build_one};
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::error::{BuildError, StepError};
 use crate::listener::with_registries;
-use crate::output::{Exported, dressed, metered};
+use crate::output::{Exported, dressed, files_directory, metered};
 use crate::progress::StepId;
 use crate::push::Places;
 use crate::reading::Reading;
 use crate::request::{BuildRequest, Output};
+use crate::rework::latest;
 use layerfs::cancel::Cancel;
-use layerfs::descriptor::Descriptor;
 use layerfs::error::StoreError;
-use layerfs::export::{FinishedImage, OciIndex};
+use layerfs::export::{FinishedImage, LocalTree, OciIndex, TreeTar};
+use layerfs::meta::Timestamp;
 use layerfs::platform::Platform;
 use layerfs::store::Store;
 
@@ -28,12 +29,12 @@ pub struct OneImageOnly {
 
 impl Diagnose for OneImageOnly {
     fn diagnose(&self) -> Diagnostic {
-        let cure = "push it with `--push`, write it with `-o type=oci,dest=FILE`, or build one platform";
+        let cure = "push it with `--push`, write it with `-o type=oci,dest=FILE` or `-o type=local,dest=DIR`, or build one platform";
         Diagnostic::error(self.to_string()).help(cure)
     }
 }
 
-/// Builds an image for each of the request's platforms and writes an index of them to every output.
+/// Builds an image for each of the request's platforms and writes an index of them, or their files, to every output.
 ///
 /// # Errors
 /// [`BuildError`]: [`OneImageOnly`] before anything is built; the first platform's that failed.
@@ -51,13 +52,13 @@ pub(crate) fn build_several(
     let mut layer_sizes = Vec::new();
     for platform in platforms {
         // Kept in the store, without a name, in the look of each output.
-        let kept = |output: &Output| Output::Store { names: Vec::new(), look: output.look().clone() };
-        let outputs = request.outputs.iter().map(kept).collect();
+        let kept = |output: &Output| Output::Store { names: Vec::new(), look: output.look().of_platform(platform) };
+        let outputs: Vec<Output> = request.outputs.iter().map(kept).collect();
         let (platform, more_platforms) = (platform.clone(), Vec::new());
         let one = BuildRequest { platform, more_platforms, outputs, ..request.clone() };
         let built = build_one(&one, reading, store, cancel, attendant)?;
         layer_sizes.extend(built.layer_sizes);
-        for ((images, exported), output) in images.iter_mut().zip(&built.outputs).zip(&request.outputs) {
+        for ((images, exported), output) in images.iter_mut().zip(&built.outputs).zip(&one.outputs) {
             let manifest = exported.manifest.as_ref().expect("what the store keeps has a manifest");
             let image = store.image(&manifest.digest).map_err(StepError::from)?;
             // The manifest is made anew for the form that layers have there.
@@ -67,39 +68,66 @@ pub(crate) fn build_several(
     }
     let written = with_registries(&request.registries, sink, cancel, |client| {
         let places = Places { store, client, sink };
-        at_once(&request.outputs, |number| Ok(places.write_index(number, &request.outputs[number], &images[number])?))
+        let write = |number: usize| match &request.outputs[number] {
+            output @ (Output::Tar { .. } | Output::Local { .. }) => {
+                let latest = latest(output.look(), request.source_date_epoch);
+                places.write_files(output, &images[number], latest, cancel)
+            }
+            output => places.write_index(number, output, &images[number]),
+        };
+        at_once(&request.outputs, |number| Ok(write(number)?))
     });
-    let indexes = written?;
-    let exported =
-        |index: &Descriptor| Exported { id: index.digest, config: index.clone(), manifest: Some(index.clone()) };
-    let outputs: Vec<Exported> = indexes.iter().map(exported).collect();
+    let outputs: Vec<Exported> = written?;
     let id = outputs.first().map(|output| output.id).ok_or(OneImageOnly { what: "the cache" })?;
     Ok(BuildResult { id, outputs, layer_sizes })
 }
 
 fn refuse(output: &Output) -> Result<(), OneImageOnly> {
     let what = match output {
-        Output::Oci { .. } | Output::Registry { .. } => return Ok(()),
+        Output::Oci { .. } | Output::Registry { .. } | Output::Local { .. } | Output::Tar { .. } => return Ok(()),
         Output::Store { .. } => "the store",
         Output::Docker { .. } => "an archive for `docker load`",
         Output::Engine { .. } => "a container engine",
-        Output::Tar { .. } | Output::Local { .. } => "an output of files",
     };
     Err(OneImageOnly { what })
 }
 
 impl Places<'_> {
-    /// Writes an index of images to an output.
-    fn write_index(self, number: usize, output: &Output, images: &[FinishedImage]) -> Result<Descriptor, StoreError> {
-        match output.clone() {
+    /// Writes an index of images to an output, and returns what it became there.
+    fn write_index(self, number: usize, output: &Output, images: &[FinishedImage]) -> Result<Exported, StoreError> {
+        let dress = output.look().index_dress();
+        let index = match output.clone() {
             Output::Registry { names, by_digest, compression, .. } => {
-                self.push_index(number, images, &names, by_digest, compression)
+                self.push_index(number, images, &names, by_digest, compression, &dress)
             }
             Output::Oci { destination, archive, names, compression, .. } => {
-                let index = OciIndex { destination, archive, names, compression };
+                let index = OciIndex { destination, archive, names, compression, dress };
                 metered(self.store, StepId::internal(number), self.sink, |store| index.export(images, store))
             }
-            _ => unreachable!("other outputs were refused"),
+            _ => unreachable!("other outputs were refused, or written for each platform"),
+        }?;
+        Ok(Exported { id: index.digest, config: index.clone(), manifest: Some(index) })
+    }
+
+    /// Writes the files of images to an output, and returns what the first became there.
+    fn write_files(
+        self,
+        output: &Output,
+        images: &[FinishedImage],
+        latest: Option<Timestamp>,
+        cancel: &Cancel,
+    ) -> Result<Exported, StoreError> {
+        let placed: Vec<_> = images.iter().map(|image| (files_directory(output, image), image)).collect();
+        match output.clone() {
+            Output::Tar { destination, .. } => TreeTar { destination, latest }.export(&placed, self.store, cancel)?,
+            Output::Local { path, delete, .. } => {
+                for (directory, image) in &placed {
+                    let tree = LocalTree { path: path.join(directory.as_os_str()), delete, latest };
+                    self.tell_left_out(&tree.export(image, self.store, cancel)?);
+                }
+            }
+            _ => unreachable!("other outputs have no files"),
         }
+        Ok(Exported::new(&images[0], output.look(), None))
     }
 }

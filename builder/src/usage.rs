@@ -5,9 +5,11 @@ use crate::error::StepError;
 use crate::exec::LazyWorker;
 use crate::known_urls::KnownUrls;
 use crate::maintain::{as_store_error, remove};
+use crate::room::{Room, free};
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
+use layerfs::error::StoreError;
 use layerfs::layer::{Layer, LayerKey};
 use layerfs::sealed;
 use layerfs::store::{Found, GcOptions, GcReport, Kind, Reach, Store};
@@ -29,8 +31,8 @@ pub struct PruneOptions {
     pub kinds: BTreeSet<Kind>,
     /// Only what was not used for so long.
     pub unused_for: Option<Duration>,
-    /// What was not used for longest, until no more bytes than these are left.
-    pub most: Option<u64>,
+    /// What was not used for longest, until the store takes no more room than this.
+    pub room: Room,
 }
 
 /// Returns all that takes room in a store, every directory measured.
@@ -119,7 +121,7 @@ impl PruneOptions {
     fn is_old(&self, used: SystemTime, usual: Option<Duration>) -> bool {
         // A time in the future counts as now.
         let age = SystemTime::now().duration_since(used).unwrap_or_default();
-        let wanted = if self.all || self.most.is_some() { self.unused_for } else { self.unused_for.or(usual) };
+        let wanted = if self.all || self.room.is_bounded() { self.unused_for } else { self.unused_for.or(usual) };
         wanted.is_none_or(|wanted| age >= wanted)
     }
 }
@@ -142,15 +144,13 @@ impl Leaving {
         records: &[(Record, SystemTime)],
         cancel: &Cancel,
     ) -> Result<Self, StepError> {
-        let found = match options.most {
-            Some(_) => measured(store, worker, cancel)?,
-            None => store.found()?,
-        };
-        let candidates = Candidates::of(options, records, &found);
-        match options.most {
-            Some(most) => Ok(candidates.until(most, records, &found, store)?),
-            None => Ok(candidates.all()),
+        if !options.room.is_bounded() {
+            return Ok(Candidates::of(options, records, &store.found()?).all());
         }
+        let found = measured(store, worker, cancel)?;
+        let total = found.iter().filter_map(|one| one.bytes).sum();
+        let most = options.room.limit(total, free(store.root()).map_err(StoreError::from)?);
+        Candidates::of(options, records, &found).until(most, records, &found, store)
     }
 }
 

@@ -1,8 +1,8 @@
 //! [`Cap`]: keeps the store below a size while a build runs.
 
 use crate::ui::Watcher;
-use builder::PruneOptions;
 use builder::progress::{Event, StepId};
+use builder::{PruneOptions, Room};
 use layerfs::store::Kind;
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -79,7 +79,7 @@ impl Cap {
             kinds.extend([Kind::Caches, Kind::Leftovers]);
         }
         let unused_for = Some(self.began.elapsed().unwrap_or_default());
-        PruneOptions { all: false, kinds, unused_for, most: Some(self.most) }
+        PruneOptions { all: false, kinds, unused_for, room: Room { most: Some(self.most), ..Room::default() } }
     }
 
     fn too_much(&self, left: u64) -> String {
@@ -153,7 +153,7 @@ mod tests {
         drop(cap.ending());
         let (looks, told) = (Mutex::new(0), Mutex::new(Vec::new()));
         let prune = |options: &PruneOptions| {
-            assert!(options.kinds.contains(&Kind::Caches) && options.most == Some(1000));
+            assert!(options.kinds.contains(&Kind::Caches) && options.room.most == Some(1000));
             *looks.lock().expect("locked") += 1;
             result
         };

@@ -55,7 +55,7 @@ pub use tree_tar::TreeTar;
 use crate::descriptor::{Descriptor, media_type, to_docker};
 use crate::digest::{DiffId, Digest};
 use crate::error::StoreError;
-use crate::image::{Image, ImageConfig, Manifest};
+use crate::image::{Image, ImageConfig, Index, Manifest};
 use crate::lease::{Held, Lease};
 use crate::platform::Platform;
 use crate::source::Origin;
@@ -83,7 +83,7 @@ pub struct FinishedImage {
     pub config_bytes: Vec<u8>,
     /// The layers, the lowest first.
     pub layers: Vec<ExportLayer>,
-    /// Annotations of the manifest. A base image's do not belong here (FEATURES 11-12).
+    /// Annotations of the manifest in every output. A base image's do not belong here (FEATURES 11-12).
     pub annotations: BTreeMap<String, String>,
     /// How the manifest, and what leads to it, are dressed for this output.
     pub dress: Dress,
@@ -91,13 +91,27 @@ pub struct FinishedImage {
     pub manifest_bytes: Option<Vec<u8>>,
 }
 
-/// How a manifest, and what leads to it, are dressed for an output.
+/// How a manifest or an index, and what leads to it, are dressed for an output.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dress {
-    /// Docker's media types in the manifest, not OCI's.
+    /// Docker's media types, not OCI's.
     pub docker_types: bool,
-    /// Annotations of the manifest's descriptor in `index.json`.
+    /// Annotations in it.
+    pub annotations: BTreeMap<String, String>,
+    /// Annotations of its descriptor, in an index or in `index.json`.
     pub descriptor_annotations: BTreeMap<String, String>,
+}
+
+impl Dress {
+    /// Returns an index of `manifests`, and its bytes.
+    pub fn index(&self, manifests: Vec<Descriptor>) -> (Descriptor, Vec<u8>) {
+        let mut index = Index { annotations: self.annotations.clone(), ..Index::new(manifests) };
+        if self.docker_types {
+            index.media_type = to_docker(&index.media_type).to_owned();
+        }
+        let bytes = index.print();
+        (Descriptor::of(&index.media_type, &bytes), bytes)
+    }
 }
 
 impl FinishedImage {
@@ -149,7 +163,9 @@ impl FinishedImage {
     /// Returns the manifest for layers in the form that `layers` describe, and its bytes.
     fn manifest(&self, layers: Vec<Descriptor>) -> (Descriptor, Vec<u8>) {
         let config = Descriptor::of(media_type::OCI_CONFIG, &self.config_bytes);
-        let mut manifest = Manifest::new(config, layers, self.annotations.clone());
+        let mut annotations = self.annotations.clone();
+        annotations.extend(self.dress.annotations.clone());
+        let mut manifest = Manifest::new(config, layers, annotations);
         if self.dress.docker_types {
             for descriptor in manifest.layers.iter_mut().chain([&mut manifest.config]) {
                 descriptor.media_type = to_docker(&descriptor.media_type).to_owned();

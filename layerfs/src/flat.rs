@@ -9,6 +9,7 @@ use crate::compress::{Compression, decompress};
 use crate::error::StoreError;
 use crate::index::LayerIndex;
 use crate::io_error::{IoContext, IoError};
+use crate::meter::Course;
 use crate::path::TreePath;
 use crate::source::ExportLayer;
 use crate::stack::{Found, Stack};
@@ -18,6 +19,7 @@ use crate::unpack::{
 };
 use crate::verify::unwrap_error;
 use rayon::prelude::*;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::path::Path;
@@ -84,6 +86,14 @@ impl Flat {
         };
         let (layer, place) = self.place(layer, inode).ok_or_else(missing)?;
         Ok(FileContent::new(Arc::clone(&self.layers[layer].tar), place))
+    }
+
+    /// Begins writing the contents of `files`, those with several names once; `what` they are written to.
+    pub fn course(&self, files: &[(TreePath, Found<'_>)], store: &Store, what: &Path) -> Course {
+        let mut seen = HashSet::new();
+        let once = files.iter().filter(|(_, found)| seen.insert((found.layer, &found.inode)));
+        let total = once.map(|(_, found)| found.metadata.size()).sum();
+        store.meter().begin(total, || what.display().to_string())
     }
 
     fn place(&self, layer: usize, inode: &TreePath) -> Option<(usize, &FilePlace)> {

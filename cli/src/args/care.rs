@@ -87,6 +87,9 @@ pub struct PruneArgs {
     /// Remove what was not used for longest, until the store has no more than this
     #[arg(long, value_name = "SIZE")]
     pub max_used_space: Option<String>,
+    /// Remove what was not used for longest, until so much is free on the store's file system
+    #[arg(long, value_name = "SIZE")]
+    pub min_free_space: Option<String>,
     /// Never go below this size
     #[arg(long, value_name = "SIZE", aliases = ["keep-storage", "reserved-space"])]
     pub keep: Option<String>,

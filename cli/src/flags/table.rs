@@ -36,7 +36,7 @@ pub const ROWS: &[Row] = &[
         None,
         Text,
         "xp",
-        Own("of the manifest, or with `manifest-descriptor:` before it of its descriptor in a layout"),
+        Own("the same, with `manifest`, `manifest-descriptor`, `index` or `index-descriptor` before it"),
     ),
     row("arch", None, Text, "p", Own("as `--platform linux/ARCH`")),
     row(

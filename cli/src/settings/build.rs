@@ -112,16 +112,17 @@ pub fn build(
         Some(_) => (Source::new("", ""), None),
         None => dockerfile(args)?,
     };
-    let outputs = output::outputs(args, environment)?;
+    let around = &args.surroundings;
+    let (platform, more_platforms) = platform::of_build(around, config.build.platform(), environment)?;
+    let platforms = [std::slice::from_ref(&platform), &more_platforms].concat();
+    let outputs = output::outputs(args, &platforms, environment)?;
     let written = [("--iidfile", &args.iidfile), ("--metadata-file", &args.destinations.metadata_file)];
     for (flag, path) in written.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))) {
         place::check_file(flag, &path.display().to_string(), path)?;
     }
-    let around = &args.surroundings;
     let view = view(args.progress.or(config.progress), args.quiet, environment, std::io::stderr().is_terminal())?;
     let on_fail = on_fail::on_fail(around.on_fail.as_deref(), terminal::is_there())?;
     let prints_id = view == View::Quiet && !outputs.iter().any(output::is_stdout);
-    let (platform, more_platforms) = platform::of_build(around, config.build.platform(), environment)?;
     let request = BuildRequest {
         context,
         dockerfile,

@@ -5,26 +5,32 @@ mod typed;
 
 use super::{Environment, SettingsError, engine};
 use crate::args::{BuildArgs, ManifestFormat};
-use annotation::Annotation;
+use builder::annotation::Annotation;
 use builder::request::{Destination, LayerCompression, Look, Output};
 use layerfs::compress::Compression;
+use layerfs::platform::Platform;
 use layerfs::reference::{DEFAULT_TAG, ImageRef};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use typed::{FLAG, Typed};
 
-/// Returns where the image goes; to the store if nothing else is said.
+/// Returns where the image for `platforms` goes; to the store if nothing else is said.
 ///
 /// # Errors
 /// [`SettingsError`].
-pub fn outputs(args: &BuildArgs, environment: &Environment) -> Result<Vec<Output>, SettingsError> {
+pub fn outputs(
+    args: &BuildArgs,
+    platforms: &[Platform],
+    environment: &Environment,
+) -> Result<Vec<Output>, SettingsError> {
     let names = args.tag.iter().map(|text| super::build::tag(text)).collect::<Result<Vec<_>, _>>()?;
     let to = &args.destinations;
-    let annotations = to.annotation.iter().map(|text| annotation(text)).collect::<Result<Vec<_>, _>>()?.concat();
+    let annotations =
+        to.annotation.iter().map(|text| annotation(text, platforms)).collect::<Result<Vec<_>, _>>()?.concat();
     let terminal = std::io::stdout().is_terminal();
     let docker_types = to.format == ManifestFormat::Docker;
-    let meaning = Meaning { names: &names, annotations: &annotations, docker_types, terminal, environment };
-    let look = Typed::default().look(docker_types, &annotations)?;
+    let meaning = Meaning { names: &names, annotations: &annotations, platforms, docker_types, terminal, environment };
+    let look = Typed::default().look(docker_types, &annotations, platforms)?;
     if args.output.is_empty() && !args.push && !to.load {
         return Ok(vec![Output::Store { names, look }]);
     }
@@ -40,8 +46,11 @@ pub fn outputs(args: &BuildArgs, environment: &Environment) -> Result<Vec<Output
     Ok(outputs)
 }
 
-fn annotation(text: &str) -> Result<Vec<Annotation>, SettingsError> {
-    Annotation::of_flag(text).map_err(|why| malformed("--annotation", text, &why))
+fn annotation(text: &str, platforms: &[Platform]) -> Result<Vec<Annotation>, SettingsError> {
+    let wrong = |why: String| malformed("--annotation", text, &why);
+    let annotations = annotation::of_flag(text).map_err(wrong)?;
+    annotations.iter().try_for_each(|one| annotation::check(one, platforms)).map_err(wrong)?;
+    Ok(annotations)
 }
 
 /// Refuses outputs that would disturb one another.
@@ -106,6 +115,7 @@ fn directory(output: &Output) -> Option<&Path> {
 struct Meaning<'a> {
     names: &'a [ImageRef],
     annotations: &'a [Annotation],
+    platforms: &'a [Platform],
     docker_types: bool,
     terminal: bool,
     environment: &'a Environment,
@@ -126,8 +136,12 @@ impl Meaning<'_> {
                 look: self.look(typed)?,
             }]),
             Some("docker") => self.docker(typed, names),
-            Some("tar") => Ok(vec![Output::Tar { destination: self.destination(typed)?, look: files_look(typed)? }]),
-            Some("local") => local(typed),
+            Some("tar") => Ok(vec![Output::Tar {
+                destination: self.destination(typed)?,
+                split: self.split(typed)?,
+                look: files_look(typed)?,
+            }]),
+            Some("local") => local(typed, self.split(typed)?),
             Some("cacheonly") => Ok(Vec::new()),
             _ => {
                 let why = "`type` is `image`, `registry`, `oci`, `docker`, `tar`, `local` or `cacheonly`";
@@ -137,7 +151,21 @@ impl Meaning<'_> {
     }
 
     fn look(&self, typed: &Typed) -> Result<Look, SettingsError> {
-        typed.look(self.docker_types, self.annotations)
+        typed.look(self.docker_types, self.annotations, self.platforms)
+    }
+
+    /// Returns whether files go to a directory for their platform.
+    fn split(&self, typed: &Typed) -> Result<bool, SettingsError> {
+        let several = self.platforms.len() > 1;
+        match typed.split {
+            Some(false) if several && typed.delete => {
+                Err(typed.malformed("`mode=delete` would delete the files of one platform for those of the next"))
+            }
+            Some(false) if several && typed.kind.as_deref() == Some("tar") => {
+                Err(typed.malformed("a tar has each path once: several platforms have a directory each there"))
+            }
+            split => Ok(split.unwrap_or(several)),
+        }
     }
 
     fn image(&self, typed: &Typed, names: Vec<ImageRef>) -> Result<Vec<Output>, SettingsError> {
@@ -202,6 +230,7 @@ fn check_attributes(typed: &Typed) -> Result<(), SettingsError> {
         (matches!(kind, "image" | "registry") && typed.dest.is_some(), "only archives and directories have a `dest`"),
         (typed.delete && kind != "local", "`mode=delete` goes with `type=local`"),
         (files && typed.compression.is_some(), "files are not compressed: `compression` is for layers"),
+        (!files && typed.split.is_some(), "`platform-split` goes with `type=local` and `type=tar`"),
         (files && !typed.annotations.is_empty(), "files have no manifest to annotate"),
     ];
     match checks.into_iter().find(|(wrong, _)| *wrong) {
@@ -212,10 +241,10 @@ fn check_attributes(typed: &Typed) -> Result<(), SettingsError> {
 
 /// Of `--format` and `--annotation` nothing is seen where only files go.
 fn files_look(typed: &Typed) -> Result<Look, SettingsError> {
-    typed.look(false, &[])
+    typed.look(false, &[], &[])
 }
 
-fn local(typed: &Typed) -> Result<Vec<Output>, SettingsError> {
+fn local(typed: &Typed, split: bool) -> Result<Vec<Output>, SettingsError> {
     let path = match typed.dest.as_deref().unwrap_or_default() {
         "" => return Err(typed.malformed("`dest=DIR` is missing")),
         "-" => return Err(typed.malformed("a directory cannot be written to standard output")),
@@ -228,7 +257,7 @@ fn local(typed: &Typed) -> Result<Vec<Output>, SettingsError> {
         let why = format!("`mode=delete` would delete all of `{}` that the image does not have", path.display());
         return Err(typed.malformed(&why));
     }
-    Ok(vec![Output::Local { path, delete: typed.delete, look: files_look(typed)? }])
+    Ok(vec![Output::Local { path, delete: typed.delete, split, look: files_look(typed)? }])
 }
 
 /// Reports whether a directory is the current one or one that it is in.
@@ -245,9 +274,8 @@ fn registry(typed: &Typed, names: Vec<ImageRef>, look: Look) -> Result<Output, S
     // A tag that is left out reads as `latest`.
     let tagged = |name: &&ImageRef| name.tag.as_deref().is_some_and(|tag| tag != DEFAULT_TAG);
     match names.iter().find(tagged) {
-        Some(name) if typed.by_digest => {
-            Err(typed.malformed(&format!("can't push tagged ref {} by digest", name.familiar())))
-        }
+        Some(name) if typed.by_digest => Err(typed
+            .malformed(&format!("`{}` has a tag, which nothing pushed by digest gets: leave it out", name.familiar()))),
         _ => {
             let compression = typed.compression(LayerCompression::REGISTRY.form)?;
             Ok(Output::Registry { names, by_digest: typed.by_digest, compression, look })

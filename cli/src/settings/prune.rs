@@ -3,8 +3,8 @@
 use super::SettingsError;
 use super::error::nearest;
 use crate::args::PruneArgs;
-use builder::PruneOptions;
 use builder::plan::size;
+use builder::{PruneOptions, Room};
 use layerfs::store::Kind;
 use std::time::Duration;
 
@@ -47,17 +47,20 @@ pub fn prune(args: &PruneArgs) -> Result<PruneSettings, SettingsError> {
         unused_for = Some(until(text)?);
     }
     let bytes = |flag, text: &Option<String>| text.as_ref().map(|text| size(flag, text)).transpose();
-    // What is always kept goes before what may be used at most.
-    let most = bytes("--max-used-space", &args.max_used_space)?.max(bytes("--keep", &args.keep)?);
+    let room = Room {
+        most: bytes("--max-used-space", &args.max_used_space)?,
+        free: bytes("--min-free-space", &args.min_free_space)?,
+        keep: bytes("--keep", &args.keep)?,
+    };
     let named = |kind: &str| args.kind.iter().any(|text| text == kind);
-    let logs = if kinds.is_empty() { args.all && most.is_none() } else { named(LOGS) };
+    let logs = if kinds.is_empty() { args.all && !room.is_bounded() } else { named(LOGS) };
     let mut of_store: std::collections::BTreeSet<Kind> = kinds.iter().copied().flatten().collect();
     if named(IMAGES) {
         // What only they needed.
         of_store.extend([Kind::Layers, Kind::Derivatives, Kind::Leftovers]);
     }
     let store = kinds.is_empty() || !of_store.is_empty();
-    let options = PruneOptions { all: args.all, kinds: of_store, unused_for, most };
+    let options = PruneOptions { all: args.all, kinds: of_store, unused_for, room };
     Ok(PruneSettings { options, store, images: named(IMAGES), logs })
 }
 
@@ -128,12 +131,17 @@ mod tests {
         assert_eq!(options(&[]), Ok(PruneOptions::default()));
         let hour = Some(Duration::from_secs(5400));
         assert_eq!(options(&["--filter", "until=1h30m"]).map(|options| options.unused_for), Ok(hour));
-        for (arguments, most) in [
-            (&["--max-used-space=1k"][..], Some(1024)),
-            (&["--keep=2k"], Some(2048)),
-            (&["--max-used-space=1k", "--keep-storage=2k"], Some(2048)),
+        for (arguments, most, free, keep) in [
+            (&["--max-used-space=1k"][..], Some(1024), None, None),
+            (&["--keep=2k"], None, None, Some(2048)),
+            (
+                &["--max-used-space=1k", "--keep-storage=2k", "--min-free-space=1m"],
+                Some(1024),
+                Some(1 << 20),
+                Some(2048),
+            ),
         ] {
-            assert_eq!(options(arguments).map(|options| options.most), Ok(most), "{arguments:?}");
+            assert_eq!(options(arguments).map(|options| options.room), Ok(Room { most, free, keep }), "{arguments:?}");
         }
         for (arguments, store, logs) in [
             (&[][..], true, false),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::args::{Args, BuildArgs, Command};
 use crate::ui::View;
+use builder::annotation::{Annotation, Level};
 use builder::diagnostic::Diagnose;
 use builder::request::{
     BuildContextSource, ContextSource, Destination, Engine, LayerCompression, Look, Output, SecretSource,
@@ -212,6 +213,10 @@ fn outputs_are_the_store_layouts_and_archives() {
         ("type=local,dest=-", "`--output type=local,dest=-`: a directory cannot be written to standard output"),
         ("type=local,dest=/dev/null", "`--output type=local,dest=/dev/null`: `/dev/null` is not a directory"),
         (
+            "type=oci,dest=/tmp/x,platform-split=true",
+            "`--output type=oci,dest=/tmp/x,platform-split=true`: `platform-split` goes with `type=local` and `type=tar`",
+        ),
+        (
             "type=local,dest=/,mode=delete",
             "`--output type=local,dest=/,mode=delete`: `mode=delete` would delete all of `/` that the image does not have",
         ),
@@ -235,12 +240,13 @@ fn outputs_are_the_store_layouts_and_archives() {
         ),
         (
             "type=oci,dest=/tmp/x,oci-mediatypes=false,compression=zstd",
-            "`--output type=oci,dest=/tmp/x,oci-mediatypes=false,compression=zstd`: exporter option \"compression=zstd\" conflicts \
-             with \"oci-mediatypes=false\"",
+            "`--output type=oci,dest=/tmp/x,oci-mediatypes=false,compression=zstd`: Docker's media types know no \
+             `compression=zstd`: take OCI's, or leave it out",
         ),
         (
             "type=image,annotation-index.a=b",
-            "`--output type=image,annotation-index.a=b`: index annotations not supported for single platform export",
+            "`--output type=image,annotation-index.a=b`: an image for one platform has no index: annotate its `manifest`, \
+             or build for several",
         ),
         (
             "type=oci,dest=/tmp/x,source-date-epoch=now",
@@ -280,17 +286,23 @@ fn outputs_are_the_store_layouts_and_archives() {
 #[test]
 fn files_go_to_tars_and_directories_and_images_are_dressed() {
     let outputs = |arguments: &[&str]| meant(arguments, &[]).expect("settings").request.outputs;
-    let local = |path: &str, delete| Output::Local { path: path.into(), delete, look: Look::default() };
-    let tar = |destination| Output::Tar { destination, look: Look::default() };
+    let local = |path: &str, delete| Output::Local { path: path.into(), delete, split: false, look: Look::default() };
+    let tar = |destination| Output::Tar { destination, split: false, look: Look::default() };
     assert_eq!(outputs(&["-o", "/tmp/out"]), [local("/tmp/out", false)]);
     assert_eq!(outputs(&["-o", "type=local,dest=/tmp/out,mode=delete"]), [local("/tmp/out", true)]);
     assert_eq!(outputs(&["-o", "-"]), [tar(Destination::Stdout)]);
     assert_eq!(outputs(&["-o", "type=tar,dest=/tmp/x.tar"]), [tar(Destination::Path("/tmp/x.tar".into()))]);
     assert_eq!(outputs(&["-o", "type=cacheonly"]), []);
     let mut look = Look { source_date_epoch: Some(7), rewrite_timestamp: true, ..Look::default() };
-    look.annotations.insert("a".into(), "1".into());
-    look.annotations.insert("b".into(), "2".into());
-    look.descriptor_annotations.insert("c".into(), "3".into());
+    let annotation = |level, key: &str, value: &str| {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        Annotation { level, platform: None, key, value }
+    };
+    look.annotations = vec![
+        annotation(Level::Manifest, "a", "1"),
+        annotation(Level::Manifest, "b", "2"),
+        annotation(Level::ManifestDescriptor, "c", "3"),
+    ];
     let text =
         "type=image,annotation.b=2,annotation-manifest-descriptor.c=3,rewrite-timestamp=true,source-date-epoch=7";
     assert_eq!(outputs(&["--annotation", "a=1", "-o", text]), [Output::Store { names: Vec::new(), look }]);
@@ -299,11 +311,13 @@ fn files_go_to_tars_and_directories_and_images_are_dressed() {
     assert_eq!(outputs(&["--format", "docker"]), [store(docker.clone())]);
     assert_eq!(outputs(&["-o", "type=image,oci-mediatypes=false"]), [store(docker)]);
     assert_eq!(outputs(&["--format", "docker", "-o", "type=image,oci-mediatypes=true"]), [store(Look::default())]);
-    assert!(message(&["--format", "docker", "--annotation", "a=b"]).contains("conflicts"));
+    assert!(message(&["--format", "docker", "--annotation", "a=b"]).contains("know no `annotation`"));
     assert_eq!(
         message(&["--annotation", "index:a=b"]),
-        "`--annotation index:a=b`: index annotations not supported for single platform export"
+        "`--annotation index:a=b`: an image for one platform has no index: annotate its `manifest`, or build for several"
     );
+    let both = "--platform=linux/amd64,linux/arm64";
+    assert!(meant(&[both, "--annotation", "index,manifest[arm64]:a=b", "-o", "type=oci,dest=/tmp/x"], &[]).is_ok());
 }
 
 #[test]
@@ -374,7 +388,7 @@ fn an_image_is_pushed_where_that_was_asked_for() {
         (&["--push"], "`--push`: no name to push to", Some("add `-t HOST/REPOSITORY:TAG`")),
         (
             &["-o", "type=registry,name=a:2,push-by-digest=true"],
-            "`--output type=registry,name=a:2,push-by-digest=true`: can't push tagged ref a:2 by digest",
+            "`--output type=registry,name=a:2,push-by-digest=true`: `a:2` has a tag, which nothing pushed by digest gets: leave it out",
             None,
         ),
         (

@@ -1,6 +1,6 @@
 //! [`Layout`]: images as the files of an OCI image layout (image-spec image-layout.md), not yet written.
 
-use super::{ExportLayer, FinishedImage, LayerCompression, hold_in};
+use super::{Dress, ExportLayer, FinishedImage, LayerCompression, hold_in};
 use crate::blobs::seal::is_unchanged;
 use crate::descriptor::{Descriptor, media_type};
 use crate::digest::Digest;
@@ -132,7 +132,7 @@ impl Layout {
     }
 
     /// Joins the images, which have no names, by an index that alone gets names; returns its descriptor.
-    pub fn join(&mut self, names: &[ImageRef]) -> Descriptor {
+    pub fn join(&mut self, names: &[ImageRef], dress: &Dress) -> Descriptor {
         let mut manifests: Vec<Descriptor> = Vec::new();
         for mut entry in std::mem::take(&mut self.entries) {
             entry.annotations.remove(CREATED);
@@ -140,13 +140,13 @@ impl Layout {
                 manifests.push(entry);
             }
         }
-        let bytes = Index::new(manifests).print();
-        let index = Descriptor::of(media_type::OCI_INDEX, &bytes);
+        let (index, bytes) = dress.index(manifests);
         self.blobs.insert(index.digest, Blob { descriptor: index.clone(), source: Source::Bytes(bytes) });
-        self.entries = names.iter().map(|name| named(&index, name)).collect();
+        let entry = Descriptor { annotations: dress.descriptor_annotations.clone(), ..index.clone() };
+        self.entries = names.iter().map(|name| named(&entry, name)).collect();
         self.entries.dedup();
         if self.entries.is_empty() {
-            self.entries.push(index.clone());
+            self.entries.push(entry);
         }
         index
     }

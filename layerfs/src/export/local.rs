@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::flat::Flat;
 use crate::io_error::{IoContext, IoError};
 use crate::meta::{Kind, Metadata, Timestamp};
+use crate::meter::Course;
 use crate::path::TreePath;
 use crate::rootdir::RootDir;
 use crate::sealed;
@@ -43,9 +44,9 @@ impl LocalTree {
         let flat = Flat::open(&image.layers, store, cancel)?;
         fs::create_dir_all(&self.path).at("create", &self.path)?;
         let root = RootDir::open(&self.path)?;
-        let mut tree =
-            Tree { flat: &flat, root, latest: self.latest, first_names: HashMap::new(), left_out: Vec::new() };
         let files = flat.walk();
+        let (course, first_names, left_out) = (flat.course(&files, store, &self.path), HashMap::new(), Vec::new());
+        let mut tree = Tree { flat: &flat, root, latest: self.latest, first_names, left_out, course };
         let files: Vec<&(TreePath, Found<'_>)> = files.iter().filter(|(path, _)| !path.is_root()).collect();
         for (path, found) in &files {
             if cancel.is_cancelled() {
@@ -70,6 +71,7 @@ struct Tree<'a> {
     latest: Option<Timestamp>,
     first_names: HashMap<(usize, TreePath), TreePath>,
     left_out: Vec<String>,
+    course: Course,
 }
 
 impl Tree<'_> {
@@ -132,10 +134,10 @@ impl Tree<'_> {
         Ok(())
     }
 
-    fn content(&self, beside: &TreePath, found: &Found<'_>) -> Result<(), StoreError> {
+    fn content(&mut self, beside: &TreePath, found: &Found<'_>) -> Result<(), StoreError> {
         let mut file = self.root.create_file(beside)?;
-        let mut content = self.flat.content(found.layer, &found.inode)?;
-        let got = io::copy(&mut content, &mut file).at("write", self.root.show(beside))?;
+        let content = self.flat.content(found.layer, &found.inode)?;
+        let got = io::copy(&mut self.course.reading(content), &mut file).at("write", self.root.show(beside))?;
         if got == found.metadata.size() {
             return Ok(());
         }

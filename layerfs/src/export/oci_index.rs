@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, NamedImage};
 use super::oci_directory::write_layout;
-use super::{Destination, FinishedImage, LayerCompression};
+use super::{Destination, Dress, FinishedImage, LayerCompression};
 use crate::descriptor::Descriptor;
 use crate::error::StoreError;
 use crate::reference::ImageRef;
@@ -19,6 +19,8 @@ pub struct OciIndex {
     pub names: Vec<ImageRef>,
     /// How layers are compressed.
     pub compression: LayerCompression,
+    /// How the index looks.
+    pub dress: Dress,
 }
 
 impl OciIndex {
@@ -29,7 +31,7 @@ impl OciIndex {
     pub fn export(&self, images: &[FinishedImage], store: &Store) -> Result<Descriptor, StoreError> {
         let unnamed: Vec<NamedImage<'_>> = images.iter().map(|image| NamedImage { image, names: &[] }).collect();
         let mut layout = Layout::of(&unnamed, self.compression, store)?;
-        let index = layout.join(&self.names);
+        let index = layout.join(&self.names, &self.dress);
         match &self.destination {
             Destination::Path(path) if !self.archive => write_layout(path, &layout)?,
             destination => destination.write(|out| layout.write_tar(&[], out, destination.place()))?,

@@ -1,4 +1,4 @@
-//! [`TreeTar`]: the files of an image as one tar.
+//! [`TreeTar`]: the files of images as one tar.
 
 use super::{Destination, FinishedImage, hold};
 use crate::cancel::Cancel;
@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use crate::flat::Flat;
 use crate::io_error::IoError;
 use crate::meta::{Kind, Metadata, Timestamp};
+use crate::meter::Course;
 use crate::path::TreePath;
 use crate::stack::Found;
 use crate::store::Store;
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes the root file system of an image as a tar, directory by directory, with owners, modes, times and xattrs as they are in
+/// Writes root file systems of images as a tar, directory by directory, with owners, modes, times and xattrs as they are in
 /// the image (FEATURES 4-22). Nothing is unpacked for it, and no rights are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeTar {
@@ -25,23 +26,35 @@ pub struct TreeTar {
 }
 
 impl TreeTar {
-    /// Writes the tar. Contract: as [`super::Exporter`].
+    /// Writes the tar: each image below its directory, which may be the root. Contract: as [`super::Exporter`].
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn export(&self, image: &FinishedImage, store: &Store, cancel: &Cancel) -> Result<(), StoreError> {
-        let _lease = hold(image, &[], store)?;
-        let flat = Flat::open(&image.layers, store, cancel)?;
+    pub fn export(
+        &self,
+        images: &[(TreePath, &FinishedImage)],
+        store: &Store,
+        cancel: &Cancel,
+    ) -> Result<(), StoreError> {
         let place = self.destination.place();
         self.destination.write(|out| {
-            let mut tree = Tree { flat: &flat, tar: TarWriter::new(out), first_names: HashMap::new(), place };
-            for (path, found) in in_depth(flat.walk()) {
-                if cancel.is_cancelled() {
-                    return Err(IoError::new("write", place, &io::Error::other("interrupted")).into());
+            let mut tar = TarWriter::new(out);
+            for (directory, image) in images {
+                let _lease = hold(image, &[], store)?;
+                let flat = Flat::open(&image.layers, store, cancel)?;
+                let files = in_depth(flat.walk());
+                let course = flat.course(&files, store, place);
+                let first_names = HashMap::new();
+                let mut tree = Tree { flat: &flat, directory, tar: &mut tar, first_names, place, course };
+                tree.add_directory(self.latest)?;
+                for (path, found) in files {
+                    if cancel.is_cancelled() {
+                        return Err(IoError::new("write", place, &io::Error::other("interrupted")).into());
+                    }
+                    tree.add(directory.join(path.as_bytes()), &found, self.latest)?;
                 }
-                tree.add(path, &found, self.latest)?;
             }
-            let out = tree.tar.finish().map_err(|error| tar_error(error, place))?;
+            let out = tar.finish().map_err(|error| tar_error(error, place))?;
             out.flush().map_err(|error| IoError::new("write", place, &error).into())
         })
     }
@@ -49,19 +62,30 @@ impl TreeTar {
 
 struct Tree<'a, W> {
     flat: &'a Flat,
-    tar: TarWriter<W>,
+    directory: &'a TreePath,
+    tar: &'a mut TarWriter<W>,
     first_names: HashMap<(usize, TreePath), TreePath>,
     place: &'a Path,
+    course: Course,
 }
 
 impl<W: Write> Tree<'_, W> {
+    /// Adds the directory that an image is below; the root of a tar has no entry.
+    fn add_directory(&mut self, latest: Option<Timestamp>) -> Result<(), StoreError> {
+        if self.directory.is_root() {
+            return Ok(());
+        }
+        let metadata = Metadata::directory(latest.unwrap_or(Timestamp::from_seconds(0)));
+        self.tar.inode(self.directory, &metadata, &mut io::empty()).map_err(|error| tar_error(error, self.place))
+    }
+
     fn add(&mut self, path: TreePath, found: &Found<'_>, latest: Option<Timestamp>) -> Result<(), StoreError> {
         let metadata = clamped(found.metadata, latest);
         let written = match self.first_names.get(&(found.layer, found.inode.clone())) {
             Some(first) if !metadata.is_directory() => self.tar.hardlink(&path, first, &metadata),
             _ if matches!(metadata.kind, Kind::File { .. }) => {
-                let mut content = self.flat.content(found.layer, &found.inode)?;
-                self.tar.inode(&path, &metadata, &mut content)
+                let content = self.flat.content(found.layer, &found.inode)?;
+                self.tar.inode(&path, &metadata, &mut self.course.reading(content))
             }
             _ => self.tar.inode(&path, &metadata, &mut io::empty()),
         };

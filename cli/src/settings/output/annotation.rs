@@ -1,132 +1,176 @@
 //! `--annotation` and the `annotation` attributes of `--output` (FEATURES 4-15).
 
-use builder::request::Look;
+use builder::annotation::{Annotation, Level};
+use layerfs::platform::Platform;
 
-/// An annotation, and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Annotation {
-    /// Of the descriptor that leads to the manifest, not of the manifest.
-    of_descriptor: bool,
-    key: String,
-    value: String,
+/// Levels as they are typed.
+const LEVELS: [(&str, Level); 4] = [
+    ("manifest", Level::Manifest),
+    ("manifest-descriptor", Level::ManifestDescriptor),
+    ("index", Level::Index),
+    ("index-descriptor", Level::IndexDescriptor),
+];
+
+/// Returns the annotations that `[LEVEL,…:]KEY=VALUE` means; a level may have a platform in brackets.
+///
+/// # Errors
+/// Why it means none.
+pub fn of_flag(text: &str) -> Result<Vec<Annotation>, String> {
+    let (name, value) = text.split_once('=').ok_or("write `KEY=VALUE`")?;
+    let (levels, key) = match name.split_once(':') {
+        Some((levels, key)) if levels.split(',').all(is_level) => (levels, key),
+        _ => ("manifest", name),
+    };
+    levels.split(',').map(|level| annotation(level, key, value)).collect()
 }
 
-impl Annotation {
-    /// Returns the annotations that `[LEVEL,…:]KEY=VALUE` means; a level may have a platform in brackets.
-    ///
-    /// # Errors
-    /// Why it means none.
-    pub fn of_flag(text: &str) -> Result<Vec<Self>, String> {
-        let (name, value) = text.split_once('=').ok_or("write `KEY=VALUE`")?;
-        let (levels, key) = match name.split_once(':') {
-            Some((levels, key)) if levels.split(',').all(is_level) => (levels, key),
-            _ => ("manifest", name),
-        };
-        levels.split(',').map(|level| Self::new(level, key, value)).collect()
+/// Returns the annotation that an attribute `annotation[-LEVEL].KEY` means; nothing for any other attribute.
+///
+/// # Errors
+/// Why it means none.
+pub fn of_attribute(name: &str, value: &str) -> Result<Option<Annotation>, String> {
+    let Some(rest) = name.strip_prefix("annotation") else { return Ok(None) };
+    if let Some(key) = rest.strip_prefix('.') {
+        return annotation("manifest", key, value).map(Some);
     }
+    let Some((level, key)) = cut(rest) else { return Ok(None) };
+    // `annotation[PLATFORM].KEY` is of the manifest.
+    let level = level.strip_prefix('-').map_or_else(|| format!("manifest{level}"), str::to_owned);
+    annotation(&level, key, value).map(Some)
+}
 
-    /// Returns the annotation that an attribute `annotation[-LEVEL].KEY` means; nothing for any other attribute.
-    ///
-    /// # Errors
-    /// Why it means none.
-    pub fn of_attribute(name: &str, value: &str) -> Result<Option<Self>, String> {
-        let Some(rest) = name.strip_prefix("annotation") else { return Ok(None) };
-        if let Some(key) = rest.strip_prefix('.') {
-            return Self::new("manifest", key, value).map(Some);
-        }
-        let Some((level, key)) = rest.strip_prefix('-').and_then(cut) else { return Ok(None) };
-        Self::new(level, key, value).map(Some)
+/// Refuses an annotation of what a build for `platforms` does not make.
+///
+/// # Errors
+/// Why it is refused.
+pub fn check(annotation: &Annotation, platforms: &[Platform]) -> Result<(), String> {
+    if matches!(annotation.level, Level::Index | Level::IndexDescriptor) && platforms.len() < 2 {
+        return Err("an image for one platform has no index: annotate its `manifest`, or build for several".to_owned());
     }
-
-    fn new(level: &str, key: &str, value: &str) -> Result<Self, String> {
-        let (level, platform) = match level.split_once('[') {
-            Some((level, platform)) => (level, platform.strip_suffix(']')),
-            None => (level, None),
-        };
-        if let Some(platform) = platform {
-            let host = layerfs::platform::Platform::host();
-            let meant = platform.parse::<layerfs::platform::Platform>();
-            if !meant.is_ok_and(|meant| meant.accepts(&host)) {
-                return Err(format!("no platform {platform} found in source"));
-            }
+    match &annotation.platform {
+        Some(platform) if !platforms.contains(platform) => {
+            let built = platforms.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
+            Err(format!("nothing is built for `{platform}`, only for {built}"))
         }
-        let of_descriptor = match level {
-            "manifest" => false,
-            "manifest-descriptor" => true,
-            "index" | "index-descriptor" => {
-                return Err("index annotations not supported for single platform export".to_owned());
-            }
-            other => return Err(format!("`{other}` is no level: `manifest` and `manifest-descriptor` are")),
-        };
-        match key {
-            "" => Err("the key is missing".to_owned()),
-            key => Ok(Self { of_descriptor, key: key.to_owned(), value: value.to_owned() }),
-        }
-    }
-
-    /// Puts it where it goes.
-    pub fn apply(&self, look: &mut Look) {
-        let level = if self.of_descriptor { &mut look.descriptor_annotations } else { &mut look.annotations };
-        level.insert(self.key.clone(), self.value.clone());
+        _ => Ok(()),
     }
 }
 
-/// Cuts `LEVEL[PLATFORM].KEY`.
+fn annotation(typed: &str, key: &str, value: &str) -> Result<Annotation, String> {
+    let (name, platform) = match typed.split_once('[') {
+        Some((name, platform)) => (name, Some(platform.strip_suffix(']').unwrap_or(platform))),
+        None => (typed, None),
+    };
+    let known = LEVELS.iter().find(|(known, _)| *known == name);
+    let Some((_, level)) = known else {
+        return Err(format!(
+            "`{name}` is no level: it is `manifest`, `manifest-descriptor`, `index` or `index-descriptor`"
+        ));
+    };
+    let platform: Option<Platform> = platform.map(str::parse).transpose().map_err(|error| format!("{error}"))?;
+    if platform.is_some() && matches!(level, Level::Index | Level::IndexDescriptor) {
+        return Err(format!("an index is of all platforms: write `{name}` alone"));
+    }
+    match key {
+        "" => Err("the key is missing".to_owned()),
+        key => Ok(Annotation { level: *level, platform, key: key.to_owned(), value: value.to_owned() }),
+    }
+}
+
+/// Cuts `-LEVEL[PLATFORM].KEY`, of which level or platform may be missing.
 fn cut(text: &str) -> Option<(&str, &str)> {
+    if !text.starts_with(['-', '[']) {
+        return None;
+    }
     let end = text.find(']').map_or(0, |at| at + 1);
     let dot = end + text[end..].find('.')?;
     Some((&text[..dot], &text[dot + 1..]))
 }
 
 fn is_level(text: &str) -> bool {
-    let level = text.split('[').next().unwrap_or_default();
-    matches!(level, "manifest" | "index" | "manifest-descriptor" | "index-descriptor")
+    let name = text.split('[').next().unwrap_or_default();
+    LEVELS.iter().any(|(known, _)| *known == name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Returns level, key and value.
+    /// Returns level, platform, key and value.
     fn shown(annotations: Vec<Annotation>) -> String {
-        let level = |one: &Annotation| if one.of_descriptor { "d" } else { "m" };
-        annotations.iter().map(|one| format!("{} {}={};", level(one), one.key, one.value)).collect()
+        let one = |one: &Annotation| {
+            let level = LEVELS.iter().find(|(_, level)| *level == one.level).map_or("?", |(name, _)| name);
+            let platform = one.platform.as_ref().map(|platform| format!("[{platform}]")).unwrap_or_default();
+            format!("{level}{platform} {}={};", one.key, one.value)
+        };
+        annotations.iter().map(one).collect()
     }
 
     #[test]
     fn flags_name_levels() {
         for (text, wanted) in [
-            ("a=b", Ok("m a=b;")),
-            ("a=b=c", Ok("m a=b=c;")),
-            ("manifest:a=b", Ok("m a=b;")),
-            ("manifest,manifest-descriptor:a=b", Ok("m a=b;d a=b;")),
-            ("a:b=c", Ok("m a:b=c;")),
-            ("a=", Ok("m a=;")),
-            ("index:a=b", Err("index annotations not supported for single platform export")),
-            ("manifest[linux/s390x]:a=b", Err("no platform linux/s390x found in source")),
+            ("a=b", Ok("manifest a=b;")),
+            ("a=b=c", Ok("manifest a=b=c;")),
+            ("manifest:a=b", Ok("manifest a=b;")),
+            ("index,manifest-descriptor:a=b", Ok("index a=b;manifest-descriptor a=b;")),
+            ("index-descriptor:a=b", Ok("index-descriptor a=b;")),
+            ("manifest[arm64]:a=b", Ok("manifest[linux/arm64] a=b;")),
+            ("a:b=c", Ok("manifest a:b=c;")),
+            ("a=", Ok("manifest a=;")),
+            ("index[linux/arm64]:a=b", Err("an index is of all platforms: write `index` alone")),
+            ("manifest[a/b/c/d]:a=b", Err("`a/b/c/d` is not a platform of the form `os[/arch[/variant]]`")),
             ("a", Err("write `KEY=VALUE`")),
             ("=b", Err("the key is missing")),
         ] {
-            let got = Annotation::of_flag(text).map(shown);
+            let got = of_flag(text).map(shown);
             assert_eq!(got.as_deref().map_err(String::as_str), wanted, "{text}");
         }
     }
 
     #[test]
     fn attributes_name_levels() {
-        let host = layerfs::platform::Platform::host();
         for (name, wanted) in [
-            ("annotation.a.b", Ok("m a.b=v;")),
-            ("annotation-manifest.a", Ok("m a=v;")),
-            ("annotation-manifest-descriptor.a", Ok("d a=v;")),
-            (&format!("annotation-manifest[{host}].a"), Ok("m a=v;")),
-            ("annotation-index.a", Err("index annotations not supported for single platform export")),
-            ("annotation-layer.a", Err("`layer` is no level: `manifest` and `manifest-descriptor` are")),
+            ("annotation.a.b", Ok("manifest a.b=v;")),
+            ("annotation-manifest.a", Ok("manifest a=v;")),
+            ("annotation-manifest-descriptor.a", Ok("manifest-descriptor a=v;")),
+            ("annotation-manifest[linux/s390x].a", Ok("manifest[linux/s390x] a=v;")),
+            ("annotation[linux/arm/v6].a", Ok("manifest[linux/arm/v6] a=v;")),
+            ("annotation-index.a", Ok("index a=v;")),
+            (
+                "annotation-layer.a",
+                Err("`layer` is no level: it is `manifest`, `manifest-descriptor`, `index` or `index-descriptor`"),
+            ),
             ("annotation", Ok("")),
             ("annotations.a", Ok("")),
         ] {
-            let got = Annotation::of_attribute(name, "v").map(|one| shown(one.into_iter().collect()));
+            let got = of_attribute(name, "v").map(|one| shown(one.into_iter().collect()));
             assert_eq!(got.as_deref().map_err(String::as_str), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_made_is_not_annotated() {
+        let platform = |text: &str| text.parse::<Platform>().expect("a platform");
+        let (one, both) = ([platform("amd64")], [platform("amd64"), platform("arm64")]);
+        for (text, platforms, wanted) in [
+            ("a=b", &one[..], ""),
+            ("manifest[linux/amd64]:a=b", &one, ""),
+            ("manifest[linux/arm64]:a=b", &both, ""),
+            ("index:a=b", &both, ""),
+            (
+                "index:a=b",
+                &one,
+                "an image for one platform has no index: annotate its `manifest`, or build for several",
+            ),
+            (
+                "index-descriptor:a=b",
+                &one,
+                "an image for one platform has no index: annotate its `manifest`, or build for several",
+            ),
+            ("manifest[s390x]:a=b", &both, "nothing is built for `linux/s390x`, only for `linux/amd64`, `linux/arm64`"),
+        ] {
+            let told = of_flag(text).expect("an annotation").iter().find_map(|one| check(one, platforms).err());
+            assert_eq!(told.unwrap_or_default(), wanted, "{text}");
         }
     }
 }

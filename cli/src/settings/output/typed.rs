@@ -1,9 +1,11 @@
 //! [`Typed`]: the attributes of one `--output`.
 
 use super::super::{SettingsError, csv};
-use super::annotation::Annotation;
+use super::annotation;
+use builder::annotation::Annotation;
 use builder::request::{LayerCompression, Look};
 use layerfs::compress::Compression;
+use layerfs::platform::Platform;
 use layerfs::reference::ImageRef;
 
 pub(super) const FLAG: &str = "--output";
@@ -16,6 +18,7 @@ const KNOWN: &[&str] = &[
     "mode",
     "name",
     "oci-mediatypes",
+    "platform-split",
     "push",
     "push-by-digest",
     "rewrite-timestamp",
@@ -24,16 +27,8 @@ const KNOWN: &[&str] = &[
     "type",
 ];
 /// Attributes that say how BuildKit keeps images or attestations, neither of which is so here.
-const WITHOUT_EFFECT: [&str; 8] = [
-    "attestation-inline",
-    "buildinfo",
-    "buildinfo-attrs",
-    "oci-artifact",
-    "platform-split",
-    "prefer-nondist-layers",
-    "store",
-    "unpack",
-];
+const WITHOUT_EFFECT: [&str; 7] =
+    ["attestation-inline", "buildinfo", "buildinfo-attrs", "oci-artifact", "prefer-nondist-layers", "store", "unpack"];
 
 /// The attributes of one `--output`.
 #[derive(Debug, Default)]
@@ -47,6 +42,8 @@ pub(super) struct Typed {
     pub push: Option<bool>,
     pub by_digest: bool,
     pub delete: bool,
+    /// `platform-split`: a directory for each platform.
+    pub split: Option<bool>,
     pub compression: Option<String>,
     level: Option<String>,
     force: bool,
@@ -77,6 +74,7 @@ impl Typed {
             ("push", value) => self.push = Some(self.boolean(value.as_deref())?),
             ("push-by-digest", value) => self.by_digest = self.boolean(value.as_deref())?,
             ("force-compression", value) => self.force = self.boolean(value.as_deref())?,
+            ("platform-split", value) => self.split = Some(self.boolean(value.as_deref())?),
             ("oci-mediatypes", value) => self.oci_types = Some(self.boolean(value.as_deref())?),
             ("rewrite-timestamp", value) => self.rewrite_timestamp = self.boolean(value.as_deref())?,
             ("source-date-epoch", value) => self.source_date_epoch = self.epoch(value.as_deref())?,
@@ -86,7 +84,7 @@ impl Typed {
                 self.kind = Some(if path == "-" { "tar" } else { "local" }.to_owned());
                 self.dest = Some(path.to_owned());
             }
-            (name, Some(value)) => match Annotation::of_attribute(name, &value) {
+            (name, Some(value)) => match annotation::of_attribute(name, &value) {
                 Ok(Some(annotation)) => self.annotations.push(annotation),
                 Ok(None) => return Err(self.unknown(name)),
                 Err(why) => return Err(self.malformed(&why)),
@@ -123,13 +121,21 @@ impl Typed {
         self.name.iter().flat_map(|names| names.split(',')).map(super::super::build::tag).collect()
     }
 
-    /// Returns how the image looks; `docker` is what `--format` says.
-    pub fn look(&self, docker: bool, annotations: &[Annotation]) -> Result<Look, SettingsError> {
+    /// Returns how the image for `platforms` looks; `docker` is what `--format` says.
+    pub fn look(
+        &self,
+        docker: bool,
+        annotations: &[Annotation],
+        platforms: &[Platform],
+    ) -> Result<Look, SettingsError> {
         let docker_types = self.oci_types.map_or(docker, |oci| !oci);
         let conflict = |option: &str| {
-            let why = format!("exporter option \"{option}\" conflicts with \"oci-mediatypes=false\"");
+            let why = format!("Docker's media types know no `{option}`: take OCI's, or leave it out");
             Err(self.malformed(&why))
         };
+        for one in &self.annotations {
+            annotation::check(one, platforms).map_err(|why| self.malformed(&why))?;
+        }
         if docker_types && self.compression.as_deref() == Some("zstd") {
             return conflict("compression=zstd");
         }
@@ -137,9 +143,8 @@ impl Typed {
             return conflict("annotation");
         }
         let (rewrite_timestamp, source_date_epoch) = (self.rewrite_timestamp, self.source_date_epoch);
-        let mut look = Look { docker_types, rewrite_timestamp, source_date_epoch, ..Look::default() };
-        annotations.iter().chain(&self.annotations).for_each(|annotation| annotation.apply(&mut look));
-        Ok(look)
+        let annotations = [annotations, &self.annotations].concat();
+        Ok(Look { docker_types, annotations, rewrite_timestamp, source_date_epoch })
     }
 
     pub fn compression(&self, usual: Compression) -> Result<LayerCompression, SettingsError> {
