@@ -135,22 +135,28 @@ fn refused<'a>(batch: &'a Batch, peer: &Peer, rules: &mut Rules, tally: &mut Tal
         match reference(batch, &[case], peer, tally) {
             Err(error) if peer.own_fault(&error).is_some() => without_reference(batch, case, &error, tally),
             Err(_) => tally.refused += 1,
-            Ok(_) if explained(batch, (case, step), &ours, peer, rules, tally) => tally.explained += 1,
+            Ok(theirs) if explained(batch, (case, step), &ours, &theirs, peer, rules, tally) => tally.explained += 1,
             Ok(_) => tally.unlike(batch, case, &format!("only lbuild fails: {}", ours.stderr)),
         }
     }
 }
 
-/// Reports whether there is a reason that only lbuild refuses the instruction `step` of a case.
+/// Reports whether there is a reason that only lbuild refuses the instruction `step` of a case, of which the other makes
+/// `theirs`.
 fn explained(
     batch: &Batch,
     (case, step): (&Case, usize),
     ours: &Run,
+    theirs: &Tree,
     peer: &Peer,
     rules: &mut Rules,
     tally: &mut Tally,
 ) -> bool {
     rules.refusal(case, &ours.stderr, |path, directory| {
+        // What a pattern matches may be in the way of what else it matches: one of them is there.
+        if case.has_pattern(step) && theirs.is_directory(path).is_some() {
+            return true;
+        }
         case.before(step).iter().any(|part| {
             let tree = reference(batch, &[part], peer, tally);
             tree.is_ok_and(|tree| tree.is_directory(path).is_some_and(|found| found == directory))

@@ -111,6 +111,8 @@ fn read(tar: &mut dyn Read, sink: &mut impl sink::Sink, limits: UnpackLimits) ->
             layer.entry(&entry.path, stated, Content { bytes: &mut reader, segments, at })?;
         }
     }
+    // The digest is of everything.
+    reader.finish()?;
     layer.finish()
 }
 

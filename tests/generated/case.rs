@@ -167,7 +167,7 @@ impl Case {
 
     /// Reports whether one of its instructions is the step that an error is about.
     pub fn failed(&self, error: &str) -> bool {
-        self.instructions.iter().any(|instruction| error.contains(&format!("STEP {:?}", instruction.printed())))
+        self.instructions.iter().any(|instruction| error.contains(&step(&instruction.printed())))
     }
 
     /// Reports whether a path, as a snapshot writes it, is of this case.
@@ -185,13 +185,36 @@ impl Case {
         linked || self.destinations().into_iter().map(|to| written(&to)).any(above)
     }
 
-    /// Reports whether one of its instructions may unpack something at a path: an ADD of what may be an archive.
+    /// Reports whether one of its instructions writes at a path, and one at the name `other` beside it.
+    pub fn writes_beside(&self, path: &str, other: &str) -> bool {
+        let path = format!("/{}", path.trim_matches(['\'', '"']));
+        let beside = format!("{}/{other}", path.rsplit_once('/').map_or("", |(above, _)| above));
+        let destinations = self.destinations();
+        [path, beside].iter().all(|wanted| destinations.iter().any(|to| written(to) == *wanted))
+    }
+
+    /// Reports whether one of its instructions may unpack something below a path's directory.
     pub fn unpacks_into(&self, path: &str) -> bool {
         let path = format!("/{}", path.trim_matches(['\'', '"']));
-        let archive = |source: &String| source.contains("packed") || source.contains(['*', '?', '[']);
-        let unpacks = self.copies().any(|copy| copy.add && copy.sources.iter().any(archive));
         let below = |to: String| path.starts_with(&format!("{}/", to.trim_end_matches('/')));
-        unpacks && self.destinations().into_iter().map(|to| written(&to)).any(below)
+        self.unpacks() && self.destinations().into_iter().map(|to| written(&to)).any(below)
+    }
+
+    /// Reports whether one of its instructions may unpack something whose root is this path.
+    pub fn unpacks_at(&self, path: &str) -> bool {
+        let path = format!("/{}", path.trim_matches(['\'', '"']));
+        self.unpacks() && self.destinations().into_iter().any(|to| written(&to) == path)
+    }
+
+    /// Reports whether it has an ADD of what may be an archive.
+    fn unpacks(&self) -> bool {
+        let archive = |source: &String| source.contains("packed") || source.contains(['*', '?', '[']);
+        self.copies().any(|copy| copy.add && copy.sources.iter().any(archive))
+    }
+
+    /// Reports whether its instruction `at` may match several files by a pattern.
+    pub fn has_pattern(&self, at: usize) -> bool {
+        matches!(&self.instructions[at], Instruction::Copy(copy) if copy.has_pattern())
     }
 
     /// Returns where its instructions write: as they say, and where the links of [`destination`] lead.
@@ -200,6 +223,8 @@ impl Case {
         let mut destinations = Vec::new();
         for instruction in &self.instructions {
             let (Instruction::Workdir(to) | Instruction::Copy(Copy { to, .. })) = instruction;
+            // A `\` before a plain character says that it is one.
+            let to = to.replace('\\', "");
             let to = clean(&format!("{}{to}", if to.starts_with('/') { "" } else { &directory }));
             if let Instruction::Workdir(_) = instruction {
                 directory = format!("{to}/");
@@ -218,6 +243,11 @@ impl Case {
     fn place(&self, random: &mut Random) -> String {
         below(random, self.number)
     }
+}
+
+/// Returns how an error of Buildah names an instruction.
+pub fn step(printed: &str) -> String {
+    format!("STEP \"{printed}\"")
 }
 
 /// Returns a path without `.` and `..`.

@@ -1,6 +1,6 @@
 //! [`Rules`]: what another builder does otherwise, and why.
 
-use super::case::{Case, Copy};
+use super::case::{Case, Copy, step};
 use super::peer::Peer;
 use crate::tree::{Difference, Field};
 use std::collections::BTreeMap;
@@ -63,6 +63,17 @@ const FIELDS: &[FieldRule] = &[
             seen.field == Field::Mtime && both && built && seen.case.is_some_and(|case| case.unpacks_into(seen.path))
         },
     },
+    // An archive may have an entry for its root; the destination stays as it is all the same (1.6-18).
+    FieldRule {
+        name: "the root of an archive changes the destination",
+        peers: BUILDAH,
+        explains: |seen| {
+            let both = is(seen.ours, "directory") && is(seen.theirs, "directory");
+            let packed = ["21:22", "0:0"].contains(&&*seen.theirs[Field::Owner as usize]);
+            let field = matches!(seen.field, Field::Owner | Field::Mode);
+            field && both && packed && seen.case.is_some_and(|case| case.unpacks_at(seen.path))
+        },
+    },
     // The stage's `/s` is a directory that COPY made; it is copied with its time (1.6-3).
     FieldRule {
         name: "a directory that a stage made has the time of the build",
@@ -119,10 +130,10 @@ const FIELDS: &[FieldRule] = &[
             seen.field == Field::Mode && mode(seen.ours) & 0o777 == mode(seen.theirs) & 0o777 && given
         },
     },
-    // In Docker 20.10 `--chown` said nothing about what is unpacked (1.6-19).
+    // In Docker 20.10 and Buildah 1.28 `--chown` says nothing about what is unpacked (1.6-19).
     FieldRule {
         name: "`--chown` is not for archives",
-        peers: BUILDKIT,
+        peers: BOTH,
         explains: |seen| {
             let given = seen.copies().any(|copy| copy.add && copy.chown.is_some());
             seen.field == Field::Owner && given && ["0:0", "21:22"].contains(&&*seen.theirs[Field::Owner as usize])
@@ -185,13 +196,44 @@ const ACCEPTED: &[RefusalRule] = &[
                 || ignored.is_some_and(|glob| patterns.iter().any(|it| glob.trim_matches('"').ends_with(it.as_str())))
         },
     },
+    // Buildah reads the names that a pattern matched as patterns again.
+    RefusalRule {
+        name: "what a pattern matched has to match itself",
+        peers: BUILDAH,
+        explains: |case, error| {
+            let name = between(error, "copier: get: globs [", "] matched nothing");
+            let patterns: Vec<String> = case.copies().flat_map(Copy::patterns).collect();
+            name.is_some_and(|name| name.contains(['\\', '[', '*', '?']) && !patterns.iter().any(|it| it == name))
+        },
+    },
+    // What `/.` at the end of a destination made a file is none to go below (1.6-2).
+    RefusalRule {
+        name: "`/.` at the end of a destination is nothing",
+        peers: BUILDAH,
+        explains: |case, error| {
+            let made = |copy: &Copy| copy.to.strip_suffix("/.").map(|to| format!("mkdir {to}/"));
+            let below = case.copies().filter_map(made).any(|text| error.contains(&text));
+            below && error.contains(": not a directory")
+        },
+    },
+    // A pattern that matches nothing copies nothing, whatever stands at the destination (1.6-6).
+    RefusalRule {
+        name: "a destination is looked at though nothing is copied",
+        peers: BUILDAH,
+        explains: |case, error| {
+            let copy = case.copies().find(|copy| error.contains(&step(&copy.printed())));
+            let patterns = copy.is_some_and(|copy| copy.sources.iter().all(|source| source.contains(['*', '?', '['])));
+            let refused = ["already exists but is not a directory", "ensuring target directory exists"];
+            patterns && refused.iter().any(|text| error.contains(text))
+        },
+    },
     // Buildah 1.28 gives up where a file gets a name of its own that is not ASCII, and says only that a pipe was closed.
     RefusalRule {
         name: "a new name has to be ASCII",
         peers: BUILDAH,
         explains: |case, error| {
-            let step = case.copies().find(|copy| error.contains(&format!("STEP {:?}", copy.printed())));
-            let name = step.and_then(|copy| copy.to.rsplit('/').next());
+            let copy = case.copies().find(|copy| error.contains(&step(&copy.printed())));
+            let name = copy.and_then(|copy| copy.to.rsplit('/').next());
             error.contains("read/write on closed pipe") && name.is_some_and(|name| !name.is_ascii())
         },
     },
@@ -319,7 +361,7 @@ impl Rules {
             if through.contains(&difference.path.as_str()) {
                 continue;
             }
-            if self.dangling(difference, differences) {
+            if self.dangling(difference, differences) || self.dot(case, difference, differences) {
                 below = Some(format!("{}/", difference.path.trim_end_matches(['\'', '"'])));
                 continue;
             }
@@ -351,6 +393,14 @@ impl Rules {
             if let Some(target) = target.filter(|&target| same(target)) {
                 self.used("a link to a file as destination is replaced");
                 paths.extend([link.path.as_str(), target.path.as_str()]);
+                continue;
+            }
+            // Or a later instruction wrote there again.
+            let replaced = is(ours, "symlink") && is(theirs, "file");
+            let target = between(&ours[Field::Content as usize], "b'", "'").filter(|_| replaced);
+            if target.is_some_and(|target| case.is_some_and(|case| case.writes_beside(&link.path, target))) {
+                self.used("a link to a file as destination is replaced");
+                paths.push(link.path.as_str());
             }
         }
         paths
@@ -369,6 +419,20 @@ impl Rules {
         explained
             && all.iter().any(|other| same(other))
             && self.used("a dangling link as destination is made a directory")
+    }
+
+    /// In Buildah a destination that ends in `/.` may become a file; in BuildKit it is a directory, and the file in it
+    /// (1.6-2).
+    fn dot(&mut self, case: Option<&Case>, difference: &Difference, all: &[&Difference]) -> bool {
+        let (Some(ours), Some(theirs)) = (&difference.ours, &difference.theirs) else { return false };
+        let top = format!("{}/", difference.path.trim_end_matches(['\'', '"']));
+        let same = |other: &&Difference| {
+            let file = other.ours.as_ref().filter(|_| other.theirs.is_none() && other.path.starts_with(&top));
+            file.is_some_and(|file| file[Field::Content as usize] == theirs[Field::Content as usize])
+        };
+        let dot = case.is_some_and(|case| case.copies().any(|copy| copy.to.ends_with("/.")));
+        let explained = self.peer == "Buildah" && dot && is(ours, "directory") && is(theirs, "file");
+        explained && all.iter().any(same) && self.used("`/.` at the end of a destination is nothing")
     }
 
     fn unexplained_path(&mut self, case: Option<&Case>, difference: &Difference) -> Option<String> {

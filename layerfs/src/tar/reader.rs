@@ -70,8 +70,8 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// Returns the next entry, skipping what is left of the one before; nothing at the end of the archive, when the
-    /// stream has been read to its end.
+    /// Returns the next entry, skipping what is left of the one before; nothing at the end of the archive, which may be
+    /// before the end of the stream.
     ///
     /// # Errors
     /// [`TarError::Malformed`], [`TarError::Truncated`], [`TarError::Stream`]; reading cannot go on after one.
@@ -119,8 +119,16 @@ impl<R: Read> TarReader<R> {
             return Err(TarError::Truncated { entry: self.number });
         }
         self.ended = true;
-        io::copy(&mut self.input, &mut io::sink()).map_err(read_failed)?;
         Ok(None)
+    }
+
+    /// Reads the stream to its end, whatever comes after the archive's.
+    ///
+    /// # Errors
+    /// [`TarError::Stream`].
+    pub fn finish(mut self) -> Result<(), TarError> {
+        io::copy(&mut self.input, &mut io::sink()).map_err(read_failed)?;
+        Ok(())
     }
 
     fn extension(&mut self, block: &Block, extensions: &mut Extensions) -> Result<(), TarError> {

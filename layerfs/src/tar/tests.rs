@@ -248,14 +248,14 @@ fn truncation_is_seen_and_a_missing_end_is_not_one() {
 }
 
 #[test]
-fn a_block_of_zeros_ends_the_archive_and_the_rest_is_read() {
+fn a_block_of_zeros_ends_the_archive_and_the_rest_may_be_read() {
     let tar = [entry(b"f", b'0', b""), vec![0; 512], entry(b"g", b'0', b""), vec![7; 100]].concat();
     let mut rest = &tar[..];
     let mut reader = TarReader::new(&mut rest);
     assert_eq!(reader.next().unwrap().unwrap().path, b"f");
     assert!(reader.next().unwrap().is_none());
     assert!(reader.next().unwrap().is_none());
-    drop(reader);
+    reader.finish().unwrap();
     assert!(rest.is_empty());
 }
 
