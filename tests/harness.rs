@@ -84,6 +84,12 @@ pub fn has_ranges() -> bool {
     identity() != Identity::OneId
 }
 
+/// Reports whether `tests/everywhere` runs the tests as the user with ranges, too: what takes long and tells the same of both
+/// is left to that one.
+pub fn is_left_to_a_plain_user() -> bool {
+    std::env::var("LBUILD_TEST_IDENTITY").is_ok_and(|name| name == "root")
+}
+
 /// Leaves a test out because this machine lacks `what`; fails in continuous integration.
 pub fn skip(what: &str) {
     let strict = std::env::var("LBUILD_TEST_STRICT").is_ok_and(|value| !value.is_empty());

@@ -19,7 +19,7 @@
 //! A Dockerfile may also test itself, with RUN in the base `busybox`: then that it builds is what is expected.
 
 use crate::containers::Containers;
-use crate::harness::{Identity, Lab, base, has_ranges, identity, output, repository};
+use crate::harness::{Identity, Lab, base, has_ranges, identity, is_left_to_a_plain_user, output, repository};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -322,9 +322,7 @@ fn every_file_of_cases_is_replayed() {
 /// Buildah makes the same of a case, or not, as the case says. `LBUILD_TEST_CASE` names one by a part of its title.
 #[test]
 fn subid_buildah_agrees_where_a_case_says_so() {
-    // `tests/everywhere` runs it as the user with ranges, too: once is enough.
-    let again = std::env::var("LBUILD_TEST_IDENTITY").is_ok_and(|name| name == "root");
-    if identity() == Identity::OneId || again {
+    if identity() == Identity::OneId || is_left_to_a_plain_user() {
         return;
     }
     let containers = Containers::new();

@@ -3,7 +3,7 @@
 //! What they install comes from loopback, told from outside as behind a mirror. With one mapped id a Debian root cannot
 //! be unpacked: the error that says what to add is shown in its place.
 
-use crate::harness::{Lab, Run, Server, base, has_ranges, output, repository};
+use crate::harness::{Lab, Run, Server, base, has_ranges, is_left_to_a_plain_user, output, repository};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -137,6 +137,9 @@ impl Service {
 
 #[test]
 fn subid_a_python_service() {
+    if is_left_to_a_plain_user() {
+        return;
+    }
     let project = Project::new("python");
     if !project.is_built() {
         return;
@@ -165,6 +168,9 @@ fn subid_a_python_service() {
 
 #[test]
 fn subid_a_node_service() {
+    if is_left_to_a_plain_user() {
+        return;
+    }
     let project = Project::new("node");
     if !project.is_built() {
         return;
@@ -199,6 +205,9 @@ fn subid_a_node_service() {
 
 #[test]
 fn subid_a_rust_program() {
+    if is_left_to_a_plain_user() {
+        return;
+    }
     let project = Project::new("rust");
     if !project.is_built() {
         return;
@@ -217,6 +226,9 @@ fn subid_a_rust_program() {
 
 #[test]
 fn subid_a_c_program_in_an_image_of_its_own() {
+    if is_left_to_a_plain_user() {
+        return;
+    }
     let project = Project::new("c");
     if !project.is_built() {
         return;
@@ -235,6 +247,9 @@ fn subid_a_c_program_in_an_image_of_its_own() {
 
 #[test]
 fn subid_a_debian_package_with_a_secret() {
+    if is_left_to_a_plain_user() {
+        return;
+    }
     let project = Project::new("package");
     if !project.is_built() {
         return;

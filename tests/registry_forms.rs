@@ -1,7 +1,7 @@
 //! Every form of registry, both ways.
 
 use crate::containers::Containers;
-use crate::harness::{Lab, Run, base, has_ranges, output};
+use crate::harness::{Lab, Run, base, has_ranges, is_left_to_a_plain_user, output};
 use crate::registry::form::copy_onto;
 use crate::registry::{Form, digest_of, layout, put};
 use crate::tree::{Field, Tree};
@@ -63,10 +63,10 @@ COPY --chmod=0640 f /d/f
 RUN rm /etc/os-release && touch -d @1000000000.25 /d/one
 ";
 
-/// skopeo, umoci and Podman see the image that lbuild sees, in each compression.
+/// skopeo, umoci and Podman see the image that lbuild sees, skopeo in each compression.
 #[test]
 fn subid_others_pull_what_was_pushed() {
-    if !has_ranges() {
+    if !has_ranges() || is_left_to_a_plain_user() {
         return;
     }
     let form = Form::plain();
@@ -90,6 +90,10 @@ fn subid_others_pull_what_was_pushed() {
             let theirs = Tree::umoci(&lab, &copy, "x");
             assert_eq!(theirs.field("d/one", Field::Mtime), "1000000000250000000");
             Tree::inside(&lab, &there).equals(&theirs, compression);
+        }
+        // Podman copies every file for every layer, which takes long, and has nothing to decompress here.
+        if compression == "uncompressed" {
+            continue;
         }
         let containers = Containers::new();
         containers.podman(&["pull", "-q", "--tls-verify=false", &there]);
