@@ -33,9 +33,10 @@ impl Pins {
         {
             return false;
         }
-        for at in 0..chain.len() {
+        // Of a long chain nearly all is pinned.
+        for at in (0..chain.len()).filter(|at| !self.records.contains_key(&chain[*at].0)).collect::<Vec<_>>() {
             let prefix = prefix_of(record, &chain, at);
-            self.records.entry(prefix.key).or_insert(prefix);
+            self.records.insert(prefix.key, prefix);
         }
         true
     }

@@ -25,7 +25,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 
 /// The layers of a build in whatever form a step needs them. Each form of a layer is made once, however many ask.
@@ -38,6 +38,8 @@ pub struct Shelf<'a> {
     /// Layers that were read for their index, with what leans on layers below.
     readings: Flight<Digest, Option<Arc<Unpacked>>>,
     unpacks: Flight<LayerKey, LayerKey>,
+    /// Layers that are known to have a directory and an index.
+    found: Mutex<HashSet<LayerKey>>,
     tars: Flight<ExecutionId, TarFacts>,
     lease: &'a Lease,
     limits: UnpackLimits,
@@ -65,9 +67,9 @@ impl<'a> Shelf<'a> {
         lease: &'a Lease,
     ) -> Self {
         let fetching = Fetching::new(store, bases, lease, worker.cancel());
-        let (readings, unpacks, tars) = Default::default();
+        let (readings, unpacks, found, tars) = Default::default();
         let limits = UnpackLimits::default();
-        Self { store, directories, worker, fetching, readings, unpacks, tars, lease, limits, early: None }
+        Self { store, directories, worker, fetching, readings, unpacks, found, tars, lease, limits, early: None }
     }
 
     /// Says what follows the tars of the image's layers while they are written.
@@ -102,9 +104,18 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    /// Reports whether a layer has a directory and, by its name alone, an index: without one it cannot be mounted.
+    /// Reports whether a layer, which is held, has a directory and, by its name alone, an index: without one it cannot be
+    /// mounted. What was found once stays, since it is held: each step of a stage asks for every layer below it.
     fn is_unpacked(&self, key: &LayerKey) -> Result<bool, StepError> {
-        Ok(self.directories.find(key)?.is_some() && self.store.indexes().path(key).exists())
+        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found().contains(key) {
+            return Ok(true);
+        }
+        let unpacked = self.directories.find(key)?.is_some() && self.store.indexes().path(key).exists();
+        if unpacked {
+            found().insert(*key);
+        }
+        Ok(unpacked)
     }
 
     /// Returns diff ID and size of a built layer whose tar is in the store.
@@ -135,16 +146,31 @@ impl<'a> Shelf<'a> {
     /// # Errors
     /// [`StepError::LayerGone`] for a built layer that is in no form; the worker's, the store's.
     pub fn directories(&self, stack: &[Layer]) -> Result<Vec<LayerKey>, StepError> {
-        let below = base_diff_ids(stack);
+        let base = base_diff_ids(stack);
+        let below = |at: usize| &base[..at.min(base.len())];
+        let known = stack.iter().enumerate().map(|(at, layer)| self.known_directory(layer, below(at)));
+        let known = known.collect::<Result<Vec<_>, _>>()?;
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..stack.len())
-                .map(|at| {
-                    let below = &below[..at.min(below.len())];
-                    scope.spawn(move || self.directory(&stack[at], below))
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().expect("unpacking does not panic")).collect()
+            // A thread costs more than what is known, and a stack may have hundreds of layers.
+            let begin = |(at, known): (usize, Option<LayerKey>)| {
+                known.ok_or_else(|| scope.spawn(move || self.directory(&stack[at], below(at))))
+            };
+            let begun: Vec<_> = known.into_iter().enumerate().map(begin).collect();
+            let end = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("unpacking does not panic");
+            begun.into_iter().map(|layer| layer.or_else(end)).collect()
         })
+    }
+
+    /// Returns the key of a layer's directory, if there is one.
+    fn known_directory(&self, layer: &Layer, below: &[DiffId]) -> Result<Option<LayerKey>, StepError> {
+        match layer {
+            Layer::Base { diff_id, .. } => self.base_directory(below, *diff_id),
+            Layer::Built { execution, .. } => {
+                let key = LayerKey::Execution(*execution);
+                self.hold(Held::Layer(key))?;
+                Ok(self.is_unpacked(&key)?.then_some(key))
+            }
+        }
     }
 
     fn directory(&self, layer: &Layer, below: &[DiffId]) -> Result<LayerKey, StepError> {

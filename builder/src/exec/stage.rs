@@ -12,6 +12,7 @@ use crate::plan::{PlanBase, Step};
 use crate::progress::{Event, Outcome, StepId};
 use layerfs::layer::Layer;
 use layerfs::trace::Phase;
+use std::collections::VecDeque;
 use std::thread::Scope;
 use std::time::Instant;
 
@@ -30,8 +31,8 @@ impl Session<'_> {
     pub(super) fn probe(&self, stage: usize) -> Result<Option<State>, BuildError> {
         let Some(mut state) = self.base_state(stage, |cell| cell.peek()) else { return Ok(None) };
         let count = self.build.plan.stages[stage].steps.len();
-        let (keys, next) = self.keys_from(stage, 0, state.key)?;
-        if next < count {
+        let keys = self.keys_from(stage, 0, state.key)?;
+        if keys.len() < count {
             return Ok(None);
         }
         let Some(last) = keys.last() else { return Ok(Some(state)) };
@@ -53,25 +54,31 @@ impl Session<'_> {
     ) -> Result<Option<State>, BuildError> {
         let Some(mut state) = self.base_state(stage, |cell| self.wait(cell)) else { return Ok(None) };
         let steps = &self.build.plan.stages[stage].steps;
-        let mut at = 0;
+        // Keys of the steps from `at` on, which were looked for once: a stage of hundreds of steps has as many of each.
+        let (mut at, mut keys) = (0, VecDeque::new());
         while at < steps.len() {
             self.check_cancelled(stage, at)?;
-            let (keys, next) = self.keys_from(stage, at, state.key)?;
+            let known = at + keys.len();
+            let parent = keys.back().map_or(state.key, |last: &StepKey| last.key);
+            let more = self.keys_from(stage, known, parent)?;
+            let deepest = self.deepest(stage, known, &more)?;
+            keys.extend(more);
             if keys.is_empty() {
-                if !self.wait_for_sources(&steps[next].op) {
+                if !self.wait_for_sources(&steps[at].op) {
                     return Ok(None);
                 }
                 continue;
             }
-            let (record, done) = match self.deepest(stage, at, &keys)? {
-                Some((record, depth)) => {
-                    (at..=at + depth).for_each(|step| self.report_cached(stage, step));
-                    (record, depth + 1)
+            let (record, done) = match deepest {
+                Some((record, last)) => {
+                    (at..=last).for_each(|step| self.report_cached(stage, step));
+                    (record, last + 1 - at)
                 }
                 None => (self.run_step(stage, at, &keys[0], &state)?, 1),
             };
             state = state.after(&record);
             at += done;
+            keys.drain(..done);
             self.begin_tar(self.position(stage, at - 1), &state, scope);
         }
         Ok(Some(state))
@@ -96,29 +103,28 @@ impl Session<'_> {
         Layer::of_image(&self.build.bases.images[number].image)
     }
 
-    /// Returns the keys of the steps from `start` on, as far as they can be known while some stages have not ended, and
-    /// the number of the first step whose key is not known.
-    fn keys_from(&self, stage: usize, start: usize, parent: CacheKey) -> Result<(Vec<StepKey>, usize), BuildError> {
+    /// Returns the keys of the steps from `start` on, as far as they can be known while some stages have not ended.
+    fn keys_from(&self, stage: usize, start: usize, parent: CacheKey) -> Result<Vec<StepKey>, BuildError> {
         let steps = &self.build.plan.stages[stage].steps;
         let (mut keys, mut key) = (Vec::new(), parent);
         for (at, step) in steps.iter().enumerate().skip(start) {
             if !step.op.stages_read().into_iter().all(|source| self.cells[source].peek().is_some()) {
-                return Ok((keys, at));
+                break;
             }
             let made = self.step_key(stage, at, key).map_err(|error| self.failure(stage, at, error))?;
             key = made.key;
             keys.push(made);
         }
-        Ok((keys, steps.len()))
+        Ok(keys)
     }
 
-    /// Returns the deepest of `keys` that has a usable record, with its place among them.
-    fn deepest(&self, stage: usize, at: usize, keys: &[StepKey]) -> Result<Option<(Record, usize)>, BuildError> {
+    /// Returns the deepest of the steps from `start` on, whose keys are `keys`, that has a usable record.
+    fn deepest(&self, stage: usize, start: usize, keys: &[StepKey]) -> Result<Option<(Record, usize)>, BuildError> {
         for (depth, step) in keys.iter().enumerate().rev() {
             let record =
-                self.usable_record(stage, &step.key).map_err(|error| self.failure(stage, at + depth, error))?;
+                self.usable_record(stage, &step.key).map_err(|error| self.failure(stage, start + depth, error))?;
             if let Some(record) = record {
-                return Ok(Some((record, depth)));
+                return Ok(Some((record, start + depth)));
             }
         }
         Ok(None)

@@ -68,6 +68,7 @@ impl Drop for Draft<'_> {
 pub(super) struct Layers {
     directories: LayerDirectories,
     indexes: IndexStore,
+    names: Mutex<HashMap<LayerKey, String>>,
     unpacking: Flight<DiffId, Alone>,
     chains: Flight<ChainId, LayerKey>,
     published: (Mutex<u64>, Condvar),
@@ -79,6 +80,7 @@ impl Layers {
         Ok(Self {
             directories: LayerDirectories::open(&store.join("layers"), map)?,
             indexes: IndexStore::new(&store.join("index"), &store.join("tmp")),
+            names: Mutex::default(),
             unpacking: Flight::default(),
             chains: Flight::default(),
             published: (Mutex::new(0), Condvar::new()),
@@ -101,8 +103,15 @@ impl Layers {
         Ok((names, Stack::new(indexes)))
     }
 
+    /// Returns the name of a layer's directory. What was found once stays: who asks holds the layer.
     fn name(&self, key: &LayerKey) -> Result<String, WorkerError> {
-        self.directories.find(key)?.ok_or(WorkerError::NoLayer(*key))
+        let names = || self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = names().get(key) {
+            return Ok(name.clone());
+        }
+        let name = self.directories.find(key)?.ok_or(WorkerError::NoLayer(*key))?;
+        names().insert(*key, name.clone());
+        Ok(name)
     }
 
     fn index(&self, key: &LayerKey) -> Result<Arc<LayerIndex>, WorkerError> {
