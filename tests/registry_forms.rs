@@ -5,6 +5,7 @@ use crate::harness::{Lab, Run, base, has_ranges, is_left_to_a_plain_user, output
 use crate::registry::form::copy_onto;
 use crate::registry::{Form, digest_of, layout, put};
 use crate::tree::{Field, Tree};
+use serde_json::{Value, json};
 use std::fs;
 
 /// Builds from a base that is there, pushes from an empty store, and lets skopeo look at it.
@@ -219,6 +220,16 @@ fn an_index_is_made_of_parts() {
     let from = format!("docker://{joined}");
     let inspect = ["inspect", "--override-arch", OTHER, "--format", "{{.Architecture}}", "--tls-verify=false", &from];
     assert_eq!(form.skopeo(lab.home(), &inspect).ok().stdout.trim(), OTHER);
+    // FEATURES 3.5-4: of the index, unless something else is said.
+    let of_other = format!("manifest-descriptor[{OTHER}]:c=d");
+    let annotated = ["manifest", "create", "--annotation", "a=b", "--annotation", &of_other];
+    lab.lbuild_within(60, &[&annotated[..], &[&joined, &part(OWN), &part(OTHER)]].concat()).ok();
+    let index = form.registry.manifest("multi", "joined");
+    let annotations =
+        [&index["annotations"], &index["manifests"][0]["annotations"], &index["manifests"][1]["annotations"]];
+    assert_eq!(annotations, [&json!({ "a": "b" }), &Value::Null, &json!({ "c": "d" })]);
+    let run = lab.lbuild_within(60, &["manifest", "create", "--annotation", "manifest:a=b", &joined, &part(OWN)]);
+    run.ends(125).says("images stay as they are");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! [`Places::create_index`]: one name for images of several platforms; [`Places::fetch_manifest`]: what a name leads to.
 
+use crate::annotation::Annotation;
 use crate::error::StepError;
 use crate::progress::{Event, Outcome, StepId};
 use crate::push::Places;
+use crate::request::Look;
 use layerfs::blobs::BlobStore;
 use layerfs::descriptor::{Descriptor, is_index};
 use layerfs::error::StoreError;
@@ -42,20 +44,29 @@ struct Part {
 
 impl Places<'_> {
     /// Makes an index of `images`, each of the store or else of its registry; an index counts as the images that it
-    /// holds. With `push`, the images are brought to the repository of `name`, and the index under `name`.
+    /// holds. Of `annotations` those of the index and of manifests' descriptors count. With `push`, the images are brought to the repository of `name`, and the index under `name`.
     ///
     /// # Errors
     /// The store's, the registries'.
-    pub fn create_index(self, name: &ImageRef, images: &[ImageRef], push: bool) -> Result<ManifestBytes, StepError> {
+    pub fn create_index(
+        self,
+        name: &ImageRef,
+        images: &[ImageRef],
+        annotations: &[Annotation],
+        push: bool,
+    ) -> Result<ManifestBytes, StepError> {
+        let look = Look { annotations: annotations.to_vec(), ..Look::default() };
         let lease = self.store.lease()?;
         let mut entries: Vec<Descriptor> = Vec::new();
         for (number, part) in self.parts(images, &lease)?.into_iter().enumerate() {
-            let entry = self.entry(number, &part, name, push)?;
+            let mut entry = self.entry(number, &part, name, push)?;
+            let of_this = look.of_platform(&part.image.platform().normalized());
+            entry.annotations.extend(of_this.dress().descriptor_annotations);
             if !entries.contains(&entry) {
                 entries.push(entry);
             }
         }
-        let index = ManifestBytes::index(&Dress::default(), entries);
+        let index = ManifestBytes::index(&look.index_dress(), entries);
         if push {
             self.put(name, &index, images.len())?;
         }

@@ -381,6 +381,10 @@ pub struct ManifestCreateArgs {
     /// Name for the index, as `docker buildx imagetools create` has it: then all others are images; may be repeated
     #[arg(short, long, value_name = "NAME")]
     pub tag: Vec<String>,
+    /// Annotation of the index, or with `manifest-descriptor[PLATFORM]:` before it of an image's descriptor in it; may be
+    /// repeated
+    #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
+    pub annotation: Vec<String>,
     /// The name of the index, and the images: one for each platform, or indexes of some
     #[arg(required = true, value_name = "NAME|IMAGE")]
     pub images: Vec<String>,

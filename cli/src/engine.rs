@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::report::{Failure, More};
+use builder::annotation::Annotation;
 use builder::attend::Attendant;
 use builder::call::{Checked, Outline, Target};
 use builder::diagnostic::Diagnostic;
@@ -266,8 +267,14 @@ impl Registry<'_> {
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn create_index(&self, name: &ImageRef, images: &[ImageRef], push: bool) -> Result<ManifestBytes, Failure> {
-        self.with(|places| places.create_index(name, images, push))
+    pub fn create_index(
+        &self,
+        name: &ImageRef,
+        images: &[ImageRef],
+        annotations: &[Annotation],
+        push: bool,
+    ) -> Result<ManifestBytes, Failure> {
+        self.with(|places| places.create_index(name, images, annotations, push))
     }
 }
 

@@ -4,6 +4,7 @@ use crate::cache::{RECORD_VERSION, Record};
 use crate::key::CacheKey;
 use layerfs::layer::{ExecutionId, Layer};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The one execution of each key that a build sees.
 ///
@@ -12,41 +13,49 @@ use std::collections::HashMap;
 /// of the record that pinned it. So layers of different executions never mix, whatever was pruned.
 #[derive(Debug, Default)]
 pub struct Pins {
-    records: HashMap<CacheKey, Record>,
+    pinned: HashMap<CacheKey, Pinned>,
+}
+
+/// A step that a record passes through. The records of a stage's steps share what they have in common: cut out for each
+/// step, a chain of hundreds would be held hundreds of times.
+#[derive(Debug)]
+struct Pinned {
+    record: Arc<Record>,
+    /// Which step of the record's chain.
+    at: usize,
 }
 
 impl Pins {
     /// Returns the pinned record of `key`.
-    pub fn get(&self, key: &CacheKey) -> Option<&Record> {
-        self.records.get(key)
+    pub fn get(&self, key: &CacheKey) -> Option<Record> {
+        self.pinned.get(key).map(|pinned| prefix_of(&pinned.record, pinned.at))
     }
 
     /// Takes `record`, pinning all it passes through; false, and nothing pinned, if it disagrees with an earlier pin or
     /// contradicts itself.
     pub fn take(&mut self, record: &Record) -> bool {
-        let chain = chain_of(record);
-        let agrees = |(key, execution): &(CacheKey, ExecutionId)| {
-            self.records.get(key).is_none_or(|r| r.execution == *execution)
+        let agrees = |(key, execution): (CacheKey, ExecutionId)| {
+            self.pinned.get(&key).is_none_or(|pinned| step_of(&pinned.record, pinned.at).1 == execution)
         };
-        if built(record).collect::<Vec<_>>() != chain.iter().map(|link| link.1).collect::<Vec<_>>()
-            || !chain.iter().all(agrees)
-        {
+        if !built(record).eq(chain_of(record).map(|(_, execution)| execution)) || !chain_of(record).all(agrees) {
             return false;
         }
-        // Of a long chain nearly all is pinned.
-        for at in (0..chain.len()).filter(|at| !self.records.contains_key(&chain[*at].0)).collect::<Vec<_>>() {
-            let prefix = prefix_of(record, &chain, at);
-            self.records.insert(prefix.key, prefix);
+        let record = Arc::new(record.clone());
+        for (at, (key, _)) in chain_of(&record).enumerate() {
+            self.pinned.entry(key).or_insert_with(|| Pinned { record: Arc::clone(&record), at });
         }
         true
     }
 }
 
+/// Returns key and execution of the `at`-th step of a record's chain.
+fn step_of(record: &Record, at: usize) -> (CacheKey, ExecutionId) {
+    record.ancestors.get(at).copied().unwrap_or((record.key, record.execution))
+}
+
 /// Returns keys and executions of a record's steps, its own last.
-fn chain_of(record: &Record) -> Vec<(CacheKey, ExecutionId)> {
-    let mut chain = record.ancestors.clone();
-    chain.push((record.key, record.execution));
-    chain
+fn chain_of(record: &Record) -> impl Iterator<Item = (CacheKey, ExecutionId)> {
+    (0..=record.ancestors.len()).map(|at| step_of(record, at))
 }
 
 fn built(record: &Record) -> impl Iterator<Item = ExecutionId> {
@@ -57,16 +66,16 @@ fn built(record: &Record) -> impl Iterator<Item = ExecutionId> {
 }
 
 /// Returns the record of the `at`-th step of a record's chain: its stack up to that step's layer.
-fn prefix_of(record: &Record, chain: &[(CacheKey, ExecutionId)], at: usize) -> Record {
-    let (key, execution) = chain[at];
+fn prefix_of(record: &Record, at: usize) -> Record {
+    let (key, execution) = step_of(record, at);
     let is_own = |layer: &Layer| matches!(layer, Layer::Built { execution: own, .. } if *own == execution);
     let end = record.stack.iter().position(is_own).map_or(0, |position| position + 1);
-    let whole = at + 1 == chain.len();
+    let whole = at == record.ancestors.len();
     Record {
         version: RECORD_VERSION,
         key,
         execution,
-        ancestors: chain[..at].to_vec(),
+        ancestors: record.ancestors[..at].to_vec(),
         stack: record.stack[..end].to_vec(),
         components: if whole { record.components.clone() } else { Vec::new() },
     }
@@ -109,7 +118,7 @@ mod tests {
     fn a_pinned_ancestor_serves_without_a_record_of_its_own() {
         let mut pins = Pins::default();
         assert!(pins.take(&record(&[("a", 1), ("b", 2)])));
-        assert_eq!(pins.get(&key("a")), Some(&record(&[("a", 1)])));
+        assert_eq!(pins.get(&key("a")), Some(record(&[("a", 1)])));
     }
 
     #[test]

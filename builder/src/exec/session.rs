@@ -183,16 +183,14 @@ impl<'a> Session<'a> {
     /// The store's.
     pub(super) fn usable_record(&self, stage: usize, key: &CacheKey) -> Result<Option<Record>, StepError> {
         if let Some(record) = self.lock_pins().get(key) {
-            return Ok(Some(record.clone()));
+            return Ok(Some(record));
         }
         if self.build.settings.no_cache.contains(&stage) {
             return Ok(None);
         }
         let Some(record) = self.build.cache.get(key)? else { return Ok(None) };
-        for layer in &record.stack {
-            if !self.build.shelf.is_available(layer)? {
-                return Ok(None);
-            }
+        if !self.build.shelf.are_available(&record.stack)? {
+            return Ok(None);
         }
         Ok(self.lock_pins().take(&record).then_some(record))
     }

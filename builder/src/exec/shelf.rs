@@ -89,19 +89,23 @@ impl<'a> Shelf<'a> {
         self
     }
 
-    /// Reports whether a layer can be had in some form without running its step again.
+    /// Reports whether every layer of a stack can be had in some form without running its step again.
     ///
     /// # Errors
     /// The store's.
-    pub fn is_available(&self, layer: &Layer) -> Result<bool, StepError> {
-        match layer {
-            Layer::Base { .. } => Ok(true),
-            Layer::Built { execution, .. } => {
-                let key = LayerKey::Execution(*execution);
-                self.hold(Held::Layer(key))?;
-                Ok(self.is_unpacked(&key)? || self.tar_in_store(&key)?.is_some())
+    pub fn are_available(&self, stack: &[Layer]) -> Result<bool, StepError> {
+        let built = stack.iter().filter_map(|layer| match layer {
+            Layer::Base { .. } => None,
+            Layer::Built { execution, .. } => Some(LayerKey::Execution(*execution)),
+        });
+        // Noted at once: each note is a write.
+        self.lease.hold(&built.clone().map(Held::Layer).collect::<Vec<_>>())?;
+        for key in built {
+            if !self.is_unpacked(&key)? && self.tar_in_store(&key)?.is_none() {
+                return Ok(false);
             }
         }
+        Ok(true)
     }
 
     /// Reports whether a layer, which is held, has a directory and, by its name alone, an index: without one it cannot be

@@ -81,8 +81,8 @@ pub struct PruneArgs {
     /// leftovers, logs
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub kind: Vec<String>,
-    /// Only what was not used for so long: `until=24h`
-    #[arg(long, value_name = "until=AGE")]
+    /// Only what was not used for so long, `until=24h`, or of a type as BuildKit calls it, `type=exec.cachemount`
+    #[arg(long, value_name = "until=AGE|type=TYPE")]
     pub filter: Vec<String>,
     /// Remove what was not used for longest, until the store has no more than this
     #[arg(long, value_name = "SIZE")]

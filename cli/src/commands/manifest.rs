@@ -33,8 +33,11 @@ pub fn create(args: &ManifestCreateArgs, scene: &Scene) -> Result<Exit, Failure>
     };
     let parsed = |names: &[String]| names.iter().map(|name| settings::tag(name)).collect::<Result<Vec<ImageRef>, _>>();
     let (names, images) = (parsed(&names)?, parsed(images)?);
+    let annotations = settings::index_annotations(&args.annotation)?;
     for name in &names {
-        let made = at_registries(args.progress, scene, |registry| registry.create_index(name, &images, !args.dry_run))?;
+        let made = at_registries(args.progress, scene, |registry| {
+            registry.create_index(name, &images, &annotations, !args.dry_run)
+        })?;
         match args.dry_run {
             true => return print_bytes(&[&made.bytes[..], b"\n"].concat()).map(|()| Exit::Success),
             false => print(&format!("{}\n", pinned(name, &made.descriptor)))?,

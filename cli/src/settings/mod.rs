@@ -30,6 +30,7 @@ use engine::engine;
 pub use environment::Environment;
 pub use error::{SettingsError, nearest};
 pub use on_fail::OnFail;
+pub use output::index_annotations;
 pub use platform::{emulated, platform};
 pub use prune::{PruneSettings, prune};
 pub use registry::{registry, registry_host};

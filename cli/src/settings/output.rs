@@ -5,7 +5,7 @@ mod typed;
 
 use super::{Environment, SettingsError, engine};
 use crate::args::{BuildArgs, ManifestFormat};
-use builder::annotation::Annotation;
+use builder::annotation::{Annotation, Level};
 use builder::request::{Destination, LayerCompression, Look, Output};
 use layerfs::compress::Compression;
 use layerfs::platform::Platform;
@@ -48,9 +48,26 @@ pub fn outputs(
 
 fn annotation(text: &str, platforms: &[Platform]) -> Result<Vec<Annotation>, SettingsError> {
     let wrong = |why: String| malformed("--annotation", text, &why);
-    let annotations = annotation::of_flag(text).map_err(wrong)?;
+    let annotations = annotation::of_flag(text, "manifest").map_err(wrong)?;
     annotations.iter().try_for_each(|one| annotation::check(one, platforms)).map_err(wrong)?;
     Ok(annotations)
+}
+
+/// Returns the annotations of an index that is made of images, which stay as they are.
+///
+/// # Errors
+/// [`SettingsError`].
+pub fn index_annotations(texts: &[String]) -> Result<Vec<Annotation>, SettingsError> {
+    let of_image = |one: &&Annotation| !matches!(one.level, Level::Index | Level::ManifestDescriptor);
+    let one = |text: &String| {
+        let annotations = annotation::of_flag(text, "index").map_err(|why| malformed("--annotation", text, &why))?;
+        let why = "images stay as they are: `index` and `manifest-descriptor` can be annotated";
+        match annotations.iter().find(of_image) {
+            Some(_) => Err(malformed("--annotation", text, why)),
+            None => Ok(annotations),
+        }
+    };
+    Ok(texts.iter().map(one).collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 /// Refuses outputs that would disturb one another.

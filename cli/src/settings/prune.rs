@@ -20,6 +20,15 @@ pub const KINDS: [(&str, Option<Kind>); 7] = [
     // Beside the store, and of this crate.
     (LOGS, None),
 ];
+/// BuildKit's types of what a build keeps (FEATURES 3.5-1), as kinds. It keeps contexts and checkouts, lbuild nothing of them.
+const TYPES: [(&str, &[&str]); 6] = [
+    ("exec.cachemount", &["caches"]),
+    ("regular", &["layers", "records", "derivatives"]),
+    ("source.local", &[]),
+    ("source.git.checkout", &[]),
+    ("frontend", &[]),
+    ("internal", &[]),
+];
 const IMAGES: &str = "images";
 const LOGS: &str = "logs";
 
@@ -41,27 +50,42 @@ pub struct PruneSettings {
 /// # Errors
 /// [`SettingsError`].
 pub fn prune(args: &PruneArgs) -> Result<PruneSettings, SettingsError> {
-    let kinds = args.kind.iter().map(|text| kind(text)).collect::<Result<Vec<_>, _>>()?;
-    let mut unused_for = None;
+    let (mut names, mut unused_for, mut by_type) = (args.kind.clone(), None, false);
     for text in &args.filter {
-        unused_for = Some(until(text)?);
+        match text.strip_prefix("type=") {
+            Some(name) => {
+                names.extend(kinds_of_type(text, name)?.iter().map(|kind| (*kind).to_owned()));
+                by_type = true;
+            }
+            None => unused_for = Some(until(text)?),
+        }
     }
+    let kinds = names.iter().map(|text| kind(text)).collect::<Result<Vec<_>, _>>()?;
     let bytes = |flag, text: &Option<String>| text.as_ref().map(|text| size(flag, text)).transpose();
     let room = Room {
         most: bytes("--max-used-space", &args.max_used_space)?,
         free: bytes("--min-free-space", &args.min_free_space)?,
         keep: bytes("--keep", &args.keep)?,
     };
-    let named = |kind: &str| args.kind.iter().any(|text| text == kind);
-    let logs = if kinds.is_empty() { args.all && !room.is_bounded() } else { named(LOGS) };
+    let named = |kind: &str| names.iter().any(|text| text == kind);
+    let any = kinds.is_empty() && !by_type;
+    let logs = if any { args.all && !room.is_bounded() } else { named(LOGS) };
     let mut of_store: std::collections::BTreeSet<Kind> = kinds.iter().copied().flatten().collect();
     if named(IMAGES) {
         // What only they needed.
         of_store.extend([Kind::Layers, Kind::Derivatives, Kind::Leftovers]);
     }
-    let store = kinds.is_empty() || !of_store.is_empty();
+    let store = any || !of_store.is_empty();
     let options = PruneOptions { all: args.all, kinds: of_store, unused_for, room };
     Ok(PruneSettings { options, store, images: named(IMAGES), logs })
+}
+
+fn kinds_of_type(filter: &str, name: &str) -> Result<&'static [&'static str], SettingsError> {
+    let found = TYPES.iter().find(|(known, _)| *known == name);
+    let names = TYPES.map(|(name, _)| name).join(", ");
+    let wrong =
+        || SettingsError::Malformed { flag: "--filter", text: filter.to_owned(), why: format!("types are {names}") };
+    found.map(|(_, kinds)| *kinds).ok_or_else(wrong)
 }
 
 fn kind(text: &str) -> Result<Option<Kind>, SettingsError> {
@@ -80,7 +104,7 @@ fn kind(text: &str) -> Result<Option<Kind>, SettingsError> {
 fn until(text: &str) -> Result<Duration, SettingsError> {
     let wrong = |why: &str| SettingsError::Malformed { flag: "--filter", text: text.to_owned(), why: why.to_owned() };
     let Some(value) = text.strip_prefix("until=").or_else(|| text.strip_prefix("unused-for=")) else {
-        return Err(wrong("the filter is `until=AGE`, as `until=24h`"));
+        return Err(wrong("filters are `until=AGE`, as `until=24h`, and `type=TYPE`, as `type=exec.cachemount`"));
     };
     duration(value).ok_or_else(|| wrong("an age is written as `90m`, `24h` or `7d`"))
 }
@@ -143,6 +167,12 @@ mod tests {
         ] {
             assert_eq!(options(arguments).map(|options| options.room), Ok(Room { most, free, keep }), "{arguments:?}");
         }
+        let kinds = |arguments: &[&str]| options(arguments).map(|options| options.kinds);
+        assert_eq!(kinds(&["--filter=type=exec.cachemount"]), Ok([Kind::Caches].into()));
+        assert_eq!(
+            kinds(&["--filter", "type=regular", "--filter", "until=1h"]),
+            Ok([Kind::Layers, Kind::Records, Kind::Derivatives].into())
+        );
         for (arguments, store, logs) in [
             (&[][..], true, false),
             (&["-a"], true, true),
@@ -150,6 +180,8 @@ mod tests {
             (&["--kind=logs"], false, true),
             (&["--kind=images"], true, false),
             (&["--kind=caches,logs"], true, true),
+            (&["--filter=type=exec.cachemount"], true, false),
+            (&["-a", "--filter=type=source.local"], false, false),
         ] {
             let settings = meant(arguments).expect("good");
             assert_eq!((settings.store, settings.logs), (store, logs), "{arguments:?}");
@@ -160,7 +192,14 @@ mod tests {
     fn what_means_nothing_is_refused() {
         for (arguments, wanted) in [
             (&["--kind=cahces"][..], "`--kind cahces`: did you mean `caches`?"),
-            (&["--filter=label=x"], "`--filter label=x`: the filter is `until=AGE`, as `until=24h`"),
+            (
+                &["--filter=label=x"],
+                "`--filter label=x`: filters are `until=AGE`, as `until=24h`, and `type=TYPE`, as `type=exec.cachemount`",
+            ),
+            (
+                &["--filter=type=cache"],
+                "`--filter type=cache`: types are exec.cachemount, regular, source.local, source.git.checkout, frontend, internal",
+            ),
             (&["--filter=until=soon"], "`--filter until=soon`: an age is written as `90m`, `24h` or `7d`"),
             (&["--filter=until="], "`--filter until=`: an age is written as `90m`, `24h` or `7d`"),
             (

@@ -11,15 +11,16 @@ const LEVELS: [(&str, Level); 4] = [
     ("index-descriptor", Level::IndexDescriptor),
 ];
 
-/// Returns the annotations that `[LEVEL,…:]KEY=VALUE` means; a level may have a platform in brackets.
+/// Returns the annotations that `[LEVEL,…:]KEY=VALUE` means, of the level `usual` where none is said; a level may have a
+/// platform in brackets.
 ///
 /// # Errors
 /// Why it means none.
-pub fn of_flag(text: &str) -> Result<Vec<Annotation>, String> {
+pub fn of_flag(text: &str, usual: &str) -> Result<Vec<Annotation>, String> {
     let (name, value) = text.split_once('=').ok_or("write `KEY=VALUE`")?;
     let (levels, key) = match name.split_once(':') {
         Some((levels, key)) if levels.split(',').all(is_level) => (levels, key),
-        _ => ("manifest", name),
+        _ => (usual, name),
     };
     levels.split(',').map(|level| annotation(level, key, value)).collect()
 }
@@ -122,7 +123,7 @@ mod tests {
             ("a", Err("write `KEY=VALUE`")),
             ("=b", Err("the key is missing")),
         ] {
-            let got = of_flag(text).map(shown);
+            let got = of_flag(text, "manifest").map(shown);
             assert_eq!(got.as_deref().map_err(String::as_str), wanted, "{text}");
         }
     }
@@ -169,7 +170,8 @@ mod tests {
             ),
             ("manifest[s390x]:a=b", &both, "nothing is built for `linux/s390x`, only for `linux/amd64`, `linux/arm64`"),
         ] {
-            let told = of_flag(text).expect("an annotation").iter().find_map(|one| check(one, platforms).err());
+            let told =
+                of_flag(text, "manifest").expect("an annotation").iter().find_map(|one| check(one, platforms).err());
             assert_eq!(told.unwrap_or_default(), wanted, "{text}");
         }
     }
