@@ -51,10 +51,13 @@ impl Cap {
     /// Lets `prune` look after the store, until the build has ended. A build that makes nothing has nothing looked at.
     /// `prune` returns how many bytes are left; what it fails with, and that more is left than may be, is for `tell`, once.
     pub fn keep<E: std::fmt::Display>(&self, prune: impl Fn(&PruneOptions) -> Result<u64, E>, tell: impl Fn(String)) {
-        let (mut pause, mut told) = (PAUSE, false);
+        let (mut pause, mut told, mut made) = (PAUSE, false, false);
         loop {
             let ended = self.wait(pause);
-            if self.take_growth() {
+            let grown = self.take_growth();
+            made |= grown;
+            // At the end once more, though the last look may have been after the last step: only then is all of it told.
+            if grown || (ended && made) {
                 let began = Instant::now();
                 let news = match prune(&self.options(ended)) {
                     Err(error) => Some(format!("the store is not kept below `max-used-space`: {error}")),
@@ -171,6 +174,28 @@ mod tests {
         assert_eq!(kept(&[started(StepId::pull(0))], Ok(1000)).0, 1);
         let (_, told) = kept(&[started(step)], Ok(1001));
         assert!(told[0].starts_with("the store has 1.00kB and `max-used-space` is 1.00kB"), "{told:?}");
+        // The end is looked at, too, if a look came between it and the last step.
+        let cap = Cap::new(1000);
+        [started(step), Event::StepFinished { step, took: Duration::ZERO, outcome: Outcome::Done }]
+            .iter()
+            .for_each(|event| cap.see(event));
+        let (looks, told) = (Mutex::new(0), Mutex::new(0));
+        std::thread::scope(|scope| {
+            let ending = cap.ending();
+            let looked = || *looks.lock().expect("locked");
+            scope.spawn(|| {
+                let prune = |_: &PruneOptions| {
+                    *looks.lock().expect("locked") += 1;
+                    Ok::<_, String>(1001)
+                };
+                cap.keep(prune, |_| *told.lock().expect("locked") += 1);
+            });
+            while looked() == 0 {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            drop(ending);
+        });
+        assert_eq!((looks.into_inner().expect("unlocked"), told.into_inner().expect("unlocked")), (2, 1));
         let (_, told) = kept(&[started(step)], Err("no"));
         assert_eq!(told, ["the store is not kept below `max-used-space`: no"]);
     }
