@@ -299,21 +299,19 @@ impl Look {
 
     /// Returns how its manifest, and what leads to it, are dressed.
     pub(crate) fn dress(&self) -> Dress {
-        let descriptor_annotations = of_level(Level::ManifestDescriptor, &self.annotations);
-        Dress {
-            docker_types: self.docker_types,
-            annotations: of_level(Level::Manifest, &self.annotations),
-            descriptor_annotations,
-        }
+        self.dress_of(Level::Manifest, Level::ManifestDescriptor)
     }
 
     /// Returns how an index of several platforms' images, and what leads to it, are dressed.
     pub(crate) fn index_dress(&self) -> Dress {
-        let descriptor_annotations = of_level(Level::IndexDescriptor, &self.annotations);
+        self.dress_of(Level::Index, Level::IndexDescriptor)
+    }
+
+    fn dress_of(&self, own: Level, descriptor: Level) -> Dress {
         Dress {
             docker_types: self.docker_types,
-            annotations: of_level(Level::Index, &self.annotations),
-            descriptor_annotations,
+            annotations: of_level(own, &self.annotations),
+            descriptor_annotations: of_level(descriptor, &self.annotations),
         }
     }
 }
