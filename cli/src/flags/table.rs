@@ -36,7 +36,7 @@ pub const ROWS: &[Row] = &[
         None,
         Text,
         "xp",
-        Own("the same, with `manifest`, `manifest-descriptor`, `index` or `index-descriptor` before it"),
+        Own("of the manifest, or with `manifest-descriptor:`, `index:` or `index-descriptor:` before it of that"),
     ),
     row("arch", None, Text, "p", Own("as `--platform linux/ARCH`")),
     row(
@@ -264,7 +264,7 @@ pub const ROWS: &[Row] = &[
             cure: "every RUN has a PID namespace of its own; leave it out",
         },
     ),
-    row("platform", None, Text, "xdp", Own("one; a RUN needs this machine's or an emulator")),
+    row("platform", None, Text, "xdp", Own("one or several; a RUN needs this machine's or an emulator")),
     row(
         "policy",
         None,

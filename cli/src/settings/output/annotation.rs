@@ -59,7 +59,10 @@ pub fn check(annotation: &Annotation, platforms: &[Platform]) -> Result<(), Stri
 
 fn annotation(typed: &str, key: &str, value: &str) -> Result<Annotation, String> {
     let (name, platform) = match typed.split_once('[') {
-        Some((name, platform)) => (name, Some(platform.strip_suffix(']').unwrap_or(platform))),
+        Some((name, rest)) => {
+            let platform = rest.strip_suffix(']').ok_or_else(|| format!("`{typed}` lacks a `]` after the platform"))?;
+            (name, Some(platform))
+        }
         None => (typed, None),
     };
     let known = LEVELS.iter().find(|(known, _)| *known == name);
@@ -120,6 +123,7 @@ mod tests {
             ("a=", Ok("manifest a=;")),
             ("index[linux/arm64]:a=b", Err("an index is of all platforms: write `index` alone")),
             ("manifest[a/b/c/d]:a=b", Err("`a/b/c/d` is not a platform of the form `os[/arch[/variant]]`")),
+            ("manifest[arm64:a=b", Err("`manifest[arm64` lacks a `]` after the platform")),
             ("a", Err("write `KEY=VALUE`")),
             ("=b", Err("the key is missing")),
         ] {
