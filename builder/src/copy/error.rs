@@ -2,6 +2,7 @@
 
 use super::mode::ModeError;
 use super::owner::OwnerError;
+use crate::context::glob::GlobError;
 use crate::context::ignore::IgnoreError;
 use crate::context::tree::{Exclusion, TreeError};
 use crate::diagnostic::{Diagnose, Diagnostic};
@@ -37,6 +38,14 @@ pub enum CopyError {
         source_text: String,
         /// What hides it.
         exclusion: Exclusion,
+    },
+    /// A source is a malformed pattern.
+    #[error("copy `{source_text}`: {why}")]
+    Pattern {
+        /// The source as typed.
+        source_text: String,
+        /// In which way.
+        why: GlobError,
     },
     /// A pattern of `--exclude` is malformed.
     #[error(transparent)]
@@ -122,6 +131,7 @@ impl CopyError {
                 let name = String::from_utf8_lossy(name.as_bytes());
                 format!("remove the line, or add `!{name}` below it in {}", exclusion.file)
             }
+            Self::Pattern { .. } => "a `[` that is part of a name is written `[[]`".to_owned(),
             Self::NotADirectory { path } => {
                 format!("copy to another place than `{path}`, or remove what stands there with a RUN before")
             }

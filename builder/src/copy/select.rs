@@ -3,7 +3,7 @@
 use super::entries::Entries;
 use super::error::CopyError;
 use super::filter::Filter;
-use crate::context::glob::Glob;
+use crate::context::glob::{Glob, GlobError};
 use crate::context::tree::{Entry, LinkKey, SourceTree, Stamp};
 use layerfs::digest::Digest;
 use layerfs::meta::{Kind, Metadata, Timestamp};
@@ -103,16 +103,17 @@ impl Selection {
     }
 }
 
-/// Returns what `choice` names in `tree`. A pattern that matches nothing, or is malformed, names nothing.
+/// Returns what `choice` names in `tree`. A pattern that matches nothing names nothing.
 ///
 /// # Errors
-/// [`CopyError::NotFound`] and [`CopyError::Excluded`] for a source without wildcards; the tree's.
+/// [`CopyError::NotFound`] and [`CopyError::Excluded`] for a source without wildcards, [`CopyError::Pattern`] for a
+/// malformed one; the tree's.
 pub fn select(choice: &Choice<'_>, tree: &dyn SourceTree) -> Result<Selection, CopyError> {
     let filter = Filter::excluding(choice.exclude).map_err(CopyError::Exclude)?;
     let mut items = Vec::new();
     for source in choice.sources {
         if choice.parents {
-            items.extend(with_parents(source, &filter, tree)?);
+            items.push(with_parents(source, &filter, tree)?);
             continue;
         }
         for path in matches_of(source, tree)? {
@@ -124,14 +125,15 @@ pub fn select(choice: &Choice<'_>, tree: &dyn SourceTree) -> Result<Selection, C
 
 /// Reads one source of `--parents` (1.6-15): what it names below the pivot, `/./` in the source, else below the root,
 /// with the directories between. A path without wildcards must be there, and no link in it is followed.
-fn with_parents(source: &str, filter: &Filter, tree: &dyn SourceTree) -> Result<Option<Item>, CopyError> {
+fn with_parents(source: &str, filter: &Filter, tree: &dyn SourceTree) -> Result<Item, CopyError> {
     let (pivot, pattern) = source.split_once("/./").unwrap_or(("", source));
     let (pivot, pattern) = (TreePath::normalize(pivot.as_bytes()), TreePath::normalize(pattern.as_bytes()));
     if pattern.is_root() {
-        return item(source, &pivot, filter, tree).map(Some);
+        return item(source, &pivot, filter, tree);
     }
     let whole = || pivot.join(pattern.as_bytes());
-    let (Some(only), root) = (filter.only(pattern.as_bytes()), tree.resolve(&pivot)?) else { return Ok(None) };
+    let only = filter.only(pattern.as_bytes()).map_err(|why| malformed(source, why))?;
+    let root = tree.resolve(&pivot)?;
     let Some(top) = tree.lookup(&root)?.filter(|entry| entry.metadata.is_directory()) else {
         return Err(not_found(source, &whole(), &whole(), tree));
     };
@@ -139,7 +141,7 @@ fn with_parents(source: &str, filter: &Filter, tree: &dyn SourceTree) -> Result<
     if entries.is_empty() && !is_pattern(pattern.as_bytes()) && tree.lookup(&root.join(pattern.as_bytes()))?.is_none() {
         return Err(not_found(source, &whole(), &whole(), tree));
     }
-    Ok(Some(Item { root, name: Box::default(), directory: Some(top.metadata), entries }))
+    Ok(Item { root, name: Box::default(), directory: Some(top.metadata), entries })
 }
 
 /// Reports whether a source is a pattern.
@@ -163,15 +165,18 @@ fn matches_of(source: &str, tree: &dyn SourceTree) -> Result<Vec<TreePath>, Copy
     }
     let parts: Vec<&[u8]> = whole.components().collect();
     let plain = parts.iter().take_while(|part| !is_pattern(part)).count();
-    let Ok(globs) = parts[plain..].iter().map(|part| Glob::plain(part)).collect::<Result<Vec<_>, _>>() else {
-        return Ok(Vec::new());
-    };
+    let globs = parts[plain..].iter().map(|part| Glob::plain(part)).collect::<Result<Vec<_>, _>>();
+    let globs = globs.map_err(|why| malformed(source, why))?;
     let start = tree.resolve(&TreePath::normalize(&parts[..plain].join(&b'/')))?;
     let mut found = Vec::new();
     if tree.lookup(&start)?.is_some_and(|entry| entry.metadata.is_directory()) {
         expand(&start, &globs, tree, &mut found)?;
     }
     Ok(found)
+}
+
+fn malformed(source: &str, why: GlobError) -> CopyError {
+    CopyError::Pattern { source_text: source.to_owned(), why }
 }
 
 /// Returns a literal path; one with escapes that does not exist as it stands is meant without them.
