@@ -5,6 +5,7 @@ use super::error::CopyError;
 use super::filter::Filter;
 use crate::context::glob::{Glob, GlobError};
 use crate::context::tree::{Entry, LinkKey, SourceTree, Stamp};
+use crate::dockerfile::suggest::nearest;
 use layerfs::digest::Digest;
 use layerfs::meta::{Kind, Metadata, Timestamp};
 use layerfs::path::TreePath;
@@ -244,29 +245,23 @@ fn is_link(path: &TreePath, tree: &dyn SourceTree) -> bool {
     entry.is_some_and(|entry| entry.metadata.is_symlink())
 }
 
-/// Returns the path beside `path` that differs least from it, if it differs little.
+/// Returns the path that is there and differs little from `path` in each component that is not.
 fn similar(path: &TreePath, tree: &dyn SourceTree) -> Option<String> {
-    let parent = tree.resolve(&path.parent()?).ok()?;
-    // A suggestion only: what cannot be read suggests nothing.
-    let names = tree.children(&parent).ok()?;
-    let limit = (path.name().len() / 3).clamp(1, 4);
-    let best = names.iter().map(|(name, _)| (distance(name, path.name()), name)).min()?;
-    (best.0 <= limit).then(|| String::from_utf8_lossy(parent.child(best.1).as_bytes()).into_owned())
+    let mut found = TreePath::root();
+    for component in path.components() {
+        let next = found.child(component);
+        // A suggestion only: what cannot be read suggests nothing.
+        let there = tree.resolve(&next).ok().and_then(|path| tree.lookup(&path).ok().flatten()).is_some();
+        found = if there { next } else { found.child(neighbour(&found, component, tree)?.as_bytes()) };
+    }
+    (found != *path).then(|| String::from_utf8_lossy(found.as_bytes()).into_owned())
 }
 
-/// Returns the number of bytes to insert, delete or change (Levenshtein); case counts for nothing.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+/// Returns the name in a directory that is most like one that it does not hold.
+fn neighbour(directory: &TreePath, name: &[u8], tree: &dyn SourceTree) -> Option<String> {
+    let names = tree.children(&tree.resolve(directory).ok()?).ok()?;
+    let names: Vec<String> = names.into_iter().filter_map(|(name, _)| String::from_utf8(name.into()).ok()).collect();
+    nearest(&String::from_utf8_lossy(name), names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Reports whether an entry has bytes of its own.

@@ -103,7 +103,7 @@ fn sources_mean_what_1_4_8_says() {
 #[test]
 fn bad_names_are_refused_with_their_place_1_4_8() {
     let table: [(&str, &str, &[&str]); 6] = [
-        ("FROM a\nCOPY --from=3 x x", "invalid stage index 3: the Dockerfile has 1 stages, counted from 0", &["3"]),
+        ("FROM a\nCOPY --from=3 x x", "invalid stage index 3: the Dockerfile has one stage, number 0", &["3"]),
         ("FROM a\nCOPY --from=$x x x", "variables are not expanded in `COPY --from`: `$x`", &["$x"]),
         ("FROM a AS b\nCOPY --from=b x x", "circular dependency on stage `b`", &["b"]),
         (

@@ -196,7 +196,7 @@ impl SettingsError {
             Self::ForeignFlag { cure, .. } => Some((*cure).to_owned()),
             Self::File { help, .. } => help.clone(),
             Self::Tag { source, .. } => Some(source.why.clone()),
-            Self::Context { path, .. } => context_cure(&path.to_string_lossy()),
+            Self::Context { path, .. } => Some(context_cure(&path.to_string_lossy())),
             Self::NoDockerfile { typed: true, .. } => {
                 Some("`-f` is relative to the current directory, not to the build context".into())
             }
@@ -229,8 +229,12 @@ fn place(path: &Path, line: usize) -> String {
     if line == 0 { format!("`{}`", path.display()) } else { format!("`{}`, line {line}", path.display()) }
 }
 
-fn context_cure(path: &str) -> Option<String> {
-    nearest(path, &crate::args::Command::NAMES).map(|near| format!("did you mean the command `{near}`?"))
+fn context_cure(path: &str) -> String {
+    match nearest(path, &crate::args::Command::NAMES) {
+        Some(near) => format!("did you mean the command `{near}`?"),
+        None => "give the directory of the files that the build reads, often `.`, a URL, or `-`; a Dockerfile is named with `-f`"
+            .to_owned(),
+    }
 }
 
 /// Returns the name of `known` that is at most two edits away from `word`.
