@@ -155,8 +155,8 @@ impl CopyError {
                 let name = String::from_utf8_lossy(name.as_bytes());
                 format!("remove the line, or add `!{name}` below it in {}", exclusion.file)
             }
-            Self::Pattern { source_text, .. } if source_text.starts_with("[\"") => {
-                "the JSON form is `[\"source\", \"destination\"]`: look for a missing bracket, comma or double quote"
+            Self::Pattern { source_text, .. } if source_text.starts_with('[') => {
+                "a `[` that is part of a name is written `[[]`; the JSON form is `[\"source\", \"destination\"]`"
                     .to_owned()
             }
             Self::Pattern { .. } => "a `[` that is part of a name is written `[[]`".to_owned(),

@@ -249,10 +249,10 @@ fn is_link(path: &TreePath, tree: &dyn SourceTree) -> bool {
 fn similar(path: &TreePath, tree: &dyn SourceTree) -> Option<String> {
     let mut found = TreePath::root();
     for component in path.components() {
-        let next = found.child(component);
+        let next = found.join(component);
         // A suggestion only: what cannot be read suggests nothing.
         let there = tree.resolve(&next).ok().and_then(|path| tree.lookup(&path).ok().flatten()).is_some();
-        found = if there { next } else { found.child(neighbour(&found, component, tree)?.as_bytes()) };
+        found = if there { next } else { found.join(neighbour(&found, component, tree)?.as_bytes()) };
     }
     (found != *path).then(|| String::from_utf8_lossy(found.as_bytes()).into_owned())
 }

@@ -145,11 +145,37 @@ fn an_unknown_target_gets_a_suggestion_1_4_7() {
 }
 
 #[test]
+fn unset_variables_of_from_are_named_1_4_1() {
+    let unset = "give `TAG` a default with ARG before the first FROM, or pass --build-arg TAG=…";
+    for (text, message, cure) in [
+        (
+            "ARG TAG\nFROM a:$TGA",
+            "expand base name `a:$TGA`: `a:` is not an image name: the tag after `:` is empty",
+            "`TGA` is not set: did you mean `TAG`?",
+        ),
+        (
+            "ARG TAG\nFROM a:$TAG",
+            "expand base name `a:$TAG`: `a:` is not an image name: the tag after `:` is empty",
+            unset,
+        ),
+        ("FROM $TAG", "base name `$TAG` is blank after expansion", unset),
+        (
+            "FROM --platform=$BUILDPLATFROM a",
+            "platform `$BUILDPLATFROM` is blank after expansion",
+            "`BUILDPLATFROM` is not set: did you mean `BUILDPLATFORM`?",
+        ),
+    ] {
+        let (found, help, places) = error(&case(text));
+        assert_eq!((found.as_str(), help.as_deref(), places.len()), (message, Some(cure), 1), "{text}");
+    }
+}
+
+#[test]
 fn from_sees_global_and_platform_arguments_1_3_1_1_3_7() {
     for (text, wanted) in [
         ("ARG a=x\nFROM $a", "x"),
         ("ARG a=x\nARG b=${a}y\nFROM $b", "xy"),
-        ("FROM $given:$TARGETARCH", ":amd64"),
+        ("FROM i$given:$TARGETARCH", "i:amd64"),
         ("ARG given\nFROM i:$given", "i:g"),
         ("ARG given=default\nFROM i:$given", "i:g"),
         ("FROM $BUILDPLATFORM/$TARGETOS$TARGETVARIANT", "linux/amd64/linux"),
