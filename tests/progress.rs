@@ -143,6 +143,8 @@ fn shown(text: &str) -> Vec<String> {
                         lines.truncate(row + 1);
                         lines[row] = lines[row].chars().take(column).collect();
                     }
+                    // Wrapping is turned off, and on again.
+                    Some('l' | 'h') if sequence.starts_with("?7") => {}
                     other => panic!("sequence {other:?}"),
                 }
             }

@@ -162,6 +162,9 @@ fn failed_command(diagnostic: &Diagnostic, source: &Source, log: &FailedLog) -> 
     if let Some(help) = &diagnostic.help {
         text.push_str(&format!("\nhelp: {}", multiline(help)));
     }
+    if let Some(step) = &log.more {
+        text.push_str(&format!("\nhelp: all that it wrote is in `lbuild logs {step}`"));
+    }
     text
 }
 

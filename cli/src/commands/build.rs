@@ -11,7 +11,7 @@ use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
 use crate::trace::{Chronicle, TraceFile};
-use crate::ui::{KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
+use crate::ui::{FailedLog, KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
 use builder::BuildResult;
 use builder::attend::Attendant;
 use builder::diagnostic::{Diagnostic, Severity};
@@ -64,7 +64,8 @@ pub(super) fn fetched(
 fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<BuildResult, Failure> {
     let recorder = Recorder::default();
     let secrets = secrets(&settings.request);
-    let keeper = Keeper::new(&scene.root, secrets, scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
+    let kept_logs = scene.config.kept_logs.unwrap_or(KEPT_BUILDS);
+    let keeper = Keeper::new(&scene.root, secrets, kept_logs);
     let source = KnownSource::default();
     let screen = settings.view.open(&scene.environment, &source).map_err(io_failure)?;
     let shared = Box::new(Shared(Arc::clone(&screen)));
@@ -98,6 +99,7 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     built.map_err(|failure| {
         // Only a command has output worth telling again.
         let log = recorder.finish().filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
+        let log = log.map(|log| FailedLog { more: log.more.filter(|_| kept_logs > 0), ..log });
         let failure = Failure { log, source: source.get().cloned(), ..failure };
         if settings.view == View::GitHub {
             tell(&format!("{}\n", annotation("error", &failure.diagnostic, failure.source.as_ref())));
