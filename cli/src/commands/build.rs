@@ -1,7 +1,7 @@
 //! `lbuild build`.
 
 use super::on_fail::Attending;
-use super::{Scene, call, io_failure, print, tell};
+use super::{Scene, call, io_failure, print, screen_width, tell};
 use crate::args::BuildArgs;
 use crate::cap::Cap;
 use crate::engine::{self, Place};
@@ -11,7 +11,9 @@ use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
 use crate::trace::{Chronicle, TraceFile};
-use crate::ui::{FailedLog, KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
+use crate::ui::{
+    FailedLog, KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, Style, View, Watched, Watcher, annotation,
+};
 use builder::BuildResult;
 use builder::attend::Attendant;
 use builder::diagnostic::{Diagnostic, Severity};
@@ -35,7 +37,8 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let ledger = Ledger::new();
     let built = build(&settings, scene, &ledger)?;
     if settings.view.is_for_people() {
-        tell(&ledger.summary(&made(&settings.request, &built)));
+        let unicode = Style::of(&scene.environment).unicode;
+        tell(&ledger.summary(&made(&settings.request, &built), screen_width(), unicode));
     }
     let id = built.outputs.first().map_or(built.id, |output| output.id);
     if let Some(file) = &settings.iidfile {

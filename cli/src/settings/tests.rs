@@ -1,5 +1,5 @@
 use super::*;
-use crate::args::{Args, BuildArgs, Command};
+use crate::args::{Args, BuildArgs, Command, ProgressArg};
 use crate::ui::View;
 use builder::annotation::{Annotation, Level};
 use builder::diagnostic::Diagnose;
@@ -433,7 +433,15 @@ fn progress_is_chosen_by_flag_then_by_variable() {
     assert_eq!(off_terminal(&[]), Ok(View::Plain));
     assert_eq!(off_terminal(&[("GITHUB_ACTIONS", "true")]), Ok(View::GitHub));
     assert_eq!(off_terminal(&[("GITLAB_CI", "true")]), Ok(View::GitLab));
-    assert_eq!(super::view(None, false, &Environment::default(), true).expect("a view"), View::Tty);
+    for (typed, term, wanted) in [
+        (None, "xterm", View::Tty),
+        (None, "dumb", View::Plain),
+        (Some(ProgressArg::Auto), "dumb", View::Plain),
+        (Some(ProgressArg::Tty), "dumb", View::Tty),
+    ] {
+        let environment = [("TERM", term)].iter().copied().collect();
+        assert_eq!(super::view(typed, false, &environment, true), Ok(wanted), "{typed:?} {term}");
+    }
     let (refused, _) = view(&[], &[("BUILDKIT_PROGRESS", "fancy")]).expect_err("refused");
     assert_eq!(
         refused,

@@ -197,9 +197,6 @@ fn steps_that_failed_or_were_ended_are_not_counted_as_done() {
 fn nothing_is_wrapped_while_the_view_is_painted() {
     let lines = ["⚠\u{fe0f} 👩\u{200d}👩\u{200d}👧".to_owned(), "x".to_owned()];
     let painted = super::tty::frame(&lines, &[80, 3], 40);
-    let wanted = format!(
-        "\u{1b}[?7l\u{1b}[3A\r\u{1b}[2K{}\n\r\u{1b}[2Kx\n\u{1b}[J\u{1b}[?7h",
-        lines[0]
-    );
+    let wanted = format!("\u{1b}[?7l\u{1b}[3A\r\u{1b}[2K{}\n\r\u{1b}[2Kx\n\u{1b}[J\u{1b}[?7h", lines[0]);
     assert_eq!(painted, wanted);
 }
