@@ -76,7 +76,8 @@ impl Drawing<'_> {
         let cached = of_plan().filter(|row| row.end == Some(End::Cached)).count();
         let total = self.state.total.max(done);
         let cached = if cached == 0 { String::new() } else { format!(", {cached} cached") };
-        let text = format!("[+] {} {done} of {total} steps{cached}", seconds(self.now));
+        let steps = if total == 1 { "step" } else { "steps" };
+        let text = format!("[+] {} {done} of {total} {steps}{cached}", seconds(self.now));
         Line { role: Role::Plain, text }
     }
 

@@ -161,7 +161,9 @@ fn what_is_moved_is_called_briefly() {
 #[test]
 fn what_was_written_of_a_line_is_shown_before_it_ends() {
     let mut state = State::default();
+    state.take(Event::PlanReady { steps: vec![(id(1), String::new())], edges: Vec::new() }, at(0));
     state.take(started(1, "[1/1] RUN pip install"), at(0));
+    assert_eq!(drawn(&state, 40, 9, true, false)[0], "[+] 20.0s 0 of 1 step");
     state.take(output(1, "one\ntwo\n 10% |#    |\r\u{1b}[K 20% |##   |"), at(1));
     let tail = |state: &State, height| drawn(state, 40, height, true, false).split_off(2);
     assert_eq!(tail(&state, 9), ["   │ one", "   │ two", "   │  20% |##   |"]);
