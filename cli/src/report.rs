@@ -29,7 +29,7 @@ pub struct Failure {
     /// The text that its places are in.
     pub source: Option<Source>,
     /// The last output of the step that failed, if a command did.
-    pub log: Option<FailedLog>,
+    pub log: Option<Box<FailedLog>>,
     /// How lbuild ends.
     pub exit: Exit,
 }

@@ -102,7 +102,7 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     built.map_err(|failure| {
         // Only a command has output worth telling again.
         let log = recorder.finish().filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
-        let log = log.map(|log| FailedLog { more: log.more.filter(|_| kept_logs > 0), ..log });
+        let log = log.map(|log| Box::new(FailedLog { more: log.more.filter(|_| kept_logs > 0), ..log }));
         let failure = Failure { log, source: source.get().cloned(), ..failure };
         if settings.view == View::GitHub {
             tell(&format!("{}\n", annotation("error", &failure.diagnostic, failure.source.as_ref())));
