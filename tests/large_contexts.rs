@@ -5,7 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::{Command, Stdio};
 
 /// Many more than are looked at in one share.
@@ -78,6 +78,25 @@ fn a_path_of_4095_bytes_is_copied_and_unpacked() {
     let longest = lab.layer("x", 1).into_iter().map(|path| path.len()).max();
     assert_eq!(longest, Some(4095));
     assert_eq!(lab.shell("x", "cat /length"), format!("{}\n", "./".len() + 14 * 256 + 255 + 1));
+    lab.fsck();
+}
+
+/// What is a hole in a context, or in what a command made, takes no room in the store, and comes out as zeros.
+#[test]
+fn userns_holes_of_files_take_no_room() {
+    let lab = Lab::with(
+        "FROM busybox AS made\nRUN truncate -s 90M /made && echo end >> /made\n\
+         FROM busybox\nCOPY disk.img /\nCOPY --from=made /made /\nRUN cat /disk.img /made | tr -d '\\0' > /data\n",
+    );
+    lab.file("disk.img", "begin");
+    let image = File::options().write(true).open(lab.path("disk.img")).unwrap();
+    image.write_all_at(b"middle", 50 << 20).unwrap();
+    image.set_len(90 << 20).unwrap();
+    lab.build(&["-t", "x", "-o", "type=image", "-o", "type=oci,dest=x.tar"]);
+    assert_eq!(lab.shell("x", "wc -c < /disk.img; wc -c < /made; cat /data"), "94371840\n94371844\nbeginmiddleend\n");
+    let blobs = fs::read_dir(lab.store().join("blobs/sha256")).unwrap();
+    let blobs: u64 = blobs.map(|blob| blob.unwrap().metadata().unwrap().blocks() * 512).sum();
+    assert!(blobs < 10 << 20, "{blobs} bytes on disk");
     lab.fsck();
 }
 

@@ -13,6 +13,7 @@ pub mod behind;
 pub mod cancel;
 pub mod flight;
 pub mod growing;
+pub mod holes;
 pub mod io_error;
 pub mod meter;
 pub mod sys;

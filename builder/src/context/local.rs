@@ -6,6 +6,7 @@ use super::names::Names;
 use super::proof::{Proof, proof_of, stamp_of};
 use super::tree::{Child, Content, Entry, Exclusion, LinkKey, SourceTree, Stamp, TakeShare, TreeError, allocated};
 use super::xattrs::XattrReader;
+use layerfs::holes::HoleReader;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
@@ -248,7 +249,7 @@ impl Opened {
 
 /// A file of a context that was opened to be read.
 struct ContextFile {
-    file: File,
+    file: HoleReader,
     began: Timestamp,
 }
 
@@ -261,11 +262,11 @@ impl Read for ContextFile {
 impl Content for ContextFile {
     fn stamp(&self) -> Option<Stamp> {
         // Whether its file system proves anything was looked at before an entry got a stamp.
-        stamp_of(&rustix::fs::fstat(&self.file).ok()?, self.began)
+        stamp_of(&rustix::fs::fstat(self.file.file()).ok()?, self.began)
     }
 
     fn allocated(&self) -> Option<u64> {
-        allocated(&self.file)
+        allocated(self.file.file())
     }
 }
 
@@ -323,7 +324,9 @@ impl SourceTree for BuildContext {
         let file = self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).at("open", &shown)?;
         let stat = rustix::fs::fstat(&file).at("read", &shown)?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok(Box::new(ContextFile { file: File::from(file), began: self.began })),
+            FileType::RegularFile => {
+                Ok(Box::new(ContextFile { file: HoleReader::new(file.into()), began: self.began }))
+            }
             _ => Err(IoError::new("open", shown, &std::io::Error::other("no longer a regular file"))),
         }
     }

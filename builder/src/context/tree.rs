@@ -1,6 +1,7 @@
 //! [`SourceTree`]: what a COPY reads from; a context, a stage or an image, or nothing.
 
 use layerfs::digest::Digest;
+use layerfs::holes::HoleReader;
 use layerfs::io_error::IoError;
 use layerfs::meta::{Kind, Metadata, Timestamp};
 use layerfs::path::{FollowError, TreePath, Waypoint, follow};
@@ -84,9 +85,9 @@ pub trait Content: Read + Send {
     }
 }
 
-impl Content for File {
+impl Content for HoleReader {
     fn allocated(&self) -> Option<u64> {
-        allocated(self)
+        allocated(self.file())
     }
 }
 impl Content for &[u8] {}
@@ -262,7 +263,7 @@ impl SourceTree for StackTree<'_> {
         let found: Vec<Found<'_>> = paths.iter().map(found).collect::<Result<_, _>>()?;
         let files: Vec<(usize, &TreePath)> = found.iter().map(|found| (found.layer, &found.inode)).collect();
         let opened = self.files.open(&files).map_err(|error| IoError::new("open", first.to_string(), &error))?;
-        Ok(opened.into_iter().map(|file| -> Opened<'_> { Box::new(file) }).collect())
+        Ok(opened.into_iter().map(|file| -> Opened<'_> { Box::new(HoleReader::new(file)) }).collect())
     }
 }
 

@@ -18,6 +18,7 @@ use crate::plan::op::{CopyOp, From, Remote, WorkdirOp};
 use crate::progress::Event;
 use layerfs::behind::behind;
 use layerfs::digest::{DiffId, HashWriter};
+use layerfs::holes::HoleWriter;
 use layerfs::indexes::TarFacts;
 use layerfs::io_error::IoContext;
 use layerfs::layer::{ExecutionId, Layer, LayerKey};
@@ -26,6 +27,7 @@ use layerfs::path::TreePath;
 use layerfs::stack::Stack;
 use layerfs::trace::Phase;
 use std::collections::BTreeMap;
+use std::io::Write;
 
 /// The tree that a mount shows.
 pub(super) enum TreeOf {
@@ -95,10 +97,12 @@ impl StepRun<'_> {
             let mut writing = session.trace().begin(Phase::Writing, || format!("tar of {key}"));
             let mut index = indexes.begin(&key, plan.count())?;
             // Files are read beside the hashing of the tar.
-            let (written, tar) = behind(HashWriter::new(file), |out| {
+            let (written, tar) = behind(HashWriter::new(HoleWriter::new(file)), |out| {
                 write_layer(&plan, tree, out, &mut |change| index.push(change)).map(|(_, accounts)| accounts)
             });
-            let (accounts, tar) = (written?, tar.at("write", session.build.store.temporary())?);
+            let at = session.build.store.temporary();
+            let (accounts, mut tar) = (written?, tar.at("write", &at)?);
+            tar.flush().at("write", &at)?;
             let (_, digest, size) = tar.finish();
             writing.bytes(|| size);
             Ok((TarFacts { diff_id: DiffId(digest), size }, (index, accounts)))

@@ -184,9 +184,9 @@ impl Session<'_> {
     fn tell(&self, (stage, at): (usize, usize), hollow: Hollow<'_>) {
         let Hollow { path, size, allocated } = hollow;
         let text =
-            format!("`{path}` has holes: {allocated} of its {size} bytes are on disk, and all are read and written");
+            format!("`{path}` has holes: {allocated} of its {size} bytes are on disk, and a layer has all of them");
         let span = self.build.plan.stages[stage].steps[at].span;
-        let cure = "zeros take as long as other bytes; leave the file out, or make it where it is used";
+        let cure = "zeros are hashed and sent as other bytes are; leave the file out, or make it where it is used";
         self.build.sink.event(Event::Warning(crate::listener::warning(text).at(span, "").help(cure)));
     }
 

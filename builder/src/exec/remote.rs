@@ -14,6 +14,7 @@ use crate::known_urls::{KnownUrl, KnownUrls};
 use crate::plan::op::{CopyOp, Remote};
 use crate::tokens::Tokens;
 use layerfs::digest::Digest;
+use layerfs::holes::HoleReader;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
@@ -212,7 +213,7 @@ impl SourceTree for FileTree<'_> {
             IoError::new("open", path.to_string(), &std::io::Error::other(error.to_string()))
         };
         let blob = self.blobs.open(&self.digest).map_err(failed)?;
-        Ok(Box::new(blob))
+        Ok(Box::new(HoleReader::new(blob)))
     }
 }
 

@@ -11,6 +11,7 @@ use layerfs::diff::opener;
 use layerfs::digest::{ChainId, DiffId, HashWriter};
 use layerfs::directories::LayerDirectories;
 use layerfs::flight::Flight;
+use layerfs::holes::{HoleReader, HoleWriter};
 use layerfs::index::LayerIndex;
 use layerfs::indexes::IndexStore;
 use layerfs::io_error::{IoContext, IoError};
@@ -23,7 +24,7 @@ use layerfs::trace::Phase;
 use layerfs::unpack::{Borrowed, LayerError, LayerStream, UnpackLimits, Unpacked, complete, unpack};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -315,12 +316,12 @@ impl Layers {
         let mut writing = call.begin(Phase::Writing, || format!("tar of {key}"));
         let index = self.index(&key)?;
         let directory = RootDir::open(&self.root().join(self.name(&key)?))?;
-        let out = HashWriter::new(BufWriter::with_capacity(1 << 18, File::from(out)));
+        let out = HashWriter::new(HoleWriter::new(File::from(out)));
         let mut open = |path: &TreePath| -> Result<Box<dyn Read>, LayerError> {
             if call.is_cancelled() {
                 return Err(IoError::new("write", path.to_string(), &std::io::Error::other("cancelled")).into());
             }
-            Ok(Box::new(directory.open_file(path)?))
+            Ok(Box::new(HoleReader::new(directory.open_file(path)?)))
         };
         let written = write_layer(&index, out, &mut open);
         let written =

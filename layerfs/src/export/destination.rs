@@ -2,7 +2,6 @@
 
 use crate::error::StoreError;
 use crate::io_error::{IoContext, IoError};
-use crate::sealed;
 use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -26,7 +25,9 @@ impl Destination {
         }
     }
 
-    /// Lets `fill` write the archive. A file appears whole and fsynced, or not at all.
+    /// Lets `fill` write the archive. A file appears whole, or not at all; one that takes the place of another is fsynced
+    /// first, so that a power cut leaves one of the two. Nobody waits for the disk where nothing can be lost but what can
+    /// be written again.
     ///
     /// # Errors
     /// Those of `fill`; [`StoreError::Io`].
@@ -37,11 +38,13 @@ impl Destination {
         };
         match fs::metadata(path) {
             // What is behind a link is replaced, not the link.
-            Ok(found) if found.is_file() => replace(&fs::canonicalize(path).at("find", path)?, fill),
+            Ok(found) if found.is_file() => {
+                write_beside(&fs::canonicalize(path).at("find", path)?, Before::AFile, fill)
+            }
             Ok(found) if found.is_dir() => Err(is_a_directory(path)),
             // Pipes and devices, as `/dev/null`, which a rename would replace.
             Ok(_) => fill(&mut File::options().write(true).open(path).at("open", path)?),
-            Err(_) => replace(path, fill),
+            Err(_) => write_beside(path, Before::Nothing, fill),
         }
     }
 }
@@ -50,7 +53,18 @@ fn is_a_directory(path: &Path) -> StoreError {
     IoError::new("write", path, &rustix::io::Errno::ISDIR.into()).into()
 }
 
-fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), StoreError>) -> Result<(), StoreError> {
+/// What stood where an archive goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    AFile,
+}
+
+fn write_beside(
+    path: &Path,
+    before: Before,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -60,7 +74,9 @@ fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), StoreErr
     beside.prefix(".lbuild-").permissions(Permissions::from_mode(0o666));
     let mut written = beside.tempfile_in(directory).at("create a file in", directory)?;
     fill(written.as_file_mut())?;
-    written.as_file().sync_all().at("fsync", path)?;
+    if before == Before::AFile {
+        written.as_file().sync_all().at("fsync", path)?;
+    }
     written.persist(path).map_err(|error| IoError::new("rename", path, &error.error))?;
-    Ok(sealed::sync_directory(directory)?)
+    Ok(())
 }

@@ -17,16 +17,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// Waits that a test can afford.
+/// Waits that a test can afford; silence is longer than what a busy machine makes of a server that answers at once.
 pub(super) fn patience() -> Patience {
     Patience {
         connect: Duration::from_secs(5),
-        idle: Duration::from_millis(400),
+        idle: Duration::from_secs(10),
         attempts: 4,
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_secs(2),
     }
 }
+
+/// No authority but those that everybody trusts.
+const NO_TRUST: Trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
 
 /// Returns the endpoint of a repository on this machine.
 pub(super) fn endpoint(host: &str, repository: &str) -> Endpoint {
@@ -45,10 +48,21 @@ pub(super) fn client(cancel: &Cancel) -> (Registries, Arc<Notes>) {
     client_of(cancel, Credential::Anonymous)
 }
 
+/// Returns a client without credentials that leaves a server after `idle` of silence.
+pub(super) fn client_for_silence(cancel: &Cancel, idle: Duration) -> (Registries, Arc<Notes>) {
+    client_of_patience(cancel, Patience { idle, ..patience() })
+}
+
+/// Returns a client without credentials that waits as is said.
+pub(super) fn client_of_patience(cancel: &Cancel, patience: Patience) -> (Registries, Arc<Notes>) {
+    let settings = RegistrySettings { patience, ..RegistrySettings::default() };
+    client_with(cancel, Credential::Anonymous, settings, NO_TRUST)
+}
+
 /// Returns a client with one credential for all hosts.
 pub(super) fn client_of(cancel: &Cancel, credential: Credential) -> (Registries, Arc<Notes>) {
     let settings = RegistrySettings { patience: patience(), ..RegistrySettings::default() };
-    client_with(cancel, credential, settings, Trust { authorities: Vec::new(), client: None, read: Vec::new() })
+    client_with(cancel, credential, settings, NO_TRUST)
 }
 
 /// Returns a client with one credential and one trust for all hosts.

@@ -5,7 +5,7 @@ use super::super::error::RegistryError;
 use super::super::remote::Remote;
 use super::super::routing::Scheme;
 use super::super::secret::Secret;
-use super::super::testing::{Received, Reply, Server, Then, client, client_of, endpoint, reply};
+use super::super::testing::{Received, Reply, Server, Then, client, client_for_silence, client_of, endpoint, reply};
 use crate::cancel::Cancel;
 use crate::descriptor::Descriptor;
 use crate::verify::VerifiedReader;
@@ -215,7 +215,7 @@ fn silence_is_left_and_asked_again() {
         Some(_) => honest(request),
     });
     let cancel = Cancel::new().expect("an eventfd");
-    let (client, notes) = client(&cancel);
+    let (client, notes) = client_for_silence(&cancel, Duration::from_millis(400));
     assert!(all(&client.puller(endpoint(&stalling.host, "x"))).expect("read") == bytes());
     assert_eq!(*notes.said(), [format!("{}: nothing moved for 0.4 s", stalling.host)]);
 }

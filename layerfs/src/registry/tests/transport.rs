@@ -4,7 +4,10 @@ use super::super::error::RegistryError;
 use super::super::routing::Scheme;
 use super::super::secret::Secret;
 use super::super::settings::{Patience, Proxies, RegistrySettings};
-use super::super::testing::{Reply, Server, Then, client, client_of, client_with, endpoint, patience, reply};
+use super::super::testing::{
+    Reply, Server, Then, client, client_for_silence, client_of, client_of_patience, client_with, endpoint, patience,
+    reply,
+};
 use super::super::trust::Trust;
 use super::super::{Registries, credentials::Credential};
 use crate::cancel::Cancel;
@@ -130,7 +133,7 @@ fn a_broken_connection_is_made_again() {
 fn silence_and_drips_end() {
     let silent = Server::new(|_| reply(200, &[], manifest()).without(5).then(Then::Stall));
     let cancel = Cancel::new().expect("an eventfd");
-    let (client, _) = client(&cancel);
+    let (client, _) = client_for_silence(&cancel, Duration::from_millis(400));
     let error = client.puller(endpoint(&silent.host, "x")).manifest("1").expect_err("silence");
     assert!(error.to_string().ends_with("broke: nothing moved for 0.4 s"), "{error}");
     assert_eq!(silent.lines().len(), 4);
@@ -143,9 +146,7 @@ type Answer = fn(Head<'_>) -> Reply;
 fn drips_end_wherever_they_fall() {
     let cancel = Cancel::new().expect("an eventfd");
     let patience = Patience { idle: Duration::from_millis(200), attempts: 1, ..patience() };
-    let settings = RegistrySettings { patience, ..RegistrySettings::default() };
-    let trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
-    let (client, _) = client_with(&cancel, Credential::Anonymous, settings, trust);
+    let (client, _) = client_of_patience(&cancel, patience);
     let blob = Descriptor::of("x", &[0; 60_000]);
     let read = |host: &str| {
         let mut reader = client.puller(endpoint(host, "x")).blob(&blob)?;
@@ -268,12 +269,8 @@ fn one_that_refuses_http_is_greeted_in_tls_again() {
 
 /// Returns a client that waits a minute for a byte: what ends earlier was ended.
 fn patient(cancel: &Cancel) -> Registries {
-    let mut patience = patience();
-    patience.idle = Duration::from_secs(60);
-    patience.longest_wait = Duration::from_secs(60);
-    let settings = RegistrySettings { patience, ..RegistrySettings::default() };
-    let trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
-    client_with(cancel, Credential::Anonymous, settings, trust).0
+    let minute = Duration::from_secs(60);
+    client_of_patience(cancel, Patience { idle: minute, longest_wait: minute, ..patience() }).0
 }
 
 #[test]

@@ -4,11 +4,11 @@ use super::super::credentials::Credential;
 use super::super::error::RegistryError;
 use super::super::remote::{Remote, Start, Upload};
 use super::super::secret::Secret;
-use super::super::settings::{Patience, RegistrySettings};
+use super::super::settings::Patience;
 use super::super::testing::{
-    Notes, Received, Reply, Server, Then, client, client_of, client_with, endpoint, patience, reply,
+    Notes, Received, Reply, Server, Then, client, client_for_silence, client_of, client_of_patience, endpoint,
+    patience, reply,
 };
-use super::super::trust::Trust;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use std::io::{self, Read};
@@ -557,10 +557,7 @@ fn a_limit_is_heard_even_where_the_connection_breaks() {
 fn impatient(server: &Server) -> Remote {
     let cancel = Cancel::new().expect("an eventfd");
     let patience = Patience { idle: Duration::from_millis(200), attempts: 2, ..patience() };
-    let settings = RegistrySettings { patience, ..RegistrySettings::default() };
-    let trust = Trust { authorities: Vec::new(), client: None, read: Vec::new() };
-    let (client, _) = client_with(&cancel, Credential::Anonymous, settings, trust);
-    client.pusher(endpoint(&server.host, "x"), &[])
+    client_of_patience(&cancel, patience).0.pusher(endpoint(&server.host, "x"), &[])
 }
 
 #[test]
@@ -654,7 +651,9 @@ fn a_blob_goes_whole_where_it_must() {
             };
             (before == 1 && request.method == "PUT").then(|| fault.map(answer)).flatten()
         });
-        let (remote, notes) = remote(&server);
+        let cancel = Cancel::new().expect("an eventfd");
+        let (client, notes) = client_for_silence(&cancel, Duration::from_millis(400));
+        let remote = client.pusher(endpoint(&server.host, "x"), &[]);
         whole(&remote, 3 * CHUNK).expect("push");
         assert!(lock(&model).blobs == [bytes(3 * CHUNK)], "{fault:?}");
         assert_eq!(methods(&server), wanted, "{fault:?}");
