@@ -325,6 +325,12 @@ pub struct RunArgs {
     /// Accepted as Docker's: nothing is left of a container
     #[arg(long)]
     pub rm: bool,
+    /// Refused: the command has no input
+    #[arg(short, long, hide = true)]
+    pub interactive: bool,
+    /// Refused: the command has no terminal
+    #[arg(short, long, hide = true)]
+    pub tty: bool,
     /// The image: a name, an image ID or the beginning of one
     pub image: String,
     /// The command and its arguments, in place of the image's
@@ -480,7 +486,8 @@ pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Er
     let command = command
         .mut_subcommand("build", |build| flags::with_flags(build, &foreign))
         .mut_subcommand("plan", |plan| flags::with_flags(plan, &foreign));
-    let matches = command.try_get_matches_from(words::in_our_words(typed))?;
+    let words = words::in_our_words(typed);
+    let matches = command.try_get_matches_from(&words.words).map_err(|error| words.explained(error))?;
     let mut args = Args::from_arg_matches(&matches)?;
     match (&mut args.command, matches.subcommand()) {
         (Command::Build(build), Some((_, matches))) => build.foreign = flags::typed(matches, &foreign),

@@ -76,6 +76,14 @@ fn contexts_and_dockerfiles_that_are_not_there_are_named() {
     assert_eq!(message(&["-f", "/"]), "read `/`: Is a directory");
     let near = build(&typed(&["imges"]), &Environment::default()).expect_err("refused").diagnose();
     assert_eq!(near.help.as_deref(), Some("did you mean the command `images`?"));
+    for (word, wanted) in
+        [("compose", Some("name the directory to build from; `lbuild --help` lists the commands")), ("./compose", None)]
+    {
+        assert_eq!(
+            build(&typed(&[word]), &Environment::default()).expect_err("refused").diagnose().help.as_deref(),
+            wanted
+        );
+    }
 }
 
 #[test]
@@ -263,6 +271,10 @@ fn outputs_are_the_store_layouts_and_archives() {
         (
             "type=oci,dest=/tmp/x,compression=gzip,compression-level=10",
             "`--output type=oci,dest=/tmp/x,compression=gzip,compression-level=10`: `compression-level` is a number from 0 to 9",
+        ),
+        (
+            "type=oci,dest=/tmp/x,compression-level=3",
+            "`--output type=oci,dest=/tmp/x,compression-level=3`: `compression-level` is of `compression=gzip` or `compression=zstd`: say which",
         ),
         (
             "type=oci,dest=/tmp/x,tar=perhaps",
