@@ -118,8 +118,8 @@ fn write_pages(directory: &Path) -> Result<(), IoError> {
 fn pages(command: &clap::Command, name: &str, directory: &Path) -> Result<(), IoError> {
     // The page's own name has dashes, what is typed has none.
     page(command.clone().display_name(name.to_owned()), name, directory)?;
-    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
-    shown.map(|sub| pages(sub, &format!("{name}-{}", sub.get_name()), directory)).collect()
+    let mut shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    shown.try_for_each(|sub| pages(sub, &format!("{name}-{}", sub.get_name()), directory))
 }
 
 fn page(command: clap::Command, name: &str, directory: &Path) -> Result<(), IoError> {
