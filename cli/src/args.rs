@@ -255,8 +255,8 @@ pub struct BuildArgs {
     /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
     #[arg(long, value_name = "METHOD[,format=json]")]
     pub call: Option<String>,
-    /// Do at most so many steps at once [default: no limit on commands]
-    #[arg(long, value_name = "N")]
+    /// Do at most so many steps at once; 0 is no limit [default: no limit on commands]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<NonZeroUsize>,
     /// What it runs with
     #[command(flatten)]
@@ -460,6 +460,11 @@ pub enum NetworkArg {
     None,
 }
 
+/// Reads `--jobs`, where 0 is no limit, as Podman has it.
+fn jobs(text: &str) -> Result<NonZeroUsize, std::num::ParseIntError> {
+    text.parse().map(|jobs| NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MAX))
+}
+
 /// Values of `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProgressArg {
@@ -528,6 +533,16 @@ mod tests {
         let Command::Login(login) = args.command else { panic!("login") };
         assert_eq!((login.host.as_str(), login.password.as_ref().map(Secret::expose)), ("docker.io", Some("hush")));
         assert!(Args::try_parse_from(["lbuild", "login", "-p", "a", "--password-stdin"]).is_err());
+    }
+
+    #[test]
+    fn no_jobs_are_any_number() {
+        for (typed, wanted) in [("0", NonZeroUsize::new(usize::MAX)), ("3", NonZeroUsize::new(3))] {
+            let args = Args::try_parse_from(["lbuild", "build", "--jobs", typed, "."]).expect("parses");
+            let Command::Build(build) = args.command else { panic!("build") };
+            assert_eq!(build.jobs, wanted, "{typed}");
+        }
+        assert!(Args::try_parse_from(["lbuild", "build", "--jobs", "-1", "."]).is_err());
     }
 
     #[test]
