@@ -34,6 +34,9 @@ use std::io::Read;
 /// Longest account file whose bytes are kept, in bytes.
 const LONGEST_ACCOUNT_FILE: u64 = 10 << 20;
 
+/// What was seen is freed so many entries at a time while changes are made of it: of a large layer, both would be much.
+const FREED_AT_A_TIME: usize = 8192;
+
 /// Opens a regular file of a layer below: the layer's number, 0 the lowest, and the path in it.
 pub type OpenBelow<'a> = dyn Fn(usize, &TreePath) -> Result<File, IoError> + 'a;
 
@@ -69,32 +72,43 @@ fn run(
     let scan = Scan::of(upper, baseline.is_some())?;
     let decision = Decision::of(&scan, upper, below, open, baseline)?;
     rewrite::rewrite(upper, &scan, &decision)?;
-    index(upper, &scan, &decision)
+    index(upper, scan, decision)
 }
 
-fn index(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<LayerIndex, LayerError> {
-    let mut first_names: HashMap<(u64, u64), &TreePath> = HashMap::new();
-    let mut nodes: BTreeMap<&TreePath, Node> = decision.whiteouts.iter().map(|path| (path, Node::Whiteout)).collect();
-    for path in &decision.kept {
-        let found = &scan.seen[path];
-        let node = match first_names.get(&found.inode) {
-            Some(first) => Node::Hardlink { target: (*first).clone() },
-            None => Node::Inode(found.metadata.clone()),
-        };
-        if found.links > 1 && !found.metadata.is_directory() {
-            first_names.entry(found.inode).or_insert(path);
+fn index(upper: &RootDir, scan: Scan, decision: Decision) -> Result<LayerIndex, LayerError> {
+    let mut first_names: HashMap<(u64, u64), TreePath> = HashMap::new();
+    let inodes = decision.kept.iter().filter(|kept| **kept).count();
+    let mut changes = Vec::with_capacity(inodes + decision.whiteouts.len());
+    let mut seen = scan.seen;
+    seen.reverse();
+    for kept in decision.kept {
+        let Some((path, found)) = seen.pop() else { break };
+        if seen.len().is_multiple_of(FREED_AT_A_TIME) {
+            seen.shrink_to_fit();
         }
-        nodes.insert(path, node);
+        if !kept {
+            continue;
+        }
+        let several = found.links > 1 && !found.metadata.is_directory();
+        let node = match first_names.get(&found.inode) {
+            Some(first) => Node::Hardlink { target: first.clone() },
+            None => Node::Inode(found.metadata),
+        };
+        if several {
+            first_names.entry(found.inode).or_insert_with(|| path.clone());
+        }
+        changes.push(Change { path, node });
     }
-    let accounts = accounts(upper, &nodes)?;
-    let changes = nodes.into_iter().map(|(path, node)| Change { path: path.clone(), node }).collect();
-    Ok(LayerIndex { changes, accounts, ..LayerIndex::default() })
+    changes.extend(decision.whiteouts.into_iter().map(|path| Change { path, node: Node::Whiteout }));
+    changes.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    let index = LayerIndex { changes, ..LayerIndex::default() };
+    Ok(LayerIndex { accounts: accounts(upper, &index)?, ..index })
 }
 
-fn accounts(upper: &RootDir, nodes: &BTreeMap<&TreePath, Node>) -> Result<BTreeMap<TreePath, Vec<u8>>, LayerError> {
+fn accounts(upper: &RootDir, index: &LayerIndex) -> Result<BTreeMap<TreePath, Vec<u8>>, LayerError> {
     let mut accounts = BTreeMap::new();
     for path in ACCOUNT_FILES.map(TreePath::from) {
-        let kind = nodes.get(&path).and_then(Node::metadata).map(|metadata| &metadata.kind);
+        let kind = index.get(&path).and_then(|change| change.node.metadata()).map(|metadata| &metadata.kind);
         if matches!(kind, Some(Kind::File { size }) if *size <= LONGEST_ACCOUNT_FILE) {
             let mut bytes = Vec::new();
             upper.open_file(&path)?.read_to_end(&mut bytes).at("read", upper.show(&path))?;

@@ -56,6 +56,9 @@ class Lbuild:
     def push(self, name):
         return [self.command("push", name)]
 
+    def prune(self):
+        return [self.command("rmi", IMAGE), self.command("prune", "-a")]
+
 
 class Buildah:
     name = "buildah"

@@ -88,6 +88,13 @@ class Floors:
         self.prepare_commands()
         return sum(process.seconds(process.in_namespace(["chroot", self.root, "/bin/sh", "-c", line])) for line in inputs.W6)
 
+    def rm(self):
+        """Removes 200,000 files."""
+        process.remove(self.root)
+        os.makedirs(self.root)
+        process.seconds(["busybox", "sh", "-c", f"cd {self.root} && {inputs.MANY}"])
+        return process.seconds(["rm", "-rf", self.root])
+
     def arithmetic(self):
         """Runs the arithmetic of one stage of w7 on every core at once."""
         command = ["busybox", "sh", "-c", inputs.ARITHMETIC]

@@ -10,6 +10,8 @@ ARITHMETIC = "n=0; while [ $n -lt 400000 ]; do n=$((n+1)); done"
 #: What the steps of w6 run.
 W6 = ["mkdir /opt/t && for i in 1 2 3; do cp -a /usr/share /usr/lib /opt/t/; mv /opt/t/share /opt/t/s$i; mv /opt/t/lib /opt/t/l$i; done",
       "echo touched > /opt/t/touched", "rm -rf /opt/t/s1 /opt/t/l1"]
+#: What the step of `prune` runs in its working directory: 200,000 files.
+MANY = "for d in $(seq 200); do mkdir $d; for f in $(seq 1000); do echo $f > $d/$f; done; done"
 
 
 def texts(root):
@@ -118,6 +120,9 @@ class Inputs:
     def w9(self):
         self.put("w9/app.txt", "small\n")
         self.put("w9/Dockerfile", "ARG REGISTRY\nFROM $REGISTRY/base:1\nCOPY app.txt /srv/app.txt\n")
+
+    def prune(self):
+        self.put("prune/Dockerfile", f"FROM busybox\nWORKDIR /many\nRUN {MANY}\n")
 
     def files(self, count):
         """Makes a context of `count` files of up to 1 KiB, for the plot; returns it."""

@@ -70,8 +70,8 @@ class At:
 
 
 def runs_of(row, options):
-    if row.alone:
-        return 1
+    if row.times:
+        return row.times
     return options.best_runs if row.statistic == "best" else options.runs
 
 

@@ -23,8 +23,10 @@ class Row:
     compresses = False
     #: Bytes that must be free for it.
     room = 0
-    #: Set for what is measured for its memory: once, without peers.
+    #: Set for what is measured without peers.
     alone = False
+    #: How often it runs, where that is no matter of the options.
+    times = None
 
     def __init__(self, name, what, **fields):
         self.name, self.what = name, what
@@ -53,6 +55,14 @@ class Row:
         if self.compresses and not self.cached:
             process.all_seconds(builder.forget_forms())
         return process.all_seconds(builder.build(self.work(at, builder)))
+
+
+class Pruned(Row):
+    """The store is emptied of what a build left in it."""
+
+    def once(self, at, builder, number):
+        process.all_seconds(builder.build(self.work(at, builder)))
+        return process.all_seconds(builder.prune())
 
 
 class Changed(Row):
@@ -145,7 +155,7 @@ ROWS = [
     Row("w3g", "the same, gzip", group="w3", **GZIP, room=14 << 30, floors=("gzip",), bound=lambda f, r: 1.2 * f["gzip"], rule="1.2 x libdeflate -6"),
     Row("w3z", "the same, zstd", group="w3", archive=True, compression="zstd", compresses=True, room=14 << 30, floors=("zstd",),
         bound=lambda f, r: 2 * f["zstd"], rule="2 x zstd -3"),
-    Row("big", "one file of 6 GiB to an OCI archive, zstd: its memory", archive=True, compression="zstd", compresses=True, alone=True,
+    Row("big", "one file of 6 GiB to an OCI archive, zstd: its memory", archive=True, compression="zstd", compresses=True, alone=True, times=1,
         room=20 << 30),
     Row("w4", "100,000 files of 0 to 8 KiB to an OCI archive, gzip", group="w4", **GZIP, room=8 << 30, floors=("stat", "read", "gzip"),
         bound=lambda f, r: 2 * (f["stat"] + f["read"] + f["gzip"]), rule="2 x (stat walk + read + libdeflate -6)"),
@@ -171,6 +181,8 @@ ROWS = [
     Pushed("push6", "the image of w6 pushed to a new repository after w6", group="w6", kept=True),
     Pushed("push6c", "the same without w6 before: everything is compressed now, gzip", group="w6", compresses=True),
     Pushed("again", "the same image pushed again, unchanged", group="w6", again=True, **BEST),
+    Pruned("prune", "rmi and prune -a of a RUN of 200,000 files", alone=True, floors=("rm",),
+           bound=lambda f, r: f["rm"] / 0.7, rule="rm -rf / 0.7"),
 ]
 NAMES = [row.name for row in ROWS]
 
@@ -188,7 +200,7 @@ def plain_archive(at, row):
 def floor_of(at, row, name):
     """Returns what measures the floor `name` for a row."""
     floors = at.floors
-    if name in ("start", "unshare20", "commands", "arithmetic"):
+    if name in ("start", "unshare20", "commands", "arithmetic", "rm"):
         return getattr(floors, name)
     if name in ("stat", "read"):
         return lambda: getattr(floors, name)(at.inputs.context(row.group))

@@ -21,8 +21,8 @@ const CHUNK: usize = 64 << 10;
 pub(super) struct Decision {
     /// Whiteouts of the layer, also those still to be made.
     pub(super) whiteouts: BTreeSet<TreePath>,
-    /// Inodes of the layer.
-    pub(super) kept: BTreeSet<TreePath>,
+    /// For each thing that was seen, whether it is an inode of the layer.
+    pub(super) kept: Vec<bool>,
 }
 
 impl Decision {
@@ -94,36 +94,50 @@ impl Comparison<'_> {
             // A copied tree never had the devices: that they are missing says nothing.
             let never_there = self.baseline.is_some()
                 && matches!(below.metadata.kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. });
-            if !never_there && !self.scan.seen.contains_key(&child) {
+            if !never_there && self.scan.position(&child).is_none() {
                 whiteouts.insert(child);
             }
         }
     }
 
-    /// Returns the inodes that differ from what is below, with the directories above every change.
-    fn kept(&self, whiteouts: &BTreeSet<TreePath>) -> Result<BTreeSet<TreePath>, LayerError> {
-        let mut kept = BTreeSet::new();
+    /// Says of each thing seen whether it differs from what is below, or is a directory above a change.
+    fn kept(&self, whiteouts: &BTreeSet<TreePath>) -> Result<Vec<bool>, LayerError> {
         let groups = self.groups();
-        let mut decided: HashMap<(u64, u64), bool> = HashMap::new();
-        for (path, found) in self.scan.seen.iter().filter(|(_, found)| !Scan::is_gone(found)) {
-            let differs = match groups.get(&found.inode) {
-                None => !self.is_same(path, found)?,
-                Some(names) => match decided.get(&found.inode) {
-                    Some(differs) => *differs,
-                    None => {
-                        let differs = !self.is_same_group(names, found)?;
-                        decided.insert(found.inode, differs);
-                        differs
-                    }
-                },
-            };
-            if differs {
-                kept.insert(path.clone());
+        let mut decided = HashMap::new();
+        let differs = |(path, found): &(TreePath, OnDisk)| {
+            Ok(!Scan::is_gone(found)
+                && match groups.get(&found.inode) {
+                    None => !self.is_same(path, found)?,
+                    Some(names) => match decided.get(&found.inode) {
+                        Some(differs) => *differs,
+                        None => *decided.entry(found.inode).or_insert(!self.is_same_group(names, found)?),
+                    },
+                })
+        };
+        let mut kept: Vec<bool> = self.scan.seen.iter().map(differs).collect::<Result<_, LayerError>>()?;
+        // What stands above a thing was seen before it, so that what is above a kept directory is kept already.
+        let mut last: Option<&[u8]> = None;
+        for (at, (path, _)) in self.scan.seen.iter().enumerate() {
+            let directory = path.as_bytes().strip_suffix(path.name());
+            if kept[at] && directory != last {
+                self.keep_above(path, &mut kept);
+                last = directory;
             }
         }
-        let parents: Vec<TreePath> = kept.iter().chain(whiteouts).flat_map(TreePath::ancestors).collect();
-        kept.extend(parents.into_iter().filter(|path| !path.is_root()));
+        whiteouts.iter().for_each(|path| self.keep_above(path, &mut kept));
         Ok(kept)
+    }
+
+    /// Keeps the directories above `path`, up to one that is kept already; the root stands for itself.
+    fn keep_above(&self, path: &TreePath, kept: &mut [bool]) {
+        let mut above = path.parent();
+        while let Some(directory) = above.filter(|directory| !directory.is_root()) {
+            match self.scan.position(&directory) {
+                Some(at) if !kept[at] => kept[at] = true,
+                _ => return,
+            }
+            above = directory.parent();
+        }
     }
 
     /// Returns the names of each inode that has several.

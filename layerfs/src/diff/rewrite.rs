@@ -19,8 +19,9 @@ pub(super) fn rewrite(upper: &RootDir, scan: &Scan, decision: &Decision) -> Resu
 /// Removes what is no change, the deepest first, and returns the directories that it was in.
 fn remove(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<BTreeSet<TreePath>, IoError> {
     let mut touched = BTreeSet::new();
-    for (path, found) in scan.seen.iter().rev() {
-        if path.is_root() || is_left(path, found, decision) {
+    for ((path, found), kept) in scan.seen.iter().zip(&decision.kept).rev() {
+        let whiteout = is_device_whiteout(found) && decision.whiteouts.contains(path);
+        if path.is_root() || *kept || whiteout {
             strip(upper, path, found)?;
             continue;
         }
@@ -33,10 +34,6 @@ fn remove(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<BTreeSet<
         touched.insert(path.parent().unwrap_or_default());
     }
     Ok(touched)
-}
-
-fn is_left(path: &TreePath, found: &OnDisk, decision: &Decision) -> bool {
-    decision.kept.contains(path) || (is_device_whiteout(found) && decision.whiteouts.contains(path))
 }
 
 fn is_device_whiteout(found: &OnDisk) -> bool {
@@ -57,7 +54,7 @@ fn make_whiteouts(
     let mut marked = BTreeSet::new();
     for path in &decision.whiteouts {
         let parent = path.parent().unwrap_or_default();
-        if !scan.seen.get(path).is_some_and(is_device_whiteout) {
+        if !scan.get(path).is_some_and(is_device_whiteout) {
             upper.create_whiteout(path)?;
             touched.insert(parent.clone());
         }
@@ -67,7 +64,7 @@ fn make_whiteouts(
         }
     }
     for path in touched {
-        if let Some(found) = scan.seen.get(&path) {
+        if let Some(found) = scan.get(&path) {
             upper.set_mtime(&path, found.metadata.mtime)?;
         }
     }

@@ -4,16 +4,15 @@ use crate::meta::disk::{OPAQUE, OnDisk};
 use crate::path::TreePath;
 use crate::rootdir::RootDir;
 use crate::unpack::LayerError;
-use std::collections::BTreeMap;
 
 /// Marks of files whose bytes or children the overlay keeps elsewhere. A mount with `userxattr` makes none.
 const ELSEWHERE: [&[u8]; 2] = [b"user.overlay.redirect", b"user.overlay.metacopy"];
 
-/// Everything in an upper directory, by path.
+/// Everything in an upper directory.
 #[derive(Debug)]
 pub(super) struct Scan {
-    /// What stands where, the root included.
-    pub(super) seen: BTreeMap<TreePath, OnDisk>,
+    /// What stands where, the root included, in order of paths.
+    pub(super) seen: Vec<(TreePath, OnDisk)>,
     /// Whether this is a whole tree, which hides everything below it.
     whole: bool,
 }
@@ -21,8 +20,7 @@ pub(super) struct Scan {
 impl Scan {
     /// Looks at everything in `upper`.
     pub(super) fn of(upper: &RootDir, whole: bool) -> Result<Self, LayerError> {
-        let mut seen = BTreeMap::new();
-        seen.insert(TreePath::root(), upper.inspect(&TreePath::root())?);
+        let mut seen = vec![(TreePath::root(), upper.inspect(&TreePath::root())?)];
         let mut ahead = vec![TreePath::root()];
         while let Some(directory) = ahead.pop() {
             for name in upper.list(&directory)? {
@@ -32,10 +30,21 @@ impl Scan {
                 if found.metadata.is_directory() {
                     ahead.push(path.clone());
                 }
-                seen.insert(path, found);
+                seen.push((path, found));
             }
         }
+        seen.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Ok(Self { seen, whole })
+    }
+
+    /// Returns the place of `path` in what was seen.
+    pub(super) fn position(&self, path: &TreePath) -> Option<usize> {
+        self.seen.binary_search_by(|(seen, _)| seen.cmp(path)).ok()
+    }
+
+    /// Returns what stands at `path`.
+    pub(super) fn get(&self, path: &TreePath) -> Option<&OnDisk> {
+        self.position(path).map(|at| &self.seen[at].1)
     }
 
     /// Reports whether `path` takes away what is below, and puts nothing there: sockets are deleted.

@@ -2,14 +2,17 @@ use super::*;
 use crate::bases::Base;
 use crate::source::Span;
 use crate::worker::id_map::{Caller, IdMap};
+use layerfs::blobs::BlobStore;
 use layerfs::cancel::Cancel;
+use layerfs::descriptor::media_type;
 use layerfs::error::StoreError;
 use layerfs::image::{Image, ImageConfig, Manifest};
 use layerfs::platform::Platform;
 use layerfs::source::ImageSource;
+use layerfs::stack::Stack;
 use layerfs::tar::writer::TarWriter;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 
 /// An image of one layer.
 #[derive(Debug)]
