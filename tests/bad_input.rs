@@ -323,25 +323,29 @@ fn userns_a_full_disk_is_named_and_leaves_a_clean_store() {
     }
 }
 
-/// A socket is left out of the context, which is said once and not of those that `.dockerignore` names.
+/// A socket of the context is an empty file, as BuildKit has it (1.6-10), which is said once and not of those that
+/// `.dockerignore` names.
 #[test]
-fn sockets_of_a_context_are_left_out_and_told() {
+fn row_1_6_10_sockets_of_a_context_are_empty_files() {
     let lab = Lab::with("FROM scratch\nCOPY . /\nCOPY d /again\n");
     lab.file("d/f", "x").file(".dockerignore", "ignored*\nDockerfile\n");
     let sockets: Vec<_> = ["a", "b", "c", "d/s", "ignored"]
         .iter()
         .map(|name| std::os::unix::net::UnixListener::bind(lab.path(name)).expect("a socket"))
         .collect();
-    let told = "WARN: sockets of the build context are left out, no layer can hold one: `/a`, `/b`, `/c`, and 1 more\n";
+    let told = "WARN: no layer can hold sockets: those of the build context are empty files in it: `/a`, `/b`, `/c`, and 1 more\n";
     for _ in 0..2 {
         let run = lab.build(&["-t", "x"]);
         run.ok();
         assert_eq!((run.stderr.matches(told).count(), run.stderr.matches("sockets").count()), (1, 1), "{}", run.stderr);
     }
-    assert_eq!(lab.layer("x", 0), [".dockerignore", "d", "d/f"]);
+    assert_eq!(lab.layer("x", 0), [".dockerignore", "a", "b", "c", "d", "d/f", "d/s"]);
     drop(sockets);
-    lab.file("Dockerfile", "FROM scratch\nCOPY d/s /\n");
-    lab.build(&[]).ends(125).says("d/s").says("sockets of the build context are left out");
+    let mode = std::fs::Permissions::from_mode(0o4750);
+    std::fs::set_permissions(lab.path("d/s"), mode).expect("a mode");
+    lab.file("Dockerfile", "FROM busybox\nCOPY d/s /s\nRUN stat -c '%F %a %u:%g %s' /s > /what\n");
+    lab.build(&["-t", "y"]).ok().says("`/d/s`");
+    assert_eq!(lab.shell("y", "cat /what"), "regular empty file 4750 0:0 0\n");
 }
 
 /// A destination that ends in `/.` is a directory, as one that ends in `/`; without either it is a file's name.

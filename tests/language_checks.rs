@@ -108,7 +108,7 @@ fn check_says_what_it_found_and_builds_nothing() {
     lab.file("Dockerfile", "FROM busybox\nMAINTAINER me\nCOPY --from=9 a a\n");
     let found = call(&lab, "check", &[], 1);
     assert_eq!(found["warnings"][0]["ruleName"], "MaintainerDeprecated");
-    assert_eq!(found["buildError"]["message"], "invalid stage index 9: the Dockerfile has 1 stages, counted from 0");
+    assert_eq!(found["buildError"]["message"], "invalid stage index 9: the Dockerfile has one stage, number 0");
     lab.build(&["--call=outlines"]).ends(125).says("`check`, `outline` or `targets`");
 }
 

@@ -181,7 +181,7 @@ impl Asked<'_> {
         .run(ends);
         let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
         if !ended {
-            tell_sockets(&contexts.skipped_sockets(), sink);
+            tell_sockets(&contexts.sockets(), sink);
             remember(contexts, sink);
         }
         outcome
@@ -220,7 +220,7 @@ fn strike(cache: &dyn CacheBackend, error: BuildError) -> Result<(), BuildError>
     }
 }
 
-/// Says which sockets were left out of the contexts, the first few by name.
+/// Says which sockets of the contexts became files, the first few by name.
 fn tell_sockets(sockets: &[String], sink: &dyn ProgressSink) {
     const SHOWN: usize = 3;
     if sockets.is_empty() {
@@ -230,7 +230,8 @@ fn tell_sockets(sockets: &[String], sink: &dyn ProgressSink) {
     if sockets.len() > SHOWN {
         names.push(format!("and {} more", sockets.len() - SHOWN));
     }
-    let text = format!("sockets of the build context are left out, no layer can hold one: {}", names.join(", "));
+    let text =
+        format!("no layer can hold sockets: those of the build context are empty files in it: {}", names.join(", "));
     sink.event(Event::Warning(warning(text)));
 }
 

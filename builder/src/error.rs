@@ -105,6 +105,14 @@ pub enum StepError {
     /// A directory that was fetched cannot be read.
     #[error(transparent)]
     Context(ContextError),
+    /// The source of a mount is not there.
+    #[error("mount `{source_text}`: not found")]
+    MountSource {
+        /// The source, from the root of the context or stage.
+        source_text: String,
+        /// One that is there and may have been meant.
+        similar: Option<String>,
+    },
     /// COPY, ADD or WORKDIR failed.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -229,6 +237,13 @@ impl Diagnose for StepError {
     fn diagnose(&self) -> Diagnostic {
         match self {
             StepError::Copy(error) => error.diagnose(),
+            StepError::MountSource { similar, .. } => {
+                let cure = match similar {
+                    Some(similar) => format!("did you mean `/{similar}`?"),
+                    None => "`source=` is looked up from the root of the build context, stage or image".to_owned(),
+                };
+                Diagnostic::error(self.to_string()).help(cure)
+            }
             StepError::Worker(error) => error.diagnose(),
             StepError::WorkerStart(error) => error.diagnose(),
             StepError::SecretMissing { similar: Some(similar), .. } => {

@@ -43,7 +43,7 @@ pub struct BuildContext {
     rules: IgnoreRules,
     memo: Memo,
     proofs: Mutex<HashMap<u64, Proof>>,
-    skipped: Mutex<BTreeSet<TreePath>>,
+    sockets: Mutex<BTreeSet<TreePath>>,
     /// When nothing of it had been looked at.
     began: Timestamp,
 }
@@ -85,7 +85,7 @@ impl BuildContext {
             rules: IgnoreRules::default(),
             memo: Memo::default(),
             proofs: Mutex::default(),
-            skipped: Mutex::default(),
+            sockets: Mutex::default(),
             began: Timestamp::now(),
         };
         if let Some((name, bytes)) = specific.map_or_else(|| context.own_ignore_file(), |found| Ok(Some(found)))? {
@@ -104,14 +104,14 @@ impl BuildContext {
         &self.memo
     }
 
-    /// Returns the sockets that were met and left out, since no layer can hold them.
-    pub fn skipped_sockets(&self) -> Vec<TreePath> {
-        self.skipped.lock().map(|skipped| skipped.iter().cloned().collect()).unwrap_or_default()
+    /// Returns the sockets that were met. No layer can hold one: they are empty files to the build (1.6-10).
+    pub fn sockets(&self) -> Vec<TreePath> {
+        self.sockets.lock().map(|sockets| sockets.iter().cloned().collect()).unwrap_or_default()
     }
 
-    fn skip(&self, socket: TreePath) {
-        if let Ok(mut skipped) = self.skipped.lock() {
-            skipped.insert(socket);
+    fn met(&self, socket: TreePath) {
+        if let Ok(mut sockets) = self.sockets.lock() {
+            sockets.insert(socket);
         }
     }
 
@@ -176,14 +176,13 @@ impl BuildContext {
         self.is_visible(&path, decision, &own, kind == FileType::Directory)
     }
 
-    /// Returns the entry of a name in an opened directory; nothing for a socket. The xattrs of a file that is remembered
-    /// to have none are not asked for.
-    fn entry(&self, at: &Opened, name: &CStr, xattrs: &mut XattrReader) -> Result<Option<Entry>, Errno> {
+    /// Returns the entry of a name in an opened directory, and whether it is a socket. The xattrs of a file that is
+    /// remembered to have none are not asked for.
+    fn entry(&self, at: &Opened, name: &CStr, xattrs: &mut XattrReader) -> Result<(Entry, bool), Errno> {
         let stat = rustix::fs::statat(&at.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let Some(kind) = kind_of(&stat, || rustix::fs::readlinkat(&at.descriptor, name, Vec::new()))? else {
-            return Ok(None);
-        };
-        let stamp = matches!(kind, Kind::File { .. }).then(|| at.stamp(&stat, self.began)).flatten();
+        let kind = kind_of(&stat, || rustix::fs::readlinkat(&at.descriptor, name, Vec::new()))?;
+        let socket = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
+        let stamp = (matches!(kind, Kind::File { .. }) && !socket).then(|| at.stamp(&stat, self.began)).flatten();
         let known = stamp.as_ref().and_then(|stamp| self.memo.get(stamp));
         let metadata = Metadata {
             mode: stat.st_mode & 0o7777,
@@ -198,7 +197,7 @@ impl BuildContext {
         };
         let several = stat.st_nlink > 1 && !metadata.is_directory();
         let link = several.then(|| LinkKey { space: stat.st_dev, inode: u128::from(stat.st_ino) });
-        Ok(Some(Entry { metadata, link, stamp, digest: known.map(|known| known.digest) }))
+        Ok((Entry { metadata, link, stamp, digest: known.map(|known| known.digest) }, socket))
     }
 
     /// Returns a directory for a look at what it holds; what its file system proves is found out once.
@@ -227,8 +226,12 @@ impl BuildContext {
             }
             // What is gone since the directory was read was never there.
             match self.entry(at, name, &mut xattrs) {
-                Ok(Some(entry)) => children.push((name.to_bytes().into(), entry)),
-                Ok(None) => self.skip(path.child(name.to_bytes())),
+                Ok((entry, socket)) => {
+                    if socket {
+                        self.met(path.child(name.to_bytes()));
+                    }
+                    children.push((name.to_bytes().into(), entry));
+                }
                 Err(Errno::NOENT) => {}
                 Err(error) => {
                     let shown = self.shown_path(&path.child(name.to_bytes()));
@@ -281,18 +284,18 @@ impl SourceTree for BuildContext {
             let at = self.opened(at)?;
             self.entry(&at, &name, &mut XattrReader::of(at.descriptor.as_fd()))
         });
-        let entry = match found {
+        let (entry, socket) = match found {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-            Ok(None) | Err(_) if self.trail_of(path).0.ignored => return Ok(None),
-            Ok(None) => {
-                self.skip(path.clone());
-                return Ok(None);
-            }
-            Ok(Some(entry)) => entry,
+            Err(_) if self.trail_of(path).0.ignored => return Ok(None),
+            Ok(found) => found,
             Err(error) => return Err(IoError::new("read", self.shown_path(path), &error.into()).into()),
         };
         let (decision, trail) = self.trail_of(path);
-        Ok(self.is_visible(path, decision, &trail, entry.metadata.is_directory()).then_some(entry))
+        let visible = self.is_visible(path, decision, &trail, entry.metadata.is_directory());
+        if visible && socket {
+            self.met(path.clone());
+        }
+        Ok(visible.then_some(entry))
     }
 
     fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError> {
@@ -321,7 +324,11 @@ impl SourceTree for BuildContext {
     fn open(&self, path: &TreePath) -> Result<super::tree::Opened<'_>, IoError> {
         let shown = self.shown_path(path);
         // Not to wait for a writer if a named pipe took the file's place.
-        let file = self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).at("open", &shown)?;
+        let file = match self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+            // A socket, says open(2).
+            Err(Errno::NXIO) => return Ok(Box::new(&[][..])),
+            opened => opened.at("open", &shown)?,
+        };
         let stat = rustix::fs::fstat(&file).at("read", &shown)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
@@ -338,17 +345,17 @@ impl SourceTree for BuildContext {
     }
 }
 
-/// Returns the kind of what was looked at; nothing for a socket.
-fn kind_of(stat: &Stat, target: impl FnOnce() -> Result<CString, Errno>) -> Result<Option<Kind>, Errno> {
+/// Returns the kind that what was looked at has in the build.
+fn kind_of(stat: &Stat, target: impl FnOnce() -> Result<CString, Errno>) -> Result<Kind, Errno> {
     let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
     Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Some(Kind::File { size: u64::try_from(stat.st_size).unwrap_or(0) }),
-        FileType::Directory => Some(Kind::Directory),
-        FileType::Symlink => Some(Kind::Symlink { target: target()?.into_bytes().into() }),
-        FileType::Fifo => Some(Kind::Fifo),
-        FileType::CharacterDevice => Some(Kind::CharDevice { major, minor }),
-        FileType::BlockDevice => Some(Kind::BlockDevice { major, minor }),
-        _ => None,
+        FileType::RegularFile => Kind::File { size: u64::try_from(stat.st_size).unwrap_or(0) },
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Symlink { target: target()?.into_bytes().into() },
+        FileType::Fifo => Kind::Fifo,
+        FileType::CharacterDevice => Kind::CharDevice { major, minor },
+        FileType::BlockDevice => Kind::BlockDevice { major, minor },
+        _ => Kind::File { size: 0 },
     })
 }
 

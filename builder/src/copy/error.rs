@@ -2,6 +2,7 @@
 
 use super::mode::ModeError;
 use super::owner::OwnerError;
+use crate::context::glob::GlobError;
 use crate::context::ignore::IgnoreError;
 use crate::context::tree::{Exclusion, TreeError};
 use crate::diagnostic::{Diagnose, Diagnostic};
@@ -37,6 +38,14 @@ pub enum CopyError {
         source_text: String,
         /// What hides it.
         exclusion: Exclusion,
+    },
+    /// A source is a malformed pattern.
+    #[error("copy `{source_text}`: {why}")]
+    Pattern {
+        /// The source as typed.
+        source_text: String,
+        /// In which way.
+        why: GlobError,
     },
     /// A pattern of `--exclude` is malformed.
     #[error(transparent)]
@@ -111,23 +120,53 @@ impl Diagnose for CopyError {
     }
 }
 
+/// Returns what to do about a source that is not there.
+fn not_found_cure(source: &str) -> String {
+    if let Some(flag) = source.strip_prefix(['-', '–', '—']) {
+        return format!("a flag begins with two dashes: `--{}`", flag.trim_start_matches(['-', '–', '—']));
+    }
+    if source.split('/').any(|component| component == "..") {
+        return "`..` does not lead out of the build context: build with a directory above as the context, or pass that one \
+                with `--build-context name=DIR` and use `--from=name`"
+            .to_owned();
+    }
+    "sources are looked up from the root of the build context or stage".to_owned()
+}
+
 impl CopyError {
+    /// Returns the source that the error is about, as typed.
+    pub(crate) fn source_text(&self) -> Option<&str> {
+        match self {
+            Self::NotFound { source_text, .. }
+            | Self::Dangling { source_text, .. }
+            | Self::Excluded { source_text, .. }
+            | Self::Pattern { source_text, .. } => Some(source_text),
+            _ => None,
+        }
+    }
+
     fn cure(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { similar: Some(similar), .. } => format!("did you mean `{similar}`?"),
-            Self::NotFound { .. } => "sources are looked up from the root of the build context or stage".to_owned(),
+            Self::NotFound { source_text, .. } => not_found_cure(source_text),
             Self::Dangling { .. } => "links are followed inside the build context or stage, never out of it".to_owned(),
             Self::Excluded { exclusion, source_text } => {
                 let name = TreePath::normalize(source_text.as_bytes());
                 let name = String::from_utf8_lossy(name.as_bytes());
                 format!("remove the line, or add `!{name}` below it in {}", exclusion.file)
             }
+            Self::Pattern { source_text, .. } if source_text.starts_with('[') => {
+                "a `[` that is part of a name is written `[[]`; the JSON form is `[\"source\", \"destination\"]`"
+                    .to_owned()
+            }
+            Self::Pattern { .. } => "a `[` that is part of a name is written `[[]`".to_owned(),
             Self::NotADirectory { path } => {
                 format!("copy to another place than `{path}`, or remove what stands there with a RUN before")
             }
             Self::IsADirectory { path } => {
                 format!("remove the directory `{path}` with a RUN before, or rename the file")
             }
+            Self::Destination(_) => "choose another place, or remove what stands there with a RUN before".to_owned(),
             Self::WhiteoutName { .. } => "rename the file".to_owned(),
             Self::Changed { .. } => "build again once nothing writes to the context".to_owned(),
             Self::Archive { .. } => "repair the archive, or use COPY, which does not unpack".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::entries::Entries;
 use super::select::SelectedEntry;
+use crate::context::glob::GlobError;
 use crate::context::ignore::{IgnoreError, IgnoreRules, Trail};
 use crate::context::tree::{Child, Entry, SourceTree, TreeError};
 use layerfs::path::TreePath;
@@ -56,10 +57,13 @@ impl Filter {
         Ok(Self { include: IgnoreRules::default(), exclude: IgnoreRules::of_patterns(patterns)? })
     }
 
-    /// Returns this filter, taking only what `pattern` matches; nothing if the pattern is malformed.
-    pub(super) fn only(&self, pattern: &[u8]) -> Option<Self> {
-        let include = IgnoreRules::all_but(pattern).ok()?;
-        Some(Self { include, exclude: self.exclude.clone() })
+    /// Returns this filter, taking only what `pattern` matches.
+    ///
+    /// # Errors
+    /// In which way the pattern is malformed.
+    pub(super) fn only(&self, pattern: &[u8]) -> Result<Self, GlobError> {
+        let include = IgnoreRules::all_but(pattern)?;
+        Ok(Self { include, exclude: self.exclude.clone() })
     }
 
     /// Returns all that `directory` holds and the filter takes, sorted by path, with the directories that lead there;

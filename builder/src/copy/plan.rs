@@ -234,10 +234,11 @@ struct Contents {
 }
 
 impl Planner<'_> {
-    /// Returns the metadata of a directory that is made on the way: an octal `--chmod` counts, a symbolic one does not.
+    /// Returns the metadata of a directory that is made on the way: the permissions of an octal `--chmod` count, a
+    /// symbolic one does not.
     fn new_directory(&self) -> Metadata {
         let owner = self.target.owner.unwrap_or_default();
-        let mode = self.target.mode.as_ref().and_then(ModeRule::octal).unwrap_or(0o755);
+        let mode = self.target.mode.as_ref().and_then(ModeRule::octal).map_or(0o755, |mode| mode & 0o777);
         Metadata { mode, uid: owner.uid, gid: owner.gid, ..Metadata::directory(self.made) }
     }
 

@@ -3,8 +3,9 @@
 use super::entries::Entries;
 use super::error::CopyError;
 use super::filter::Filter;
-use crate::context::glob::Glob;
+use crate::context::glob::{Glob, GlobError};
 use crate::context::tree::{Entry, LinkKey, SourceTree, Stamp};
+use crate::dockerfile::suggest::nearest;
 use layerfs::digest::Digest;
 use layerfs::meta::{Kind, Metadata, Timestamp};
 use layerfs::path::TreePath;
@@ -103,16 +104,17 @@ impl Selection {
     }
 }
 
-/// Returns what `choice` names in `tree`. A pattern that matches nothing, or is malformed, names nothing.
+/// Returns what `choice` names in `tree`. A pattern that matches nothing names nothing.
 ///
 /// # Errors
-/// [`CopyError::NotFound`] and [`CopyError::Excluded`] for a source without wildcards; the tree's.
+/// [`CopyError::NotFound`] and [`CopyError::Excluded`] for a source without wildcards, [`CopyError::Pattern`] for a
+/// malformed one; the tree's.
 pub fn select(choice: &Choice<'_>, tree: &dyn SourceTree) -> Result<Selection, CopyError> {
     let filter = Filter::excluding(choice.exclude).map_err(CopyError::Exclude)?;
     let mut items = Vec::new();
     for source in choice.sources {
         if choice.parents {
-            items.extend(with_parents(source, &filter, tree)?);
+            items.push(with_parents(source, &filter, tree)?);
             continue;
         }
         for path in matches_of(source, tree)? {
@@ -124,14 +126,15 @@ pub fn select(choice: &Choice<'_>, tree: &dyn SourceTree) -> Result<Selection, C
 
 /// Reads one source of `--parents` (1.6-15): what it names below the pivot, `/./` in the source, else below the root,
 /// with the directories between. A path without wildcards must be there, and no link in it is followed.
-fn with_parents(source: &str, filter: &Filter, tree: &dyn SourceTree) -> Result<Option<Item>, CopyError> {
+fn with_parents(source: &str, filter: &Filter, tree: &dyn SourceTree) -> Result<Item, CopyError> {
     let (pivot, pattern) = source.split_once("/./").unwrap_or(("", source));
     let (pivot, pattern) = (TreePath::normalize(pivot.as_bytes()), TreePath::normalize(pattern.as_bytes()));
     if pattern.is_root() {
-        return item(source, &pivot, filter, tree).map(Some);
+        return item(source, &pivot, filter, tree);
     }
     let whole = || pivot.join(pattern.as_bytes());
-    let (Some(only), root) = (filter.only(pattern.as_bytes()), tree.resolve(&pivot)?) else { return Ok(None) };
+    let only = filter.only(pattern.as_bytes()).map_err(|why| malformed(source, why))?;
+    let root = tree.resolve(&pivot)?;
     let Some(top) = tree.lookup(&root)?.filter(|entry| entry.metadata.is_directory()) else {
         return Err(not_found(source, &whole(), &whole(), tree));
     };
@@ -139,7 +142,7 @@ fn with_parents(source: &str, filter: &Filter, tree: &dyn SourceTree) -> Result<
     if entries.is_empty() && !is_pattern(pattern.as_bytes()) && tree.lookup(&root.join(pattern.as_bytes()))?.is_none() {
         return Err(not_found(source, &whole(), &whole(), tree));
     }
-    Ok(Some(Item { root, name: Box::default(), directory: Some(top.metadata), entries }))
+    Ok(Item { root, name: Box::default(), directory: Some(top.metadata), entries })
 }
 
 /// Reports whether a source is a pattern.
@@ -163,15 +166,18 @@ fn matches_of(source: &str, tree: &dyn SourceTree) -> Result<Vec<TreePath>, Copy
     }
     let parts: Vec<&[u8]> = whole.components().collect();
     let plain = parts.iter().take_while(|part| !is_pattern(part)).count();
-    let Ok(globs) = parts[plain..].iter().map(|part| Glob::plain(part)).collect::<Result<Vec<_>, _>>() else {
-        return Ok(Vec::new());
-    };
+    let globs = parts[plain..].iter().map(|part| Glob::plain(part)).collect::<Result<Vec<_>, _>>();
+    let globs = globs.map_err(|why| malformed(source, why))?;
     let start = tree.resolve(&TreePath::normalize(&parts[..plain].join(&b'/')))?;
     let mut found = Vec::new();
     if tree.lookup(&start)?.is_some_and(|entry| entry.metadata.is_directory()) {
         expand(&start, &globs, tree, &mut found)?;
     }
     Ok(found)
+}
+
+fn malformed(source: &str, why: GlobError) -> CopyError {
+    CopyError::Pattern { source_text: source.to_owned(), why }
 }
 
 /// Returns a literal path; one with escapes that does not exist as it stands is meant without them.
@@ -239,29 +245,23 @@ fn is_link(path: &TreePath, tree: &dyn SourceTree) -> bool {
     entry.is_some_and(|entry| entry.metadata.is_symlink())
 }
 
-/// Returns the path beside `path` that differs least from it, if it differs little.
+/// Returns the path that is there and differs little from `path` in each component that is not.
 fn similar(path: &TreePath, tree: &dyn SourceTree) -> Option<String> {
-    let parent = tree.resolve(&path.parent()?).ok()?;
-    // A suggestion only: what cannot be read suggests nothing.
-    let names = tree.children(&parent).ok()?;
-    let limit = (path.name().len() / 3).clamp(1, 4);
-    let best = names.iter().map(|(name, _)| (distance(name, path.name()), name)).min()?;
-    (best.0 <= limit).then(|| String::from_utf8_lossy(parent.child(best.1).as_bytes()).into_owned())
+    let mut found = TreePath::root();
+    for component in path.components() {
+        let next = found.join(component);
+        // A suggestion only: what cannot be read suggests nothing.
+        let there = tree.resolve(&next).ok().and_then(|path| tree.lookup(&path).ok().flatten()).is_some();
+        found = if there { next } else { found.join(neighbour(&found, component, tree)?.as_bytes()) };
+    }
+    (found != *path).then(|| String::from_utf8_lossy(found.as_bytes()).into_owned())
 }
 
-/// Returns the number of bytes to insert, delete or change (Levenshtein); case counts for nothing.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+/// Returns the name in a directory that is most like one that it does not hold.
+fn neighbour(directory: &TreePath, name: &[u8], tree: &dyn SourceTree) -> Option<String> {
+    let names = tree.children(&tree.resolve(directory).ok()?).ok()?;
+    let names: Vec<String> = names.into_iter().filter_map(|(name, _)| String::from_utf8(name.into()).ok()).collect();
+    nearest(&String::from_utf8_lossy(name), names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Reports whether an entry has bytes of its own.

@@ -171,7 +171,18 @@ impl ParseError {
             Self::LineTooLong { .. } => "split the line with continuations, or copy a file into the image",
             Self::InvalidCheck { .. } => "options are `skip=`, `error=` and `experimental=`, separated by `;`",
             Self::UnterminatedHeredoc { name, chomp, .. } => return Some(heredoc_cure(name, *chomp)),
+            Self::UnknownInstruction { suggestion: None, name, .. } => return Some(instruction_cure(name)),
             Self::UnknownInstruction { suggestion, .. } => return meant(suggestion.as_ref()),
+            Self::MissingFlagValue { flag, .. } => {
+                return Some(format!("write `--{flag}=…`, with no blank before the value"));
+            }
+            Self::NoDestination { keyword, .. } => {
+                return Some(format!(
+                    "write `{} SOURCE… DESTINATION`, such as `.` or `/app/` at the end",
+                    keyword.name()
+                ));
+            }
+            Self::NoValue { keyword, .. } => return Some(format!("write `{} name=value`", keyword.name())),
             Self::UnknownFlag { keyword, suggestion, .. } => {
                 return suggestion.map(|flag| format!("did you mean `--{flag}`?")).or_else(|| flags_of(*keyword));
             }
@@ -207,6 +218,10 @@ impl MountError {
             Self::VariableInFrom { .. } => "define a stage with `FROM $name AS alias` and use its name",
             Self::InvalidValue { key, .. } if key == "sharing" => "values are `shared`, `private` and `locked`",
             Self::InvalidValue { key, .. } if key == "mode" => "write the mode in octal digits",
+            Self::InvalidValue { key, .. } if matches!(key.as_str(), "uid" | "gid") => "write a number",
+            Self::InvalidValue { key, .. } if matches!(key.as_str(), "required" | "readonly" | "readwrite") => {
+                "write the key alone, or with `=true` or `=false`"
+            }
             Self::NoValue { .. } => "fields are separated by commas: `--mount=type=cache,target=/path`",
             _ => return None,
         };
@@ -224,6 +239,12 @@ fn flags_of(keyword: Keyword) -> Option<String> {
         return Some(format!("{} takes no flags", keyword.name()));
     }
     Some(format!("{} takes {}", keyword.name(), flags.join(", ")))
+}
+
+/// Returns the cure for a line that begins with something else than an instruction: a forgotten RUN or continuation.
+fn instruction_cure(name: &str) -> String {
+    let name: String = name.chars().take(40).collect();
+    format!("commands are run with `RUN {name} …`; what belongs to the line above needs a `\\` at the end of that one")
 }
 
 fn heredoc_cure(name: &str, chomp: bool) -> String {

@@ -1,8 +1,8 @@
 //! [`lint()`]: the rules that need only what was parsed (FEATURES 1.8); each is a row of a table.
 
-use super::instruction::{CommandLine, Instruction, KeyValue};
+use super::instruction::{CommandLine, Instruction, KeyValue, Run, Sources, Word};
 use super::{Dockerfile, Parsed, Stage};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::Span;
 use std::collections::{HashMap, HashSet};
 
@@ -53,8 +53,46 @@ pub fn lint(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
         let found = (rule.find)(dockerfile).into_iter();
         warnings.extend(found.map(|(span, message)| Diagnostic::warning(rule.name, message, span).help(rule.help)));
     }
+    warnings.extend(instructions(dockerfile).filter_map(broken_json));
     warnings.sort_by_key(|warning| warning.labels.first().map(|label| label.span));
     warnings
+}
+
+/// Returns a warning, of no rule, about what was meant to be a JSON array of strings and is none.
+fn broken_json(parsed: &Parsed) -> Option<Diagnostic> {
+    use CommandLine::Shell;
+    let joined = |words: &mut dyn Iterator<Item = &Word>| -> String {
+        words.map(|word| word.value.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    let sources = |sources: &Sources| joined(&mut sources.paths.iter().chain([&sources.destination]));
+    let (text, read) = match &parsed.instruction {
+        Instruction::Run(Run { command: Shell(text), heredocs, .. }) if heredocs.is_empty() => {
+            (text.clone(), FOR_SHELL)
+        }
+        Instruction::Cmd(Shell(text)) | Instruction::Entrypoint(Shell(text)) => (text.clone(), FOR_SHELL),
+        Instruction::Copy(copy) => (sources(&copy.sources), AS_WORDS),
+        Instruction::Add(add) => (sources(&add.sources), AS_WORDS),
+        Instruction::Volume(words) => (joined(&mut words.iter()), AS_WORDS),
+        _ => return None,
+    };
+    let error = serde_json::from_str::<Vec<String>>(text.trim()).err().filter(|_| is_like_json(text.trim()))?;
+    let why = error.to_string().replace(" at line 1 column ", " at character ");
+    let message = format!("this looks like a JSON array and is none ({why}): {read}");
+    let warning = Diagnostic { severity: Severity::Warning, ..Diagnostic::error(message) };
+    Some(warning.at(parsed.span, "").help("write `[\"a\", \"b\"]`: double quotes, commas between them, `]` at the end"))
+}
+
+const FOR_SHELL: &str = "the shell gets it as text";
+const AS_WORDS: &str = "it is split at blanks";
+
+/// Reports whether a text begins as no shell's test does: a quote right after `[`, or a quoted word and a comma.
+fn is_like_json(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('[') else { return false };
+    let Some(quote) = rest.trim_start().chars().next().filter(|first| matches!(first, '"' | '\'')) else {
+        return false;
+    };
+    let mut parts = rest.trim_start()[1..].splitn(2, quote);
+    rest.starts_with(quote) || parts.nth(1).is_some_and(|behind| behind.trim_start().starts_with(','))
 }
 
 /// Rules that BuildKit applies while it goes through a stage, and so not to stages that the target does not need.

@@ -32,13 +32,22 @@ pub fn parse(source: Source) -> ParseOutcome {
     let directives = directives::parse(&source.text, &mut findings.errors);
     let mut builder = Builder::default();
     let mut statements = Statements::new(&source.text, directives.escape());
-    while let Some(statement) = statements.next(&mut findings.errors) {
+    loop {
+        let known = findings.errors.len();
+        let Some(statement) = statements.next(&mut findings.errors) else { break };
+        let unterminated = findings.errors.len() > known;
         if builder.keywords.len() == MAX_INSTRUCTIONS {
             let error = ParseError::TooManyInstructions { limit: MAX_INSTRUCTIONS, span: statement.span };
             findings.errors.push(error);
             break;
         }
         builder.add(&statement, directives.escape(), &mut findings);
+        if unterminated {
+            // The heredoc is the source that COPY seems to lack.
+            findings
+                .errors
+                .retain(|error| !matches!(error, ParseError::NoDestination { span, .. } if *span == statement.span));
+        }
     }
     builder.finish(source, directives, findings)
 }

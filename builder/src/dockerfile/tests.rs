@@ -179,7 +179,9 @@ fn row_1_1_10_instructions_and_flags_are_split() {
     assert_eq!(run.command, CommandLine::Shell("--not-a-flag".into()));
     assert_eq!(copy("COPY --chown='a b'\\ c x y").chown.map(|word| word.value).as_deref(), Some("a b c"));
     assert_eq!(help("FROM a\nCOPPY a b").as_deref(), Some("did you mean `COPY`?"));
-    assert_eq!(help("FROM a\nXYZZY a b"), None);
+    let forgotten =
+        "commands are run with `RUN XYZZY …`; what belongs to the line above needs a `\\` at the end of that one";
+    assert_eq!(help("FROM a\nXYZZY a b").as_deref(), Some(forgotten));
 }
 
 #[test]
@@ -512,6 +514,41 @@ fn rows_1_8_lint() {
         assert_eq!(found, places, "{rule}: {text:?}");
     }
     assert_eq!(lint(&good("ARG x\nFROM a AS b\nRUN c\nCMD [\"d\"]\n")), []);
+}
+
+/// What was meant to be JSON and goes to the shell is told; what a shell's own test begins with is not.
+#[test]
+fn row_1_1_12_broken_json_is_told() {
+    for (instruction, why) in [
+        ("RUN [\"a\", \"b\"", Some("EOF while parsing a list at character 9")),
+        ("CMD [\"a\" \"b\"]", Some("expected `,` or `]` at character 6")),
+        ("ENTRYPOINT [\"a\",]", Some("trailing comma at character 6")),
+        ("CMD ['a']", Some("expected value at character 2")),
+        ("RUN [ 'a', 'b' ]", Some("expected value at character 3")),
+        ("COPY [\"a\", \"b\"", Some("EOF while parsing a list at character 9")),
+        ("VOLUME [\"/a\"", Some("EOF while parsing a list at character 5")),
+        ("RUN [\"a\"] b", Some("trailing characters at character 7")),
+        ("RUN [\"a\", \"b\"]", None),
+        ("RUN [ \"$a\" = \"b\" ] && echo \"c\", d", None),
+        ("RUN [[ 'a' = b ]]", None),
+        ("COPY [ab] [c]* /", None),
+    ] {
+        let told: Vec<String> = lint(&good(&format!("FROM x\n{instruction}\n")))
+            .into_iter()
+            .filter(|warning| warning.rule.is_none())
+            .map(|warning| warning.message)
+            .collect();
+        let wanted = why.map(|why| format!("this looks like a JSON array and is none ({why}): "));
+        assert_eq!(told.len(), usize::from(why.is_some()), "{instruction}: {told:?}");
+        assert!(wanted.is_none_or(|wanted| told[0].starts_with(&wanted)), "{instruction}: {told:?}");
+    }
+}
+
+/// A heredoc without end is one error, not also a destination that is missing.
+#[test]
+fn row_1_1_14_a_heredoc_without_end_is_one_error() {
+    let errors = outcome("FROM a\nCOPY <<END /x\nb\n").errors;
+    assert!(matches!(errors[..], [ParseError::UnterminatedHeredoc { .. }]), "{errors:?}");
 }
 
 /// Rows 1.8-1, 1.8-7 and 1.8-13.

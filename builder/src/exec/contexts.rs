@@ -99,15 +99,15 @@ impl Contexts {
         }
     }
 
-    /// Returns the sockets that were met and left out, with the name of their context where it has one.
-    pub fn skipped_sockets(&self) -> Vec<String> {
+    /// Returns the sockets that were met, with the name of their context where it has one.
+    pub fn sockets(&self) -> Vec<String> {
         let of = |name: Option<&String>, opened: &Opened| -> Vec<String> {
             let shown = |path: &TreePath| match name {
                 Some(name) => format!("{name}:{path}"),
                 None => path.to_string(),
             };
             match opened {
-                Opened::Directory { context, .. } => context.skipped_sockets().iter().map(shown).collect(),
+                Opened::Directory { context, .. } => context.sockets().iter().map(shown).collect(),
                 Opened::Fetched(_) => Vec::new(),
             }
         };

@@ -266,15 +266,22 @@ impl Session<'_> {
     fn mount_digest(&self, step: (usize, usize), from: &From, source: &TreePath) -> Result<Digest, StepError> {
         let sources = [mount_pattern(source)];
         let choice = Choice::of(&sources);
+        let selected = || Ok(self.select(Some(step), from, &choice, None).map_err(of_mount)?.1);
         match from {
             From::Image(number) => Ok(self.image_digest(*number, &choice)),
-            From::Stage(stage) => {
-                self.stage_digest(*stage, &choice, || Ok(self.select(Some(step), from, &choice, None)?.1))
-            }
-            From::Context | From::NamedContext(_) | From::Scratch => {
-                Ok(self.select(Some(step), from, &choice, None)?.1)
-            }
+            From::Stage(stage) => self.stage_digest(*stage, &choice, selected),
+            From::Context | From::NamedContext(_) | From::Scratch => selected(),
         }
+    }
+}
+
+/// Returns an error in the words of a mount.
+fn of_mount(error: StepError) -> StepError {
+    match error {
+        StepError::Copy(CopyError::NotFound { source_text, similar }) => {
+            StepError::MountSource { source_text, similar }
+        }
+        other => other,
     }
 }
 

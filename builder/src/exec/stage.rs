@@ -189,8 +189,14 @@ impl Session<'_> {
 
     /// Returns an error of a step with its place.
     pub(super) fn failure(&self, stage: usize, at: usize, error: StepError) -> BuildError {
-        let Step { span, name, .. } = &self.build.plan.stages[stage].steps[at];
-        BuildError::Step { span: *span, name: name.clone(), id: self.step_id(stage, at), error: Box::new(error) }
+        let Step { span, sources, name, .. } = &self.build.plan.stages[stage].steps[at];
+        let guilty = match &error {
+            StepError::Copy(error) => error.source_text(),
+            _ => None,
+        };
+        let source = guilty.and_then(|text| sources.iter().find(|source| source.value == text));
+        let span = source.map_or(*span, |source| source.span);
+        BuildError::Step { span, name: name.clone(), id: self.step_id(stage, at), error: Box::new(error) }
     }
 
     fn step_id(&self, stage: usize, at: usize) -> StepId {

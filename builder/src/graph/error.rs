@@ -5,6 +5,7 @@ use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::dockerfile::ExpandError;
 use crate::source::Span;
 use layerfs::platform::PlatformError;
+use layerfs::reference::ReferenceError;
 
 /// Why a Dockerfile has no graph of stages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +28,21 @@ pub enum GraphError {
     BlankBase {
         /// The word as typed.
         word: String,
-        /// Variables in it that are unset.
-        unset: Vec<String>,
+        /// A variable in it that is unset.
+        unset: Option<Unset>,
+        /// Where it stands.
+        span: Span,
+    },
+    /// The base of a stage is no image name after expansion.
+    #[error("expand base name `{word}`")]
+    InvalidBase {
+        /// The word as typed.
+        word: String,
+        /// What is wrong.
+        #[source]
+        error: ReferenceError,
+        /// A variable in it that is unset.
+        unset: Unset,
         /// Where it stands.
         span: Span,
     },
@@ -37,6 +51,8 @@ pub enum GraphError {
     BlankPlatform {
         /// The word as typed.
         word: String,
+        /// A variable in it that is unset.
+        unset: Option<Unset>,
         /// Where it stands.
         span: Span,
     },
@@ -72,7 +88,7 @@ pub enum GraphError {
         span: Span,
     },
     /// `COPY --from=N` counts past the stages.
-    #[error("invalid stage index {index}: the Dockerfile has {count} stages, counted from 0")]
+    #[error("invalid stage index {index}: {}", stages(*count))]
     StageIndex {
         /// The index as typed.
         index: String,
@@ -115,6 +131,32 @@ pub enum GraphError {
     },
 }
 
+/// A variable in a FROM line that is unset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unset {
+    /// Its name.
+    pub name: String,
+    /// The name that may have been meant.
+    pub suggestion: Option<String>,
+}
+
+impl Unset {
+    fn cure(&self) -> String {
+        let Self { name, suggestion } = self;
+        match suggestion {
+            Some(meant) => format!("`{name}` is not set: did you mean `{meant}`?"),
+            None => format!("give `{name}` a default with ARG before the first FROM, or pass --build-arg {name}=…"),
+        }
+    }
+}
+
+fn stages(count: usize) -> String {
+    match count {
+        1 => "the Dockerfile has one stage, number 0".to_owned(),
+        _ => format!("the Dockerfile has {count} stages, counted from 0"),
+    }
+}
+
 impl Diagnose for GraphError {
     fn diagnose(&self) -> Diagnostic {
         let base = match std::error::Error::source(self) {
@@ -137,6 +179,7 @@ impl GraphError {
             Self::NoStage | Self::UnknownTarget { .. } => Vec::new(),
             Self::Expansion { span, .. }
             | Self::BlankBase { span, .. }
+            | Self::InvalidBase { span, .. }
             | Self::BlankPlatform { span, .. }
             | Self::InvalidPlatform { span, .. }
             | Self::VariableInFrom { span, .. }
@@ -153,9 +196,9 @@ impl GraphError {
     fn cure(&self) -> Option<String> {
         match self {
             Self::NoStage => Some("start with `FROM`".to_owned()),
-            Self::BlankBase { unset, .. } => unset.first().map(|name| {
-                format!("give `{name}` a default with ARG before the first FROM, or pass --build-arg {name}=…")
-            }),
+            Self::Expansion { error, .. } => error.cure(),
+            Self::BlankBase { unset, .. } | Self::BlankPlatform { unset, .. } => unset.as_ref().map(Unset::cure),
+            Self::InvalidBase { unset, .. } => Some(unset.cure()),
             Self::UnknownTarget { suggestion: None, names, .. } if names.is_empty() => {
                 Some("no stage has a name: give it one with `FROM … AS NAME`".to_owned())
             }

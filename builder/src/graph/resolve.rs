@@ -1,5 +1,6 @@
 //! [`Resolver`]: what each name of a Dockerfile means (1.4-2, 1.4-8).
 
+use super::error::Unset;
 use super::globals::{Globals, in_map};
 use super::suggest::{did_you_mean, nearest};
 use super::{ContextKind, GraphError, GraphOptions, NeededImage, SourceFlag};
@@ -8,6 +9,7 @@ use crate::dockerfile::instruction::{Instruction, Mount, Word};
 use crate::dockerfile::{Dockerfile, Expanded, Expander, Stage};
 use crate::source::Span;
 use layerfs::platform::Platform;
+use layerfs::reference::ImageRef;
 use std::collections::BTreeMap;
 
 /// What a name means.
@@ -136,10 +138,11 @@ impl<'a> Resolver<'a> {
             Some(place) => place,
             None if image.text.trim().is_empty() => {
                 let (word, span) = (from.image.value.clone(), from.image.span);
-                return Err(GraphError::BlankBase { word, unset: image.unset, span });
+                return Err(GraphError::BlankBase { word, unset: self.unset(&image), span });
             }
             None => self.base(number, &image.text, from.image.span, &platform),
         };
+        self.refuse_unset(&base, &from.image, &image)?;
         // A stage that starts from another is for that one's platform, whatever it says (1.4-4).
         let platform = match base {
             Place::Stage(to) => self.platforms[to].clone(),
@@ -294,13 +297,32 @@ impl<'a> Resolver<'a> {
             .map_err(|error| GraphError::Expansion { word: word.value.clone(), error, span: word.span })
     }
 
+    /// Returns a variable of a word that nothing sets.
+    fn unset(&self, expanded: &Expanded) -> Option<Unset> {
+        let name = expanded.unset.first()?;
+        let suggestion = nearest(name, self.globals.names().filter(|other| other != name)).map(str::to_owned);
+        Some(Unset { name: name.clone(), suggestion })
+    }
+
+    /// Refuses a base that an unset variable leaves without an image's name.
+    fn refuse_unset(&self, base: &Place, word: &Word, expanded: &Expanded) -> Result<(), GraphError> {
+        let Place::Image(NeededImage { named_context: None, .. }) = base else { return Ok(()) };
+        match (self.unset(expanded), expanded.text.parse::<ImageRef>()) {
+            (Some(unset), Err(error)) => {
+                Err(GraphError::InvalidBase { word: word.value.clone(), error, unset, span: word.span })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the platform of a stage: `--platform`, else the target's.
     fn platform(&mut self, stage: &Stage) -> Result<Platform, GraphError> {
         let Some(word) = &stage.from.value.platform else { return Ok(self.options.target_platform.clone()) };
         let expanded = self.expand(word)?;
         self.warn_undeclared(&expanded, word.span);
         if expanded.text.is_empty() {
-            return Err(GraphError::BlankPlatform { word: word.value.clone(), span: word.span });
+            let (word, span) = (word.value.clone(), word.span);
+            return Err(GraphError::BlankPlatform { word, unset: self.unset(&expanded), span });
         }
         let platform: Platform = expanded.text.parse().map_err(|error| GraphError::InvalidPlatform {
             word: word.value.clone(),

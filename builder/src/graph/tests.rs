@@ -103,7 +103,7 @@ fn sources_mean_what_1_4_8_says() {
 #[test]
 fn bad_names_are_refused_with_their_place_1_4_8() {
     let table: [(&str, &str, &[&str]); 6] = [
-        ("FROM a\nCOPY --from=3 x x", "invalid stage index 3: the Dockerfile has 1 stages, counted from 0", &["3"]),
+        ("FROM a\nCOPY --from=3 x x", "invalid stage index 3: the Dockerfile has one stage, number 0", &["3"]),
         ("FROM a\nCOPY --from=$x x x", "variables are not expanded in `COPY --from`: `$x`", &["$x"]),
         ("FROM a AS b\nCOPY --from=b x x", "circular dependency on stage `b`", &["b"]),
         (
@@ -150,11 +150,37 @@ fn an_unknown_target_gets_a_suggestion_1_4_7() {
 }
 
 #[test]
+fn unset_variables_of_from_are_named_1_4_1() {
+    let unset = "give `TAG` a default with ARG before the first FROM, or pass --build-arg TAG=…";
+    for (text, message, cure) in [
+        (
+            "ARG TAG\nFROM a:$TGA",
+            "expand base name `a:$TGA`: `a:` is not an image name: the tag after `:` is empty",
+            "`TGA` is not set: did you mean `TAG`?",
+        ),
+        (
+            "ARG TAG\nFROM a:$TAG",
+            "expand base name `a:$TAG`: `a:` is not an image name: the tag after `:` is empty",
+            unset,
+        ),
+        ("FROM $TAG", "base name `$TAG` is blank after expansion", unset),
+        (
+            "FROM --platform=$BUILDPLATFROM a",
+            "platform `$BUILDPLATFROM` is blank after expansion",
+            "`BUILDPLATFROM` is not set: did you mean `BUILDPLATFORM`?",
+        ),
+    ] {
+        let (found, help, places) = error(&case(text));
+        assert_eq!((found.as_str(), help.as_deref(), places.len()), (message, Some(cure), 1), "{text}");
+    }
+}
+
+#[test]
 fn from_sees_global_and_platform_arguments_1_3_1_1_3_7() {
     for (text, wanted) in [
         ("ARG a=x\nFROM $a", "x"),
         ("ARG a=x\nARG b=${a}y\nFROM $b", "xy"),
-        ("FROM $given:$TARGETARCH", ":amd64"),
+        ("FROM i$given:$TARGETARCH", "i:amd64"),
         ("ARG given\nFROM i:$given", "i:g"),
         ("ARG given=default\nFROM i:$given", "i:g"),
         ("FROM $BUILDPLATFORM/$TARGETOS$TARGETVARIANT", "linux/amd64/linux"),

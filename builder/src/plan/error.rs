@@ -282,6 +282,7 @@ impl PlanError {
     fn cure(&self) -> Option<String> {
         let fixed = |text: &str| Some(text.to_owned());
         match self {
+            Self::Expansion { error, .. } => error.cure(),
             Self::Mount { error, .. } => error.cure(),
             Self::InvalidPort { .. } => fixed("write `port[-port][/tcp|udp|sctp]` with ports from 0 to 65535"),
             Self::InvalidSignal { .. } => fixed("write a name such as `SIGTERM` or a number from 1 to 64"),

@@ -98,7 +98,7 @@ impl MountError {
                 did_you_mean(suggestion.as_deref())
             }
             Self::InvalidValue { wanted, .. } => Some(format!("write {wanted}")),
-            Self::InvalidTarget { .. } => Some("mount below the root".to_owned()),
+            Self::InvalidTarget { .. } => Some("give it a place below the root: `target=/path`".to_owned()),
             _ => None,
         }
     }

@@ -213,7 +213,7 @@ impl<'a> StagePlanner<'a> {
 
     /// Adds a step.
     pub(super) fn push_step(&mut self, op: Op, span: Span, name: String) {
-        self.steps.push(Step { op, span, name });
+        self.steps.push(Step { op, span, sources: Vec::new(), name });
     }
 
     /// Adds a history line of what has no layer.

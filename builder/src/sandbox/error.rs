@@ -105,6 +105,9 @@ impl SandboxError {
             Self::Exec { errno: libc::ENOENT, .. } | Self::NotInPath { .. } => {
                 "the image has no such program; if the file is there, its interpreter (`#!` line, dynamic linker) is not"
             }
+            Self::Account(AccountError::NoUser(_) | AccountError::NoGroup(_)) => {
+                "make it with a RUN before, as `useradd` and `groupadd` do, or give a number"
+            }
             Self::IdNotMapped { .. } => {
                 "give this user more ids in /etc/subuid and /etc/subgid (`usermod --add-subuids … --add-subgids …`)"
             }

@@ -205,7 +205,7 @@ impl SettingsError {
             Self::Interactive { image } => {
                 Some(format!("leave `-i` and `-t` out, or `lbuild save {image} | docker load` and run it there"))
             }
-            Self::Context { path, .. } => context_cure(&path.to_string_lossy()),
+            Self::Context { path, .. } => Some(context_cure(&path.to_string_lossy())),
             Self::NoDockerfile { typed: true, .. } => {
                 Some("`-f` is relative to the current directory, not to the build context".into())
             }
@@ -238,11 +238,13 @@ fn place(path: &Path, line: usize) -> String {
     if line == 0 { format!("`{}`", path.display()) } else { format!("`{}`, line {line}", path.display()) }
 }
 
-fn context_cure(path: &str) -> Option<String> {
+fn context_cure(path: &str) -> String {
     let is_word = !path.is_empty() && path.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     match nearest(path, &crate::args::Command::NAMES) {
-        Some(near) => Some(format!("did you mean the command `{near}`?")),
-        None => is_word.then(|| "name the directory to build from; `lbuild --help` lists the commands".to_owned()),
+        Some(near) => format!("did you mean the command `{near}`?"),
+        None if is_word => "name the directory to build from; `lbuild --help` lists the commands".to_owned(),
+        None => "give the directory of the files that the build reads, often `.`, a URL, or `-`; a Dockerfile is named with `-f`"
+            .to_owned(),
     }
 }
 

@@ -77,12 +77,10 @@ fn contexts_and_dockerfiles_that_are_not_there_are_named() {
     let near = build(&typed(&["imges"]), &Environment::default()).expect_err("refused").diagnose();
     assert_eq!(near.help.as_deref(), Some("did you mean the command `images`?"));
     for (word, wanted) in
-        [("compose", Some("name the directory to build from; `lbuild --help` lists the commands")), ("./compose", None)]
+        [("compose", "`lbuild --help` lists the commands"), ("./compose", "give the directory of the files")]
     {
-        assert_eq!(
-            build(&typed(&[word]), &Environment::default()).expect_err("refused").diagnose().help.as_deref(),
-            wanted
-        );
+        let refused = build(&typed(&[word]), &Environment::default()).expect_err("refused").diagnose();
+        assert!(refused.help.as_ref().is_some_and(|help| help.contains(wanted)), "{word}: {:?}", refused.help);
     }
 }
 

@@ -99,6 +99,26 @@ impl ExpandError {
         }
     }
 
+    /// Returns what to do about it.
+    pub(crate) fn cure(&self) -> Option<String> {
+        Some(match self {
+            Self::BadSubstitution { .. } => "write `${name}`; a `$` that is text is written `\\$`".to_owned(),
+            Self::MissingBrace { .. } => {
+                "write `${name}`, with its `}`; a `$` that is text is written `\\$`".to_owned()
+            }
+            Self::MissingSlash { .. } => "write `${name/pattern/replacement}`".to_owned(),
+            Self::UnsupportedModifier { .. } => {
+                "modifiers are `-`, `+` and `?`, with `:` or without, `#`, `##`, `%`, `%%`, `/` and `//`".to_owned()
+            }
+            Self::UnbalancedQuote { quote, .. } => {
+                let sign = if *quote == "single-quote" { '\'' } else { '"' };
+                format!("close the quote; one that is text is written `\\{sign}`")
+            }
+            Self::Required { name, .. } => format!("set `{name}` with ARG or ENV above, or pass --build-arg {name}=…"),
+            _ => return None,
+        })
+    }
+
     /// Returns true for a bound that was passed, which no other error may hide.
     pub(super) fn is_limit(&self) -> bool {
         matches!(self, Self::TooDeep { .. } | Self::TooLong { .. } | Self::TooMuchWork { .. })
