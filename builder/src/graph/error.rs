@@ -42,7 +42,7 @@ pub enum GraphError {
         #[source]
         error: ReferenceError,
         /// A variable in it that is unset.
-        unset: Unset,
+        unset: Box<Unset>,
         /// Where it stands.
         span: Span,
     },

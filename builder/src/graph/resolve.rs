@@ -308,9 +308,12 @@ impl<'a> Resolver<'a> {
     fn refuse_unset(&self, base: &Place, word: &Word, expanded: &Expanded) -> Result<(), GraphError> {
         let Place::Image(NeededImage { named_context: None, .. }) = base else { return Ok(()) };
         match (self.unset(expanded), expanded.text.parse::<ImageRef>()) {
-            (Some(unset), Err(error)) => {
-                Err(GraphError::InvalidBase { word: word.value.clone(), error, unset, span: word.span })
-            }
+            (Some(unset), Err(error)) => Err(GraphError::InvalidBase {
+                word: word.value.clone(),
+                error,
+                unset: Box::new(unset),
+                span: word.span,
+            }),
             _ => Ok(()),
         }
     }
