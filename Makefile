@@ -3,6 +3,8 @@
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 FUZZ_SECONDS ?= 300
+# Debian's zsh does not look into /usr/share/zsh/site-functions.
+ZSH_FUNCTIONS ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
 
 .PHONY: all demo test check bench bench-build ratios ratios-write soak fuzz install aarch64
 
@@ -72,8 +74,8 @@ install:
 	$(CARGO) build --release --locked
 	install -D -m 0755 target/release/lbuild $(DESTDIR)$(PREFIX)/bin/lbuild
 	mkdir -p $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+		$(DESTDIR)$(ZSH_FUNCTIONS) $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	target/release/lbuild man $(DESTDIR)$(PREFIX)/share/man/man1
 	target/release/lbuild completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lbuild
-	target/release/lbuild completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lbuild
+	target/release/lbuild completions zsh > $(DESTDIR)$(ZSH_FUNCTIONS)/_lbuild
 	target/release/lbuild completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lbuild.fish

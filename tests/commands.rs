@@ -186,3 +186,29 @@ fn userns_a_run_ends_when_nobody_reads() {
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("ends").code(), Some(141));
 }
+
+/// What people type who come from Docker, and what they are told where lbuild has no such thing.
+#[test]
+fn habits_from_docker_are_met() {
+    let lab = built(&["one", "two"]);
+    for (typed, printed) in [
+        (&["help"][..], "Usage: lbuild"),
+        (&["help", "build"], "Usage: lbuild build"),
+        (&["plan", "--format", "dot", "."], "digraph"),
+        (&["plan", "--format=json", "."], "\"stages\""),
+        (&["inspect", "-s", "--format", "{{index .RepoTags 0}}", "one"], "one:latest"),
+        (&["rmi", "--no-prune", "two"], "Untagged: two:latest"),
+    ] {
+        let run = lab.lbuild(typed);
+        assert!(run.ok().stdout.contains(printed), "{typed:?}\n{}", run.stdout);
+    }
+    for (typed, said) in [
+        (&["exec", "one", "sh"][..], "lbuild has no command `exec`"),
+        (&["ps"], "did you mean the command `push`?"),
+        (&["compose"], "`lbuild --help` lists the commands"),
+        (&["run", "-it", "one", "sh"], "`lbuild save one | docker load`"),
+        (&["-o", "type=oci,dest=x.tar,compression-level=3", "."], "say which"),
+    ] {
+        lab.lbuild(typed).ends(125).says(said);
+    }
+}

@@ -68,6 +68,50 @@ fn userns_an_index_goes_into_a_layout() {
     lab.fsck();
 }
 
+/// Each platform's steps have its name, and outputs of all of them are steps as those of one are, in every form.
+#[test]
+fn userns_steps_of_several_platforms_are_told_apart() {
+    let lab = lab();
+    let both = "--platform=linux/amd64,linux/arm64";
+    let outputs = ["-o", "type=oci,dest=o.tar", "-o", "type=tar,dest=t.tar", "-o", "type=local,dest=files"];
+    let names = ["exporting to oci image format", "sending tarball", "copying files"];
+    let all: Vec<&str> = [both].into_iter().chain(outputs).collect();
+    let run = lab.build(&all);
+    for name in ["[linux/amd64 build 2/2] RUN", "[linux/arm64 stage-1 1/2] COPY --from=build /count /"] {
+        run.ok().says(name);
+    }
+    for name in names {
+        let number = run.stderr.lines().find_map(|line| line.strip_suffix(name)?.trim_end().strip_prefix('#'));
+        run.says(&format!("\n#{} DONE ", number.unwrap_or_else(|| panic!("no {name}\n{}", run.stderr))));
+    }
+    run.says("\n1 of 6 steps cached in ");
+    let raw: Vec<&str> = ["--progress=rawjson"].into_iter().chain(all).collect();
+    let run = lab.build(&raw);
+    let events: Vec<Value> = run.ok().stderr.lines().map(parse).collect();
+    let of = |kind: &str, key: &str| -> Vec<String> {
+        let events = events.iter().filter(|event| event["event"] == kind);
+        events.map(|event| event[key].as_str().expect(key).to_owned()).collect()
+    };
+    let cached = ["0.0", "1.0", "1.1"].map(|id| [id.to_owned(), format!("{id}@1")]).concat();
+    let mut told = of("cached", "step");
+    told.sort();
+    assert_eq!(told, {
+        let mut all = cached;
+        all.sort();
+        all
+    });
+    let started: Vec<String> = of("started", "name").into_iter().filter(|name| !name.starts_with('[')).collect();
+    let mut sorted = started.clone();
+    sorted.sort();
+    assert_eq!(sorted, {
+        let mut all = names.map(str::to_owned);
+        all.sort();
+        all
+    });
+    assert_eq!(of("started", "step").len(), of("finished", "step").len(), "{}", run.stderr);
+    lab.lbuild(&["logs", "0.0@1"]).ok();
+}
+
 #[test]
 fn userns_an_index_is_pushed_under_its_name() {
     let registry = Registry::plain();

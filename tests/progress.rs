@@ -42,7 +42,7 @@ fn userns_logs_are_kept_whole_and_without_secrets() {
     let lab = Lab::with(
         "FROM busybox\nRUN --mount=type=secret,id=token cat /run/secrets/token; seq 1 20000\nRUN echo second; false\n",
     );
-    lab.lbuild(&["logs"]).ends(125).says("the logs of build 1 is not kept").says("no build has run yet");
+    lab.lbuild(&["logs"]).ends(125).says("a log of build 1 is not kept").says("no build has run yet");
     fs::write(lab.home().join("token"), "correct horse battery\n").expect("written");
     let secret = format!("--secret=id=token,src={}", lab.home().join("token").display());
     lab.build(&[&secret]).ends(1);
@@ -143,6 +143,8 @@ fn shown(text: &str) -> Vec<String> {
                         lines.truncate(row + 1);
                         lines[row] = lines[row].chars().take(column).collect();
                     }
+                    // Wrapping is turned off, and on again.
+                    Some('l' | 'h') if sequence.starts_with("?7") => {}
                     other => panic!("sequence {other:?}"),
                 }
             }
@@ -213,4 +215,35 @@ fn userns_an_interrupt_leaves_the_screen_in_order() {
     );
     let end: Vec<&str> = lines.iter().rev().map(|line| line.trim_end()).take(2).collect();
     assert_eq!(end, ["", "error: interrupted"], "{lines:#?}");
+}
+
+/// What commands write to a terminal, however wild, ends as lines of the view; a failure stands below it.
+#[test]
+fn userns_what_commands_write_does_not_break_the_screen() {
+    let lab = Lab::with(
+        "FROM busybox\nRUN printf '\\033[2J\\033[H\\033[?25l\\033]0;title\\007\\033(Bto clear\\n'; \
+         for i in 1 2 3 4 5 6 7 8; do printf '\\r\\033[K %d0%% |##  |' $i; sleep 0.1; done; seq 1 30; printf 'last 1%%\\rlast 2%%'; exit 3\n",
+    );
+    let mut terminal = on_terminal(&lab, 60, 24, &[]);
+    assert_eq!(terminal.child.wait().expect("ends").code(), Some(3));
+    let text = terminal.screen.join().expect("a screen");
+    for (shown, is) in [
+        ("│ to clear", true),
+        ("│  30% |##  |", true),
+        ("\u{1b}[2J", false),
+        ("\u{1b}[?25", false),
+        ("title\u{7}", false),
+    ] {
+        assert_eq!(text.contains(shown), is, "{shown:?} {text:?}");
+    }
+    let failed = text.split("------\r\n").nth(1).expect("the last lines");
+    let lines: Vec<&str> = failed.lines().map(|line| line.split_once(' ').expect("a time").1).collect();
+    assert_eq!((lines.len(), lines[1], lines[20]), (21, "12", "last 2%"), "{lines:#?}");
+    let (_, end) = text.split_once("\r\nerror: process ").expect("how the command ended");
+    let mut end = end.lines();
+    assert!(end.next().is_some_and(|line| line.ends_with(" did not complete successfully: exit code: 3")), "{text}");
+    // Who has one id only is told of that before.
+    assert_eq!(end.last(), Some("help: all that it wrote is in `lbuild logs 0.0`"));
+    let whole = lab.lbuild(&["logs", "0.0"]).ok().stdout.clone();
+    assert!(whole.starts_with("\u{1b}[2J") && whole.ends_with("\n30\nlast 1%\rlast 2%"), "{whole:?}");
 }

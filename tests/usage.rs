@@ -129,7 +129,7 @@ fn userns_prune_takes_kinds() {
     lab.lbuild(&["rmi", "one", "two"]).ok();
     lab.lbuild(&["prune", "--kind=caches"]).ok();
     assert_eq!(of(&lab, "caches"), 0);
-    lab.build(&["-t", "three"]).ok().says("all 1 steps cached");
+    lab.build(&["-t", "three"]).ok().says("1 of 1 step cached");
     assert!(of(&lab, "logs") > 0);
     lab.lbuild(&["prune", "--kind=logs"]).ok();
     assert_eq!(of(&lab, "logs"), 0);
@@ -170,25 +170,25 @@ fn userns_prune_takes_what_was_not_used_for_longest() {
         "FROM busybox\nRUN --mount=type=cache,target=/c,id=three dd if=/dev/urandom of=/three bs=1M count=3 && \
              dd if=/dev/urandom of=/c/f bs=1M count=2\n",
     );
-    lab.build(&[]).ok().says("all 1 steps cached");
+    lab.build(&[]).ok().says("1 of 1 step cached");
     let before = total(&lab);
     lab.lbuild(&["prune", "--max-used-space=1t"]).ok();
     assert!(before - total(&lab) < 2 * MEGABYTE, "a store that is small enough stays");
     lab.lbuild(&["prune", "--filter=until=24h"]).ok();
     let left = total(&lab);
     assert!(before - left > 6 * MEGABYTE, "{before} {left}");
-    lab.build(&[]).ok().says("all 1 steps cached");
+    lab.build(&[]).ok().says("1 of 1 step cached");
     let left = total(&lab);
     lab.lbuild(&["prune", "--all", "--min-free-space=1"]).ok();
     assert!(left.abs_diff(total(&lab)) < MEGABYTE, "a byte is free");
     lab.lbuild(&["prune", "--all", "--min-free-space=1000000g", "--keep=1t"]).ok();
     assert!(left.abs_diff(total(&lab)) < MEGABYTE, "what is kept in any case stays");
-    lab.build(&[]).ok().says("all 1 steps cached");
+    lab.build(&[]).ok().says("1 of 1 step cached");
     lab.lbuild(&["prune", "--all", "--max-used-space=4m"]).ok();
     assert!(total(&lab) <= 4 << 20, "{:?}", usage(&lab));
-    lab.build(&[]).ok().says("0 of 1 steps cached");
+    lab.build(&[]).ok().says("0 of 1 step cached");
     lab.lbuild(&["prune", "--all", "--min-free-space=1000000g"]).ok();
-    lab.build(&[]).ok().says("0 of 1 steps cached");
+    lab.build(&[]).ok().says("0 of 1 step cached");
     lab.fsck();
 }
 
@@ -233,7 +233,7 @@ fn userns_a_cap_is_honoured_while_a_build_runs() {
     assert!(total(&lab) <= CAP, "{:?}", usage(&lab));
     lab.build(&["-t", "mine"]).ok().says("all 2 steps cached");
     lab.file("Dockerfile", made("b"));
-    lab.build(&["-o", "type=cacheonly"]).ok().says("0 of 1 steps cached");
+    lab.build(&["-o", "type=cacheonly"]).ok().says("0 of 1 step cached");
     lab.fsck();
 }
 
@@ -244,7 +244,7 @@ fn userns_a_cap_that_images_are_above_is_told() {
     fs::create_dir_all(lab.home().join(".config/lbuild")).expect("a directory");
     fs::write(lab.home().join(".config/lbuild/config.toml"), "max-used-space = \"1MB\"\n").expect("written");
     lab.build(&["-t", "x"]).ok().says("and `max-used-space` is 1.05MB");
-    lab.build(&["-t", "x"]).ok().says("all 1 steps cached").does_not_say("max-used-space");
+    lab.build(&["-t", "x"]).ok().says("1 of 1 step cached").does_not_say("max-used-space");
     lab.shell("x", "test -s /f");
     lab.fsck();
 }

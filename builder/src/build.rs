@@ -66,10 +66,9 @@ pub fn build_attended(
     cancel: &Cancel,
     attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, BuildError> {
-    let reading = Reading::of(request, sink)?;
     match request.more_platforms.is_empty() {
-        true => build_one(request, &reading, store, cancel, attendant),
-        false => build_several(request, &reading, store, cancel, attendant),
+        true => build_one(request, &Reading::of(request, sink)?, store, cancel, attendant),
+        false => build_several(request, store, sink, cancel, attendant),
     }
 }
 

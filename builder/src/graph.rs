@@ -167,7 +167,8 @@ fn find_target(dockerfile: &Dockerfile, options: &GraphOptions) -> Result<usize,
         Ok(number) if number <= last => Ok(number),
         _ => Err(GraphError::UnknownTarget {
             target: target.clone(),
-            suggestion: suggest::nearest(target, names).map(str::to_owned),
+            suggestion: suggest::nearest(target, names.iter().copied()).map(str::to_owned),
+            names: names.into_iter().map(str::to_owned).collect(),
         }),
     }
 }

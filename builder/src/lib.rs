@@ -83,6 +83,7 @@ mod with_contexts;
 mod build;
 pub mod call;
 mod maintain;
+mod platform_steps;
 mod pull;
 mod room;
 mod run_image;

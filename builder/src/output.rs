@@ -71,19 +71,9 @@ impl Places<'_> {
     }
 
     fn write_one(self, number: usize, output: &Output, exporting: &Exporting<'_>) -> Result<Exported, StepError> {
-        let (step, began, cancel) = (StepId::internal(number), Instant::now(), exporting.cancel);
-        if cancel.is_cancelled() {
-            return Err(StepError::Cancelled);
-        }
-        self.sink.event(Event::StepStarted { step, name: name(output) });
-        let result = self.export_one(step, output, exporting);
-        let outcome = match &result {
-            Err(_) if cancel.is_cancelled() => Outcome::Cancelled,
-            Err(error) => Outcome::Failed(error.to_string()),
-            Ok(_) => Outcome::Done,
-        };
-        self.sink.event(Event::StepFinished { step, took: began.elapsed(), outcome });
-        let (image, mut exported) = result?;
+        let step = StepId::internal(number);
+        let (image, mut exported) =
+            self.as_step(step, output, exporting.cancel, || self.export_one(step, output, exporting))?;
         if let Output::Registry { names, by_digest, compression, .. } = output.clone() {
             // The image is kept here by now, so that a push that fails can go on.
             let again = if by_digest { Vec::new() } else { names.clone() };
@@ -91,6 +81,29 @@ impl Places<'_> {
             exported.manifest = Some(pushed.map_err(|error| StepError::Push { names: again, error: Box::new(error) })?);
         }
         Ok(exported)
+    }
+
+    /// Lets `work` write an output, as a step that is shown.
+    pub(crate) fn as_step<T>(
+        self,
+        step: StepId,
+        output: &Output,
+        cancel: &Cancel,
+        work: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StepError> {
+        if cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        let began = Instant::now();
+        self.sink.event(Event::StepStarted { step, name: name(output) });
+        let result = work();
+        let outcome = match &result {
+            Err(_) if cancel.is_cancelled() => Outcome::Cancelled,
+            Err(error) => Outcome::Failed(error.to_string()),
+            Ok(_) => Outcome::Done,
+        };
+        self.sink.event(Event::StepFinished { step, took: began.elapsed(), outcome });
+        Ok(result?)
     }
 
     fn export_one(

@@ -28,14 +28,33 @@ impl StepId {
         Self { stage: Self::INTERNAL, step: Self::CONTEXTS + number }
     }
 
+    /// Returns the id of the same step where it is one of the `number`-th platform's that an image is built for.
+    pub fn of_platform(self, number: usize) -> Self {
+        Self { step: self.step % Self::PLATFORMS + number * Self::PLATFORMS, ..self }
+    }
+
+    /// Returns the id of the step that keeps what the `number`-th output makes of one of several platforms.
+    pub fn kept(number: usize) -> Self {
+        Self { stage: Self::INTERNAL, step: Self::KEPT + number }
+    }
+
+    /// Reports whether this step writes an output.
+    pub fn is_output(self) -> bool {
+        self.stage == Self::INTERNAL && self.step % Self::PLATFORMS < Self::PULLS
+    }
+
+    /// Steps from this one on are of the second platform, from twice this one on of the third, and so on.
+    const PLATFORMS: usize = 1 << 48;
     /// Internal steps from this one on fetch images; those of outputs are before.
     const PULLS: usize = 1 << 32;
     /// Internal steps from this one on fetch contexts.
     const CONTEXTS: usize = 1 << 33;
+    /// Internal steps from this one on keep images until those of other platforms are there.
+    const KEPT: usize = 1 << 34;
 
     /// Reports whether this step fetches an image.
     pub fn is_pull(self) -> bool {
-        self.stage == Self::INTERNAL && (Self::PULLS..Self::CONTEXTS).contains(&self.step)
+        self.stage == Self::INTERNAL && (Self::PULLS..Self::CONTEXTS).contains(&(self.step % Self::PLATFORMS))
     }
 
     /// Returns the id of the `step`-th internal step.
@@ -46,14 +65,17 @@ impl StepId {
 
 impl std::fmt::Display for StepId {
     /// Prints `1.2` for the third step of the second stage, `pull.0` for the fetching of an image, `context.0` for that of
-    /// the build context, `output.0` for an output.
+    /// the build context, `output.0` for an output, `kept.0` for its part of one platform, and `1.2@1` for a step of the second platform.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (platform, step) = (self.step / Self::PLATFORMS, self.step % Self::PLATFORMS);
         match self.stage {
-            Self::INTERNAL if self.is_pull() => write!(f, "pull.{}", self.step - Self::PULLS),
-            Self::INTERNAL if self.step >= Self::CONTEXTS => write!(f, "context.{}", self.step - Self::CONTEXTS),
-            Self::INTERNAL => write!(f, "output.{}", self.step),
-            stage => write!(f, "{stage}.{}", self.step),
+            Self::INTERNAL if self.is_pull() => write!(f, "pull.{}", step - Self::PULLS)?,
+            Self::INTERNAL if step >= Self::KEPT => write!(f, "kept.{}", step - Self::KEPT)?,
+            Self::INTERNAL if step >= Self::CONTEXTS => write!(f, "context.{}", step - Self::CONTEXTS)?,
+            Self::INTERNAL => write!(f, "output.{step}")?,
+            stage => write!(f, "{stage}.{step}")?,
         }
+        if platform > 0 { write!(f, "@{platform}") } else { Ok(()) }
     }
 }
 

@@ -255,8 +255,8 @@ pub struct BuildArgs {
     /// Say something of the build in place of doing it: `check`, `outline`, `targets`, each also with `,format=json`
     #[arg(long, value_name = "METHOD[,format=json]")]
     pub call: Option<String>,
-    /// Do at most so many steps at once [default: no limit on commands]
-    #[arg(long, value_name = "N")]
+    /// Do at most so many steps at once; 0 is no limit [default: no limit on commands]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<NonZeroUsize>,
     /// What it runs with
     #[command(flatten)]
@@ -325,6 +325,12 @@ pub struct RunArgs {
     /// Accepted as Docker's: nothing is left of a container
     #[arg(long)]
     pub rm: bool,
+    /// Refused: the command has no input
+    #[arg(short, long, hide = true)]
+    pub interactive: bool,
+    /// Refused: the command has no terminal
+    #[arg(short, long, hide = true)]
+    pub tty: bool,
     /// The image: a name, an image ID or the beginning of one
     pub image: String,
     /// The command and its arguments, in place of the image's
@@ -454,6 +460,11 @@ pub enum NetworkArg {
     None,
 }
 
+/// Reads `--jobs`, where 0 is no limit, as Podman has it.
+fn jobs(text: &str) -> Result<NonZeroUsize, std::num::ParseIntError> {
+    text.parse().map(|jobs| NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MAX))
+}
+
 /// Values of `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProgressArg {
@@ -480,7 +491,8 @@ pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Er
     let command = command
         .mut_subcommand("build", |build| flags::with_flags(build, &foreign))
         .mut_subcommand("plan", |plan| flags::with_flags(plan, &foreign));
-    let matches = command.try_get_matches_from(words::in_our_words(typed))?;
+    let words = words::in_our_words(typed);
+    let matches = command.try_get_matches_from(&words.words).map_err(|error| words.explained(error))?;
     let mut args = Args::from_arg_matches(&matches)?;
     match (&mut args.command, matches.subcommand()) {
         (Command::Build(build), Some((_, matches))) => build.foreign = flags::typed(matches, &foreign),
@@ -521,6 +533,16 @@ mod tests {
         let Command::Login(login) = args.command else { panic!("login") };
         assert_eq!((login.host.as_str(), login.password.as_ref().map(Secret::expose)), ("docker.io", Some("hush")));
         assert!(Args::try_parse_from(["lbuild", "login", "-p", "a", "--password-stdin"]).is_err());
+    }
+
+    #[test]
+    fn no_jobs_are_any_number() {
+        for (typed, wanted) in [("0", NonZeroUsize::new(usize::MAX)), ("3", NonZeroUsize::new(3))] {
+            let args = Args::try_parse_from(["lbuild", "build", "--jobs", typed, "."]).expect("parses");
+            let Command::Build(build) = args.command else { panic!("build") };
+            assert_eq!(build.jobs, wanted, "{typed}");
+        }
+        assert!(Args::try_parse_from(["lbuild", "build", "--jobs", "-1", "."]).is_err());
     }
 
     #[test]

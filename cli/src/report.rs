@@ -29,7 +29,7 @@ pub struct Failure {
     /// The text that its places are in.
     pub source: Option<Source>,
     /// The last output of the step that failed, if a command did.
-    pub log: Option<FailedLog>,
+    pub log: Option<Box<FailedLog>>,
     /// How lbuild ends.
     pub exit: Exit,
 }
@@ -161,6 +161,9 @@ fn failed_command(diagnostic: &Diagnostic, source: &Source, log: &FailedLog) -> 
     text.push_str(&format!("error: {}", multiline(&diagnostic.message)));
     if let Some(help) = &diagnostic.help {
         text.push_str(&format!("\nhelp: {}", multiline(help)));
+    }
+    if let Some(step) = &log.more {
+        text.push_str(&format!("\nhelp: all that it wrote is in `lbuild logs {step}`"));
     }
     text
 }

@@ -74,6 +74,8 @@ pub enum GraphError {
         target: String,
         /// What may have been meant.
         suggestion: Option<String>,
+        /// The names that stages have, in their order.
+        names: Vec<String>,
     },
     /// A variable where none is expanded.
     #[error("variables are not expanded in `{flag}`: `{text}`")]
@@ -197,6 +199,13 @@ impl GraphError {
             Self::Expansion { error, .. } => error.cure(),
             Self::BlankBase { unset, .. } | Self::BlankPlatform { unset, .. } => unset.as_ref().map(Unset::cure),
             Self::InvalidBase { unset, .. } => Some(unset.cure()),
+            Self::UnknownTarget { suggestion: None, names, .. } if names.is_empty() => {
+                Some("no stage has a name: give it one with `FROM … AS NAME`".to_owned())
+            }
+            Self::UnknownTarget { suggestion: None, names, .. } => Some(format!(
+                "stages are: {}",
+                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )),
             Self::UnknownTarget { suggestion, .. } => did_you_mean(suggestion.as_deref()),
             Self::VariableInFrom { .. } => Some(
                 "define a stage with `FROM` that uses an ARG from before the first FROM, and name that stage"

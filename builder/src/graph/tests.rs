@@ -141,7 +141,12 @@ fn an_unknown_target_gets_a_suggestion_1_4_7() {
     assert_eq!(message, "target stage `buidl` could not be found");
     assert_eq!(help.as_deref(), Some("did you mean `build`?"));
     assert!(places.is_empty());
-    assert_eq!(error(&case("FROM a").target("7")).1, None);
+    for (text, wanted) in [
+        ("FROM a", "no stage has a name: give it one with `FROM … AS NAME`"),
+        ("FROM a AS build\nFROM b\nFROM c AS run", "stages are: `build`, `run`"),
+    ] {
+        assert_eq!(error(&case(text).target("7")).1.as_deref(), Some(wanted));
+    }
 }
 
 #[test]

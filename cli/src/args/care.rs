@@ -120,6 +120,13 @@ pub enum PlanShapeArg {
     Dot,
 }
 
+impl PlanShapeArg {
+    /// Reports whether `word` is what is typed for it.
+    pub fn is_called(self, word: &str) -> bool {
+        self.to_possible_value().is_some_and(|value| value.matches(word, false))
+    }
+}
+
 /// How a list is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ShapeArg {

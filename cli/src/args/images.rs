@@ -42,6 +42,9 @@ pub struct InspectArgs {
     /// Accepted as Docker's: there is nothing but images
     #[arg(long = "type", value_name = "TYPE", value_parser = ["image"])]
     pub kind: Option<String>,
+    /// Accepted as Docker's: it is about containers
+    #[arg(short, long, hide = true)]
+    pub size: bool,
     /// The images: names, image IDs or beginnings of them
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,
@@ -72,6 +75,9 @@ pub struct RmiArgs {
     /// Accept as Docker's that an image is not there
     #[arg(short, long)]
     pub force: bool,
+    /// Accepted as Docker's: no parents without a name are kept
+    #[arg(long, hide = true)]
+    pub no_prune: bool,
     /// The images: a name takes that name away, an image ID all names of the image
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,

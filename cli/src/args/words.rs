@@ -1,6 +1,8 @@
 //! [`in_our_words`]: command lines of Docker, Podman and Buildah as lbuild's own.
 
-use super::Command;
+use super::{Command, PlanShapeArg};
+use clap::ValueEnum;
+use clap::error::ErrorKind;
 use std::ffi::OsString;
 
 /// A word of Docker's; each word that may follow it, and what both are here.
@@ -73,9 +75,35 @@ const OTHERS_WITH_VALUE: [&str; 13] = [
 ];
 const OTHERS: [&str; 2] = ["--debug", "-D"];
 
-/// Returns a command line in our words: Docker's two words for a command turned into one, and `build` put in where no
-/// command was typed.
-pub(super) fn in_our_words(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+/// A command line in our words.
+#[derive(Debug)]
+pub(super) struct InOurWords {
+    /// The words.
+    pub words: Vec<OsString>,
+    /// What was typed where a command stands, if `build` was put before it and more words follow.
+    no_command: Option<String>,
+}
+
+impl InOurWords {
+    /// Returns what is wrong with the words: a command that there is none of was taken for the context of a build, and
+    /// what follows it is too much.
+    pub fn explained(&self, error: clap::Error) -> clap::Error {
+        match &self.no_command {
+            Some(word) if error.kind() == ErrorKind::UnknownArgument => {
+                let text = format!(
+                    "lbuild has no command `{word}`: it builds images and looks after them, and keeps no containers\n\n\
+                     For more information, try '--help'.\n"
+                );
+                clap::Error::raw(ErrorKind::InvalidSubcommand, text)
+            }
+            _ => error,
+        }
+    }
+}
+
+/// Returns a command line in our words: Docker's two words for a command turned into one, `help` into the flag, and `build`
+/// put in where no command was typed.
+pub(super) fn in_our_words(typed: impl IntoIterator<Item = OsString>) -> InOurWords {
     let mut arguments: Vec<OsString> = typed.into_iter().collect();
     let mut at = first_word(&arguments, false);
     let beyond = first_word(&arguments, true);
@@ -94,10 +122,41 @@ pub(super) fn in_our_words(typed: impl IntoIterator<Item = OsString>) -> Vec<OsS
     } else if first == "version" && arguments.len() == at + 1 {
         arguments.splice(at..=at, ["builder".into(), "version".into()]);
     }
-    if arguments.get(at).is_some_and(|argument| starts_a_build(&argument.to_string_lossy())) {
+    if arguments.get(at).is_some_and(|argument| argument == "help") {
+        arguments.remove(at);
+        arguments.push("--help".into());
+    }
+    let mut no_command = None;
+    if let Some(word) = arguments.get(at).filter(|argument| starts_a_build(&argument.to_string_lossy())) {
+        let more = arguments.get(at + 1).is_some_and(|next| !next.to_string_lossy().starts_with('-'));
+        no_command = word.to_str().filter(|word| more && is_word(word)).map(str::to_owned);
         arguments.insert(at, "build".into());
     }
-    arguments
+    if arguments.get(at).is_some_and(|argument| argument == "plan") {
+        name_shapes(&mut arguments[at + 1..]);
+    }
+    InOurWords { words: arguments, no_command }
+}
+
+/// Reports whether `text` looks like a command, as no flag and no path does.
+fn is_word(text: &str) -> bool {
+    !text.starts_with('-') && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+/// Says `--show` for a `--format` that means how a plan is shown: the one of builds names the form of an image.
+fn name_shapes(arguments: &mut [OsString]) {
+    let is_shape = |word: &str| PlanShapeArg::value_variants().iter().any(|shape| shape.is_called(word));
+    for at in 0..arguments.len() {
+        let word = arguments[at].to_string_lossy().into_owned();
+        let next = arguments.get(at + 1).map(|next| next.to_string_lossy().into_owned());
+        match word.strip_prefix("--format") {
+            Some("") if next.is_some_and(|next| is_shape(&next)) => arguments[at] = "--show".into(),
+            Some(value) if value.strip_prefix('=').is_some_and(is_shape) => {
+                arguments[at] = format!("--show{value}").into();
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Returns the place of the first argument that is no flag before the command, `others` included.
@@ -143,7 +202,7 @@ mod tests {
 
     fn completed(typed: &[&str]) -> Vec<String> {
         let arguments = std::iter::once("lbuild").chain(typed.iter().copied()).map(OsString::from);
-        in_our_words(arguments).into_iter().skip(1).map(|a| a.to_string_lossy().into_owned()).collect()
+        in_our_words(arguments).words.into_iter().skip(1).map(|a| a.to_string_lossy().into_owned()).collect()
     }
 
     #[test]
@@ -193,10 +252,38 @@ mod tests {
             (&["-c", "512", "."], &["build", "-c", "512", "."]),
             (&["--root", "r", "image", "inspect", "x"], &["--root", "r", "inspect", "x"]),
             (&["-t", "image", "ls"], &["build", "-t", "image", "ls"]),
+            (&["plan", "--format", "dot", "."], &["plan", "--show", "dot", "."]),
+            (&["plan", ".", "--format=json"], &["plan", ".", "--show=json"]),
+            (&["plan", "--format", "docker", "--format"], &["plan", "--format", "docker", "--format"]),
+            (&["build", "--format", "json"], &["build", "--format", "json"]),
+            (&["help"], &["--help"]),
+            (&["help", "build"], &["build", "--help"]),
+            (&["help", "manifest", "create"], &["manifest", "create", "--help"]),
+            (&["./help"], &["build", "./help"]),
             (&["image"], &["build", "image"]),
             (&["image", "frobnicate"], &["build", "image", "frobnicate"]),
         ] {
             assert_eq!(completed(typed), wanted, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_named() {
+        let said = |typed: &[&str]| {
+            let typed = ["lbuild"].iter().chain(typed).map(OsString::from);
+            super::super::parse(typed).err().map(|error| error.to_string())
+        };
+        for (typed, wanted) in [
+            (&["exec", "x"][..], Some("error: lbuild has no command `exec`: it builds images")),
+            (&["compose", "up", "-d"], Some("error: lbuild has no command `compose`: ")),
+            (&["compose"], None),
+            (&["--frob", "x"], Some("error: unexpected argument '--frob' found")),
+            (&["build", "exec", "x"], Some("error: unexpected argument 'x' found")),
+            (&["./exec", "x"], Some("error: unexpected argument 'x' found")),
+        ] {
+            let said = said(typed);
+            let starts = said.as_deref().zip(wanted).map(|(said, wanted)| said.starts_with(wanted));
+            assert_eq!(starts, wanted.map(|_| true), "{typed:?} {said:?}");
         }
     }
 }

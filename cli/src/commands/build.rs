@@ -1,7 +1,7 @@
 //! `lbuild build`.
 
 use super::on_fail::Attending;
-use super::{Scene, call, io_failure, print, tell};
+use super::{Scene, call, io_failure, print, screen_width, tell};
 use crate::args::BuildArgs;
 use crate::cap::Cap;
 use crate::engine::{self, Place};
@@ -11,7 +11,9 @@ use crate::report::Failure;
 use crate::settings::BuildSettings;
 use crate::settings::{self, SettingsError};
 use crate::trace::{Chronicle, TraceFile};
-use crate::ui::{KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, View, Watched, Watcher, annotation};
+use crate::ui::{
+    FailedLog, KnownSource, Ledger, Made, Placed, Quiet, Recorder, Shared, Style, View, Watched, Watcher, annotation,
+};
 use builder::BuildResult;
 use builder::attend::Attendant;
 use builder::diagnostic::{Diagnostic, Severity};
@@ -35,7 +37,8 @@ pub fn run(args: &BuildArgs, scene: &Scene) -> Result<Exit, Failure> {
     let ledger = Ledger::new();
     let built = build(&settings, scene, &ledger)?;
     if settings.view.is_for_people() {
-        tell(&ledger.summary(&made(&settings.request, &built)));
+        let unicode = Style::of(&scene.environment).unicode;
+        tell(&ledger.summary(&made(&settings.request, &built), screen_width(), unicode));
     }
     let id = built.outputs.first().map_or(built.id, |output| output.id);
     if let Some(file) = &settings.iidfile {
@@ -64,7 +67,8 @@ pub(super) fn fetched(
 fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<BuildResult, Failure> {
     let recorder = Recorder::default();
     let secrets = secrets(&settings.request);
-    let keeper = Keeper::new(&scene.root, secrets, scene.config.kept_logs.unwrap_or(KEPT_BUILDS));
+    let kept_logs = scene.config.kept_logs.unwrap_or(KEPT_BUILDS);
+    let keeper = Keeper::new(&scene.root, secrets, kept_logs);
     let source = KnownSource::default();
     let screen = settings.view.open(&scene.environment, &source).map_err(io_failure)?;
     let shared = Box::new(Shared(Arc::clone(&screen)));
@@ -98,6 +102,7 @@ fn build(settings: &BuildSettings, scene: &Scene, ledger: &Ledger) -> Result<Bui
     built.map_err(|failure| {
         // Only a command has output worth telling again.
         let log = recorder.finish().filter(|_| matches!(failure.exit, Exit::Command(_) | Exit::Signal(_)));
+        let log = log.map(|log| Box::new(FailedLog { more: log.more.filter(|_| kept_logs > 0), ..log }));
         let failure = Failure { log, source: source.get().cloned(), ..failure };
         if settings.view == View::GitHub {
             tell(&format!("{}\n", annotation("error", &failure.diagnostic, failure.source.as_ref())));

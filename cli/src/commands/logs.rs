@@ -37,7 +37,7 @@ fn none(args: &LogsArgs, kept: usize) -> SettingsError {
         1 => "the last one is, as `--build 1`".to_owned(),
         _ => format!("the last {kept} are, as `--build 1` to `--build {kept}`"),
     };
-    SettingsError::NotKept { what: format!("the logs of build {}", args.build), help }
+    SettingsError::NotKept { what: format!("a log of build {}", args.build), help }
 }
 
 fn list(build: &KeptBuild, steps: &[KeptStep]) -> Result<Exit, Failure> {

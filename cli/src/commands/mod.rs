@@ -168,6 +168,11 @@ pub fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Returns the columns of the terminal that standard error is.
+fn screen_width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| width.0.into())
+}
+
 /// Writes to standard error, which may be gone.
 fn tell(text: &str) {
     let mut screen = std::io::stderr().lock();

@@ -20,6 +20,9 @@ const SIGPIPE: u8 = 13;
 
 /// Runs the image's command, or the one that was typed, and passes its exit status on.
 pub fn run(args: &RunArgs, scene: &Scene) -> Result<Exit, Failure> {
+    if args.interactive || args.tty {
+        return Err(SettingsError::Interactive { image: args.image.clone() }.into());
+    }
     let stored = stored(&args.image, scene)?;
     let request = request(args, &stored.image.config.config, &scene.environment)?;
     let cancel = scene.cancel.child().at("make", "an eventfd").map_err(io_failure)?;

@@ -186,7 +186,7 @@ pub const ROWS: &[Row] = &[
         },
     ),
     row("isolation", None, Text, "dp", Nothing("every RUN is isolated in the same way")),
-    row("jobs", None, Text, "p", Own("no limit unless it is said; 0 is not taken")),
+    row("jobs", None, Text, "p", Own("no limit unless it is said, or with 0")),
     row("label", None, Text, "xdp", Own("")),
     row("layer-label", None, Text, "p", Nothing("steps in the cache have no labels")),
     row(

@@ -28,7 +28,7 @@ fn a_diagnostic_without_a_place_is_one_line() {
 /// FEATURES 3.3-3.
 #[test]
 fn a_failing_command_ends_as_with_buildkit() {
-    let log = FailedLog { name: "[a 2/3] RUN make".into(), lines: vec!["0.100 cc: not found".into()] };
+    let log = FailedLog { name: "[a 2/3] RUN make".into(), lines: vec!["0.100 cc: not found".into()], more: None };
     let diagnostic = Diagnostic::error("process `/bin/sh -c make` did not complete successfully: exit code: 2")
         .at(Span::new(18, 26), "");
     let wanted = "\
@@ -45,6 +45,9 @@ Dockerfile:2
 --------------------
 error: process `/bin/sh -c make` did not complete successfully: exit code: 2";
     assert_eq!(failed_command(&diagnostic, &source(), &log), wanted);
+    let log = FailedLog { more: Some("0.1".into()), ..log };
+    let more = format!("{wanted}\nhelp: all that it wrote is in `lbuild logs 0.1`");
+    assert_eq!(failed_command(&diagnostic, &source(), &log), more);
 }
 
 #[test]

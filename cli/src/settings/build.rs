@@ -424,7 +424,9 @@ pub fn view(
         (false, None) => from_variable()?,
     };
     Ok(match wanted {
-        ProgressArg::Auto | ProgressArg::Tty if terminal => View::Tty,
+        ProgressArg::Tty if terminal => View::Tty,
+        // A dumb terminal, an editor's mostly, cannot move its cursor.
+        ProgressArg::Auto if terminal && environment.text("TERM") != Some("dumb") => View::Tty,
         ProgressArg::Auto => View::of_log(environment),
         ProgressArg::Tty | ProgressArg::Plain => View::Plain,
         ProgressArg::Quiet => View::Quiet,

@@ -109,6 +109,12 @@ pub enum SettingsError {
         /// What to add.
         help: String,
     },
+    /// A command is to have input or a terminal.
+    #[error("`lbuild run` gives a command neither input nor a terminal")]
+    Interactive {
+        /// The image.
+        image: String,
+    },
     /// The context is not there, or is no directory.
     #[error("unable to prepare context: {why}")]
     Context {
@@ -196,6 +202,9 @@ impl SettingsError {
             Self::ForeignFlag { cure, .. } => Some((*cure).to_owned()),
             Self::File { help, .. } => help.clone(),
             Self::Tag { source, .. } => Some(source.why.clone()),
+            Self::Interactive { image } => {
+                Some(format!("leave `-i` and `-t` out, or `lbuild save {image} | docker load` and run it there"))
+            }
             Self::Context { path, .. } => Some(context_cure(&path.to_string_lossy())),
             Self::NoDockerfile { typed: true, .. } => {
                 Some("`-f` is relative to the current directory, not to the build context".into())
@@ -230,8 +239,10 @@ fn place(path: &Path, line: usize) -> String {
 }
 
 fn context_cure(path: &str) -> String {
+    let is_word = !path.is_empty() && path.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     match nearest(path, &crate::args::Command::NAMES) {
         Some(near) => format!("did you mean the command `{near}`?"),
+        None if is_word => "name the directory to build from; `lbuild --help` lists the commands".to_owned(),
         None => "give the directory of the files that the build reads, often `.`, a URL, or `-`; a Dockerfile is named with `-f`"
             .to_owned(),
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::args::{Args, BuildArgs, Command};
+use crate::args::{Args, BuildArgs, Command, ProgressArg};
 use crate::ui::View;
 use builder::annotation::{Annotation, Level};
 use builder::diagnostic::Diagnose;
@@ -76,6 +76,12 @@ fn contexts_and_dockerfiles_that_are_not_there_are_named() {
     assert_eq!(message(&["-f", "/"]), "read `/`: Is a directory");
     let near = build(&typed(&["imges"]), &Environment::default()).expect_err("refused").diagnose();
     assert_eq!(near.help.as_deref(), Some("did you mean the command `images`?"));
+    for (word, wanted) in
+        [("compose", "`lbuild --help` lists the commands"), ("./compose", "give the directory of the files")]
+    {
+        let refused = build(&typed(&[word]), &Environment::default()).expect_err("refused").diagnose();
+        assert!(refused.help.as_ref().is_some_and(|help| help.contains(wanted)), "{word}: {:?}", refused.help);
+    }
 }
 
 #[test]
@@ -265,6 +271,10 @@ fn outputs_are_the_store_layouts_and_archives() {
             "`--output type=oci,dest=/tmp/x,compression=gzip,compression-level=10`: `compression-level` is a number from 0 to 9",
         ),
         (
+            "type=oci,dest=/tmp/x,compression-level=3",
+            "`--output type=oci,dest=/tmp/x,compression-level=3`: `compression-level` is of `compression=gzip` or `compression=zstd`: say which",
+        ),
+        (
             "type=oci,dest=/tmp/x,tar=perhaps",
             "`--output type=oci,dest=/tmp/x,tar=perhaps`: `perhaps` is neither `true` nor `false`",
         ),
@@ -433,7 +443,16 @@ fn progress_is_chosen_by_flag_then_by_variable() {
     assert_eq!(off_terminal(&[]), Ok(View::Plain));
     assert_eq!(off_terminal(&[("GITHUB_ACTIONS", "true")]), Ok(View::GitHub));
     assert_eq!(off_terminal(&[("GITLAB_CI", "true")]), Ok(View::GitLab));
-    assert_eq!(super::view(None, false, &Environment::default(), true).expect("a view"), View::Tty);
+    for (typed, term, wanted) in [
+        (None, "xterm", View::Tty),
+        (None, "dumb", View::Plain),
+        (Some(ProgressArg::Auto), "dumb", View::Plain),
+        (Some(ProgressArg::Tty), "dumb", View::Tty),
+    ] {
+        let environment = [("TERM", term)].iter().copied().collect();
+        let view = super::view(typed, false, &environment, true).expect("a view");
+        assert_eq!(view, wanted, "{typed:?} {term}");
+    }
     let (refused, _) = view(&[], &[("BUILDKIT_PROGRESS", "fancy")]).expect_err("refused");
     assert_eq!(
         refused,

@@ -13,8 +13,12 @@ use std::time::{Duration, Instant};
 const NAMED: usize = 3;
 /// One step in so many parts of the way is worth naming.
 const LEAST: u32 = 20;
-/// Columns of a step's name.
+/// Most columns of a step's name.
 const WIDTH: usize = 70;
+/// Fewest.
+const LEAST_WIDTH: usize = 20;
+/// Columns before it: its time.
+const BEFORE: usize = 9;
 
 /// Notes what became of each step.
 #[derive(Debug)]
@@ -29,6 +33,13 @@ struct Notes {
     edges: Vec<(StepId, StepId)>,
     cached: Vec<StepId>,
     took: BTreeMap<StepId, Duration>,
+}
+
+/// What a line may have.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    width: usize,
+    unicode: bool,
 }
 
 /// The image that came of a build.
@@ -51,8 +62,10 @@ impl Ledger {
     }
 
     /// Returns what the user wants to know at the end: the image, what was cached, and what took longest.
-    pub fn summary(&self, made: &Made) -> String {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).summary(made, self.began.elapsed())
+    /// `width` is that of the screen, where there is one; without `unicode`, all of it is ASCII.
+    pub fn summary(&self, made: &Made, width: Option<usize>, unicode: bool) -> String {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.summary(made, self.began.elapsed(), Room { width: width.unwrap_or(usize::MAX), unicode })
     }
 }
 
@@ -60,7 +73,10 @@ impl Watcher for Ledger {
     fn see(&self, event: &Event) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::PlanReady { steps, edges } => (notes.steps, notes.edges) = (steps.clone(), edges.clone()),
+            Event::PlanReady { steps, edges } => {
+                notes.steps.extend(steps.iter().cloned());
+                notes.edges.extend(edges);
+            }
             Event::StepCached { step, .. } => notes.cached.push(*step),
             Event::StepFinished { step, took, outcome: Outcome::Done } => {
                 notes.took.insert(*step, *took);
@@ -71,7 +87,7 @@ impl Watcher for Ledger {
 }
 
 impl Notes {
-    fn summary(&self, made: &Made, time: Duration) -> String {
+    fn summary(&self, made: &Made, time: Duration, room: Room) -> String {
         let hex = made.id.strip_prefix("sha256:").unwrap_or(&made.id);
         let id = hex.get(..12).unwrap_or(hex);
         let layers = if made.layers == 1 { "layer" } else { "layers" };
@@ -82,7 +98,7 @@ impl Notes {
         text.push_str(&format!("\n{} in {}", self.counts(), seconds(time)));
         let (way, length) = self.longest_way();
         if !way.is_empty() {
-            text.push_str(&format!("; longest way {}:{}", seconds(length), self.told(&way, length)));
+            text.push_str(&format!("; longest way {}:{}", seconds(length), self.told(&way, length, room)));
         }
         text.push('\n');
         text
@@ -93,6 +109,7 @@ impl Notes {
         let total = self.steps.len();
         match (total, cached) {
             (0, _) => "no steps".to_owned(),
+            (1, cached) => format!("{cached} of 1 step cached"),
             (total, cached) if total == cached => format!("all {total} steps cached"),
             (total, cached) => format!("{cached} of {total} steps cached"),
         }
@@ -121,15 +138,16 @@ impl Notes {
     }
 
     /// Returns the steps of a way that took most of its time, in order, each on a line with its time.
-    fn told(&self, way: &[StepId], length: Duration) -> String {
+    fn told(&self, way: &[StepId], length: Duration, room: Room) -> String {
         let took = |step: &StepId| self.took.get(step).copied().unwrap_or_default();
         let mut longest: Vec<StepId> = way.iter().copied().filter(|step| took(step) * LEAST >= length).collect();
         longest.sort_by_key(|step| std::cmp::Reverse(took(step)));
         longest.truncate(NAMED);
         let name = |step: &StepId| self.steps.iter().find(|(known, _)| known == step).map_or("", |(_, name)| name);
+        let width = room.width.saturating_sub(BEFORE).clamp(LEAST_WIDTH, WIDTH);
         let named = way.iter().filter(|step| longest.contains(step));
         named
-            .map(|step| format!("\n{:>7}  {}", seconds(took(step)), clipped(&visible(name(step)), WIDTH, true)))
+            .map(|step| format!("\n{:>7}  {}", seconds(took(step)), clipped(&visible(name(step)), width, room.unicode)))
             .collect()
     }
 }
@@ -137,6 +155,8 @@ impl Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ROOM: Room = Room { width: 80, unicode: true };
 
     fn id(stage: usize, step: usize) -> StepId {
         StepId { stage, step }
@@ -168,7 +188,7 @@ mod tests {
     fn the_longest_way_goes_through_the_stages_that_are_read() {
         let steps = [(0, 0, 500), (0, 1, 2000), (1, 0, 1000), (1, 1, 900), (2, 0, 0), (2, 1, 100)];
         let edges = [[(0, 0), (0, 1)], [(1, 0), (1, 1)], [(2, 0), (2, 1)], [(0, 1), (2, 1)], [(1, 1), (2, 1)]];
-        let text = notes(&steps, &edges).summary(&made(&["app:1"]), Duration::from_secs(3));
+        let text = notes(&steps, &edges).summary(&made(&["app:1"]), Duration::from_secs(3), ROOM);
         let wanted = "image abababababab  1.20kB in 1 layer  app:1\n\
                       1 of 6 steps cached in 3.0s; longest way 2.6s:\n   0.5s  [s0 0]\n   2.0s  [s0 1]\n";
         assert_eq!(text, wanted);
@@ -176,8 +196,23 @@ mod tests {
 
     #[test]
     fn a_build_from_the_cache_has_no_longest_way() {
-        let text = notes(&[(0, 0, 0), (0, 1, 0)], &[[(0, 0), (0, 1)]]).summary(&made(&[]), Duration::from_millis(40));
+        let text =
+            notes(&[(0, 0, 0), (0, 1, 0)], &[[(0, 0), (0, 1)]]).summary(&made(&[]), Duration::from_millis(40), ROOM);
         assert_eq!(text, "image abababababab  1.20kB in 1 layer\nall 2 steps cached in 0.0s\n");
-        assert!(notes(&[], &[]).summary(&made(&[]), Duration::ZERO).ends_with("\nno steps in 0.0s\n"));
+        assert!(notes(&[], &[]).summary(&made(&[]), Duration::ZERO, ROOM).ends_with("\nno steps in 0.0s\n"));
+    }
+    #[test]
+    fn names_are_as_long_as_the_screen_is_wide() {
+        let mut notes = notes(&[(0, 0, 500)], &[]);
+        notes.steps[0].1 = "x".repeat(100);
+        for (width, unicode, wanted) in
+            [(usize::MAX, true, 9 + 70), (100, true, 9 + 70), (40, true, 40), (40, false, 40), (10, true, 9 + 20)]
+        {
+            let text = notes.summary(&made(&[]), Duration::from_secs(1), Room { width, unicode });
+            assert_eq!(text.is_ascii(), !unicode, "{text}");
+            let last = text.lines().last().expect("a line").chars().count();
+            assert_eq!(last, wanted, "{text}");
+            assert!(text.contains("\n0 of 1 step cached in "), "{text}");
+        }
     }
 }

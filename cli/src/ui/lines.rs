@@ -35,15 +35,21 @@ impl Lines {
     }
 
     /// As [`Self::each`], but of many lines only the last `most` are sure to be handed over: the others are not even looked
-    /// at, so that much output costs little.
-    pub fn last(&mut self, bytes: &[u8], most: usize, take: impl FnMut(&[u8])) {
-        match memrchr_iter(b'\n', bytes).nth(most) {
-            Some(before) => {
-                self.partial.clear();
-                self.each(&bytes[before + 1..], take);
-            }
-            None => self.each(bytes, take),
+    /// at, so that much output costs little. Reports whether all were.
+    pub fn last(&mut self, bytes: &[u8], most: usize, take: impl FnMut(&[u8])) -> bool {
+        let skipped = memrchr_iter(b'\n', bytes).nth(most);
+        if let Some(before) = skipped {
+            self.partial.clear();
+            self.each(&bytes[before + 1..], take);
+        } else {
+            self.each(bytes, take);
         }
+        skipped.is_none()
+    }
+
+    /// Returns the line that has no end yet.
+    pub fn unfinished(&self) -> &[u8] {
+        without_return(&self.partial)
     }
 
     /// Hands over the line that has no end, if there is one.

@@ -15,6 +15,7 @@ mod quiet;
 mod raw;
 mod recorder;
 mod style;
+mod terminal_line;
 mod text;
 mod view;
 mod watch;

@@ -1,6 +1,7 @@
 //! [`Recorder`]: keeps the last output of each step, for the report of a failing one.
 
 use super::lines::Lines;
+use super::terminal_line::terminal_line;
 use super::watch::Watcher;
 use builder::progress::{Event, Outcome, StepId, Stream};
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +29,8 @@ struct Log {
     started: Instant,
     partial: [Lines; 2],
     tail: Tail,
+    /// Whether there were more lines than are kept.
+    more: bool,
 }
 
 /// Lines as they came, each with the time since the step began. Nothing is made of them until they are told: most never are.
@@ -35,17 +38,19 @@ struct Log {
 struct Tail(VecDeque<(Duration, Vec<u8>)>);
 
 impl Tail {
-    fn keep(&mut self, at: Duration, line: &[u8]) {
-        let mut room =
-            if self.0.len() == KEPT { self.0.pop_front().map(|(_, old)| old) } else { None }.unwrap_or_default();
+    /// Keeps a line, and reports whether another one had to go.
+    fn keep(&mut self, at: Duration, line: &[u8]) -> bool {
+        let old = if self.0.len() == KEPT { self.0.pop_front() } else { None };
+        let is_full = old.is_some();
+        let mut room = old.map(|(_, old)| old).unwrap_or_default();
         room.clear();
         room.extend_from_slice(line);
         self.0.push_back((at, room));
+        is_full
     }
 
     fn told(self) -> Vec<String> {
-        let line =
-            |(at, line): (Duration, Vec<u8>)| format!("{:.3} {}", at.as_secs_f64(), String::from_utf8_lossy(&line));
+        let line = |(at, line): (Duration, Vec<u8>)| format!("{:.3} {}", at.as_secs_f64(), terminal_line(&line));
         self.0.into_iter().map(line).collect()
     }
 }
@@ -57,6 +62,8 @@ pub struct FailedLog {
     pub name: String,
     /// Its last lines, each with its time.
     pub lines: Vec<String>,
+    /// What `lbuild logs` calls the step, if it wrote more lines than these.
+    pub more: Option<String>,
 }
 
 impl Recorder {
@@ -81,7 +88,7 @@ impl State {
             Event::StepFinished { step, outcome, .. } => {
                 let log = self.running.remove(step);
                 if let (Outcome::Failed(_), Some(log)) = (outcome, log) {
-                    self.failed.push((*step, log.finish()));
+                    self.failed.push((*step, log.finish(*step)));
                 }
             }
             Event::PlanReady { .. }
@@ -95,18 +102,22 @@ impl State {
 
 impl Log {
     fn new(name: String) -> Self {
-        Self { name, started: Instant::now(), partial: Default::default(), tail: Tail::default() }
+        Self { name, started: Instant::now(), partial: Default::default(), tail: Tail::default(), more: false }
     }
 
     fn push(&mut self, stream: Stream, bytes: &[u8]) {
         let at = self.started.elapsed();
-        self.partial[stream as usize].last(bytes, KEPT, |line| self.tail.keep(at, line));
+        let mut went = false;
+        let are_all = self.partial[stream as usize].last(bytes, KEPT, |line| went |= self.tail.keep(at, line));
+        self.more |= went || !are_all;
     }
 
-    fn finish(mut self) -> FailedLog {
+    fn finish(mut self, step: StepId) -> FailedLog {
         let at = self.started.elapsed();
-        self.partial.iter_mut().for_each(|lines| lines.flush(|line| self.tail.keep(at, line)));
-        FailedLog { name: self.name, lines: self.tail.told() }
+        for lines in &mut self.partial {
+            lines.flush(|line| self.more |= self.tail.keep(at, line));
+        }
+        FailedLog { name: self.name, lines: self.tail.told(), more: self.more.then(|| step.to_string()) }
     }
 }
 

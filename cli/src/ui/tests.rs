@@ -131,17 +131,18 @@ fn lines_are_held_back_until_they_end() {
 #[test]
 fn of_many_lines_the_last_are_looked_at() {
     let mut lines = Lines::default();
-    for (bytes, wanted) in [
-        ("begun", &[][..]),
-        (" a\nb\n", &["begun a", "b"]),
-        ("begun", &[]),
-        (" a\nb\nc\nd", &["b", "c"]),
-        ("d\n", &["dd"]),
-        ("", &[]),
+    for (bytes, wanted, all, unfinished) in [
+        ("begun", &[][..], true, "begun"),
+        (" a\nb\n", &["begun a", "b"], true, ""),
+        ("begun", &[], true, "begun"),
+        (" a\nb\nc\nd", &["b", "c"], false, "d"),
+        ("d\n", &["dd"], true, ""),
+        ("", &[], true, ""),
     ] {
         let mut told: Vec<String> = Vec::new();
-        lines.last(bytes.as_bytes(), 2, |line| told.push(String::from_utf8_lossy(line).into_owned()));
-        assert_eq!(told, wanted, "{bytes:?}");
+        let were_all = lines.last(bytes.as_bytes(), 2, |line| told.push(String::from_utf8_lossy(line).into_owned()));
+        assert_eq!((told, were_all), (wanted.iter().map(ToString::to_string).collect(), all), "{bytes:?}");
+        assert_eq!(lines.unfinished(), unfinished.as_bytes(), "{bytes:?}");
     }
 }
 
@@ -217,7 +218,32 @@ fn the_first_failed_step_of_the_dockerfile_is_reported() {
     ] {
         recorder.see(&event);
     }
-    let FailedLog { name, lines } = recorder.finish().expect("a step failed");
-    assert_eq!(name, "one");
-    assert_eq!(lines.iter().map(|line| line.split_once(' ').expect("time").1).collect::<Vec<_>>(), ["of one"]);
+    let FailedLog { name, lines, more } = recorder.finish().expect("a step failed");
+    assert_eq!((name.as_str(), more), ("one", None));
+    assert_eq!(told(&lines), ["of one"]);
+}
+
+fn told(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split_once(' ').expect("time").1).collect()
+}
+
+#[test]
+fn the_last_lines_of_a_failed_step_are_as_a_terminal_shows_them() {
+    let numbers = |count: u32| (1..=count).map(|number| format!("{number}\n")).collect::<String>();
+    for (parts, first, last, more) in [
+        (vec!["10%\r20%\r30%\n\u{1b}(Bend".to_owned()], "30%", "end", false),
+        (vec![numbers(20)], "1", "20", false),
+        (vec![numbers(21)], "2", "21", true),
+        (vec![numbers(20), "end".to_owned()], "2", "end", true),
+        (vec![numbers(15), numbers(15)], "11", "15", true),
+    ] {
+        let recorder = Recorder::default();
+        recorder.see(&started(1, "one"));
+        parts.iter().for_each(|part| recorder.see(&output(1, Stream::Stdout, part)));
+        recorder.see(&finished(1, Outcome::Failed("x".into())));
+        let log = recorder.finish().expect("a step failed");
+        let lines = told(&log.lines);
+        assert_eq!((lines[0], lines[lines.len() - 1]), (first, last), "{parts:?}");
+        assert_eq!(log.more, more.then(|| "0.1".to_owned()), "{parts:?}");
+    }
 }

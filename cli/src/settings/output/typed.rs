@@ -174,7 +174,11 @@ impl Typed {
 
     fn level(&self, most: u8) -> Result<Option<u8>, SettingsError> {
         let parse = |text: &String| text.parse().ok().filter(|level: &u8| *level <= most);
-        let wrong = || self.malformed(&format!("`compression-level` is a number from 0 to {most}"));
+        let why = match most {
+            0 => "`compression-level` is of `compression=gzip` or `compression=zstd`: say which".to_owned(),
+            most => format!("`compression-level` is a number from 0 to {most}"),
+        };
+        let wrong = || self.malformed(&why);
         self.level.as_ref().map(|text| parse(text).ok_or_else(wrong)).transpose()
     }
 

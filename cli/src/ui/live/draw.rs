@@ -72,19 +72,23 @@ impl Drawing<'_> {
 
     fn head(&self) -> Line {
         let of_plan = || self.state.rows.iter().filter(|row| row.is_of_the_plan());
-        let done = of_plan().filter(|row| row.end.is_some()).count();
+        let done = of_plan().filter(|row| row.is_done()).count();
         let cached = of_plan().filter(|row| row.end == Some(End::Cached)).count();
         let total = self.state.total.max(done);
         let cached = if cached == 0 { String::new() } else { format!(", {cached} cached") };
-        let text = format!("[+] {} {done} of {total} steps{cached}", seconds(self.now));
+        let steps = if total == 1 { "step" } else { "steps" };
+        let text = format!("[+] {} {done} of {total} {steps}{cached}", seconds(self.now));
         Line { role: Role::Plain, text }
     }
 
-    /// Returns the steps that ended, the last ones where there is no room for all; the others are folded into one line.
+    /// Returns the steps that ended, the last ones where there is no room for all; the others are folded into one line,
+    /// those that failed after all others.
     fn ended(&self, rows: &[&Row], room: usize) -> Vec<Line> {
         if rows.len() <= room {
             return rows.iter().map(|row| self.step(row)).collect();
         }
+        let mut rows = rows.to_vec();
+        rows.sort_by_key(|row| !row.is_done());
         let shown = room.saturating_sub(1);
         let (folded, shown) = rows.split_at(rows.len() - shown);
         let cached = folded.iter().filter(|row| row.end == Some(End::Cached)).count();
@@ -109,7 +113,7 @@ impl Drawing<'_> {
     fn below(&self, row: &Row, room: usize) -> Vec<Line> {
         let mut bars: Vec<&Transfer> = row.transfers.iter().filter(|transfer| !transfer.is_done()).collect();
         bars.truncate(room);
-        let tail = row.tail.iter().skip(row.tail.len().saturating_sub(room - bars.len()));
+        let tail = row.tail(room - bars.len()).into_iter();
         let edge = self.style.sign("│", "|");
         let tail = tail.map(|line| Line { role: Role::Faint, text: format!("   {edge} {line}") });
         bars.iter().map(|transfer| self.bar(transfer)).chain(tail).collect()

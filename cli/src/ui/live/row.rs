@@ -1,6 +1,7 @@
 //! [`Row`]: one step, as the view knows it.
 
 use super::super::lines::Lines;
+use super::super::terminal_line::terminal_line;
 use super::super::text::visible;
 use builder::progress::{Outcome, StepId, Stream};
 use std::collections::VecDeque;
@@ -20,10 +21,10 @@ pub(super) struct Row {
     pub started: Duration,
     /// How it ended.
     pub end: Option<End>,
-    /// Its last lines, safe to show.
-    pub tail: VecDeque<String>,
     /// What is moved for it.
     pub transfers: Vec<Transfer>,
+    /// Its last lines that ended, safe to show.
+    ended: VecDeque<String>,
     partial: [Lines; 2],
 }
 
@@ -74,8 +75,8 @@ impl Row {
             name: visible(name).replace('\t', " "),
             started: now,
             end: None,
-            tail: VecDeque::new(),
             transfers: Vec::new(),
+            ended: VecDeque::new(),
             partial: Default::default(),
         }
     }
@@ -85,15 +86,21 @@ impl Row {
     }
 
     pub fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        let tail = &mut self.tail;
+        let ended = &mut self.ended;
         self.partial[stream as usize].last(bytes, KEPT, |line| {
-            if tail.len() == KEPT {
-                tail.pop_front();
+            if ended.len() == KEPT {
+                ended.pop_front();
             }
-            // Of a line that was overwritten by carriage returns, the last state counts.
-            let line = String::from_utf8_lossy(line.rsplit(|byte| *byte == b'\r').next().unwrap_or_default());
-            tail.push_back(visible(&line).replace('\t', "    "));
+            ended.push_back(terminal_line(line));
         });
+    }
+
+    /// Returns its last lines, at most `most`: what was written of the next one, too, as progress bars and questions are.
+    pub fn tail(&self, most: usize) -> Vec<String> {
+        let unfinished = self.partial.iter().map(|lines| terminal_line(lines.unfinished()));
+        let unfinished = unfinished.filter(|line| !line.is_empty());
+        let lines: Vec<String> = self.ended.iter().cloned().chain(unfinished).collect();
+        lines[lines.len().saturating_sub(most)..].to_vec()
     }
 
     pub fn moved(&mut self, what: &str, done: u64, total: Option<u64>, now: Duration) {
@@ -111,8 +118,14 @@ impl Row {
             Outcome::Cancelled => End::Cancelled(took),
         });
         // What ended well is told in one line.
-        self.tail.clear();
+        self.ended.clear();
+        self.partial = Default::default();
         self.transfers.clear();
+    }
+
+    /// Reports whether it ended as it should.
+    pub fn is_done(&self) -> bool {
+        matches!(self.end, Some(End::Cached | End::Done(_)))
     }
 
     /// Reports whether it is of the Dockerfile.

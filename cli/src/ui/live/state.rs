@@ -22,7 +22,8 @@ impl State {
     /// Takes an event that came `now`, since the view began.
     pub fn take(&mut self, event: Event, now: Duration) {
         match event {
-            Event::PlanReady { steps, .. } => self.total = steps.len(),
+            // Each platform has a plan of its own.
+            Event::PlanReady { steps, .. } => self.total += steps.len(),
             Event::StepStarted { step, name } => self.rows.push(Row::new(step, &name, now)),
             Event::StepCached { step, name } => self.rows.push(Row::cached(step, &name, now)),
             Event::Output { step, stream, bytes } => self.with(step, |row| row.push(stream, &bytes)),

@@ -67,7 +67,7 @@ fn drawn(state: &State, width: usize, height: usize, unicode: bool, last: bool) 
 #[test]
 fn a_view_shows_what_ended_what_runs_and_what_is_moved() {
     let wanted = [
-        "[+] 20.0s 3 of 5 steps, 1 cached",
+        "[+] 20.0s 2 of 5 steps, 1 cached",
         " ✔ [1/5] WORKDIR /app                                 CACHED",
         " ✔ [2/5] RUN make                                       1.2s",
         " ✘ [other 1/1] RUN false                          ERROR 1.2s",
@@ -85,7 +85,7 @@ fn a_view_shows_what_ended_what_runs_and_what_is_moved() {
 #[test]
 fn a_narrow_screen_without_unicode_has_no_bars_and_short_names() {
     let wanted = [
-        "[+] 20.0s 3 of 5 steps, 1 ...",
+        "[+] 20.0s 2 of 5 steps, 1 ...",
         " + 3 steps done, 1 of them ...",
         " > pull debian          19.0s",
         "     abababababab 20.0MB / ...",
@@ -156,4 +156,49 @@ fn what_is_moved_is_called_briefly() {
     ] {
         assert_eq!(super::draw::short(what, width), wanted, "{what}");
     }
+}
+
+#[test]
+fn what_was_written_of_a_line_is_shown_before_it_ends() {
+    let mut state = State::default();
+    state.take(Event::PlanReady { steps: vec![(id(1), String::new())], edges: Vec::new() }, at(0));
+    state.take(started(1, "[1/1] RUN pip install"), at(0));
+    assert_eq!(drawn(&state, 40, 9, true, false)[0], "[+] 20.0s 0 of 1 step");
+    state.take(output(1, "one\ntwo\n 10% |#    |\r\u{1b}[K 20% |##   |"), at(1));
+    let tail = |state: &State, height| drawn(state, 40, height, true, false).split_off(2);
+    assert_eq!(tail(&state, 9), ["   │ one", "   │ two", "   │  20% |##   |"]);
+    assert_eq!(tail(&state, 3), ["   │  20% |##   |"]);
+    state.take(output(1, "\r\u{1b}[K"), at(2));
+    assert_eq!(tail(&state, 9), ["   │ one", "   │ two"]);
+    state.take(output(1, "go on? [Y/n] "), at(3));
+    assert_eq!(tail(&state, 3), ["   │ go on? [Y/n]"]);
+}
+
+#[test]
+fn steps_that_failed_or_were_ended_are_not_counted_as_done() {
+    let mut state = State::default();
+    let plan: Vec<(StepId, String)> = (0..9).map(|step| (id(step), String::new())).collect();
+    state.take(Event::PlanReady { steps: plan, edges: Vec::new() }, at(0));
+    for (step, outcome) in [(1, Outcome::Done), (2, Outcome::Failed("x".into())), (3, Outcome::Cancelled)] {
+        state.take(started(step, "RUN x"), at(0));
+        state.take(finished(step, outcome), at(1));
+    }
+    assert_eq!(drawn(&state, 40, 9, true, true)[0], "[+] 20.0s 1 of 9 steps");
+    // Where there is no room, they are shown rather than what ended well later.
+    for step in 4..8 {
+        state.take(started(step, "RUN y"), at(1));
+        state.take(finished(step, Outcome::Done), at(1));
+    }
+    let folded = drawn(&state, 40, 4, true, false);
+    assert_eq!(folded[1], " ✔ 5 steps done, 0 of them cached");
+    assert!(folded[2].starts_with(" ✘ RUN x") && folded[3].starts_with(" ✘ RUN x"), "{folded:#?}");
+}
+
+/// What an emoji takes is told differently by terminals: none of them may wrap, or the view climbs up the screen.
+#[test]
+fn nothing_is_wrapped_while_the_view_is_painted() {
+    let lines = ["⚠\u{fe0f} 👩\u{200d}👩\u{200d}👧".to_owned(), "x".to_owned()];
+    let painted = super::tty::frame(&lines, &[80, 3], 40);
+    let wanted = format!("\u{1b}[?7l\u{1b}[3A\r\u{1b}[2K{}\n\r\u{1b}[2Kx\n\u{1b}[J\u{1b}[?7h", lines[0]);
+    assert_eq!(painted, wanted);
 }

@@ -103,7 +103,17 @@ fn size() -> (usize, usize) {
 
 /// Writes `lines` over the last ones, whose widths are `painted`.
 fn repaint(lines: &[String], painted: &mut Vec<usize>, width: usize) -> std::io::Result<()> {
-    let mut frame = String::new();
+    let frame = frame(lines, painted, width);
+    *painted = lines.iter().map(|line| width_of(line)).collect();
+    let mut screen = std::io::stderr().lock();
+    screen.write_all(frame.as_bytes())?;
+    screen.flush()
+}
+
+/// Returns what paints `lines` over lines of the widths `painted`. Meanwhile the terminal wraps nothing (DECAWM): of some
+/// letters, emoji above all, terminals think that they are wider than we do.
+pub(super) fn frame(lines: &[String], painted: &[usize], width: usize) -> String {
+    let mut frame = String::from("\u{1b}[?7l");
     match lines_taken(painted, width) {
         0 => {}
         height => frame.push_str(&format!("\u{1b}[{height}A")),
@@ -111,11 +121,8 @@ fn repaint(lines: &[String], painted: &mut Vec<usize>, width: usize) -> std::io:
     for line in lines {
         frame.push_str(&format!("\r\u{1b}[2K{line}\n"));
     }
-    frame.push_str("\u{1b}[J");
-    *painted = lines.iter().map(|line| width_of(line)).collect();
-    let mut screen = std::io::stderr().lock();
-    screen.write_all(frame.as_bytes())?;
-    screen.flush()
+    frame.push_str("\u{1b}[J\u{1b}[?7h");
+    frame
 }
 
 /// Returns how many lines of a terminal of `width` columns lines of these widths take: one that has become narrower may
