@@ -9,6 +9,7 @@
 //!       <-------Reply, descriptors----   (one or more, then the end)
 //! ```
 
+mod blocks;
 mod cache_mounts;
 mod call;
 mod client;

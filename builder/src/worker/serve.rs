@@ -1,6 +1,7 @@
 //! [`serve`]: the worker's main loop, and what answers each request.
 
 use crate::channel::Channel;
+use crate::worker::blocks::blocks_of;
 use crate::worker::call::Call;
 use crate::worker::entry::{StartReply, Startup};
 use crate::worker::error::WorkerError;
@@ -121,22 +122,9 @@ impl Service {
     }
 
     fn measure(&self, call: &Call, paths: &[String]) -> Result<Reply, WorkerError> {
-        use std::os::unix::fs::MetadataExt;
-        let mut bytes = 0;
-        // A file with several names takes its room once.
-        let mut seen = std::collections::HashSet::new();
-        for path in paths {
-            call.check()?;
-            let top = self.store.join(own_path(path)?.as_os_str());
-            for entry in walkdir::WalkDir::new(&top).follow_root_links(false) {
-                // What went away meanwhile takes no room.
-                let Some(found) = entry.ok().and_then(|entry| entry.metadata().ok()) else { continue };
-                if found.is_dir() || found.nlink() < 2 || seen.insert((found.dev(), found.ino())) {
-                    bytes += found.blocks() * 512;
-                }
-            }
-        }
-        Ok(Reply::Measured { bytes })
+        let top = |path: &String| Ok(self.store.join(own_path(path)?.as_os_str()));
+        let tops = paths.iter().map(top).collect::<Result<_, WorkerError>>()?;
+        Ok(Reply::Measured { bytes: blocks_of(tops, || call.check())? })
     }
 }
 
