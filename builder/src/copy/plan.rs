@@ -1,8 +1,9 @@
 //! [`CopyPlan`]: the changes that a COPY makes to a stack.
 //!
-//! Destination rules are BuildKit's (FEATURES.md 1.6), with one exception: a copied directory that meets a link to a
-//! directory is merged into that directory, where BuildKit gives up. So `COPY rootfs /` works on bases whose `/bin` is
-//! a link, and no entry ever stands below a link of a lower layer, which would hide the shell.
+//! Destination rules are BuildKit's (FEATURES.md 1.6), with one exception: a copied or unpacked directory that meets a
+//! link to a directory is merged into that directory, where BuildKit gives up (COPY) or puts the directory in the link's
+//! place (ADD). So `COPY rootfs /` works on bases whose `/bin` is a link, `ADD rootfs.tar /` leaves the shell where it is,
+//! and no entry ever stands below a link of a lower layer.
 
 use super::archive::{Archive, Member};
 use super::entries::{Place, tree_path};
