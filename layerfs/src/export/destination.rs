@@ -2,6 +2,7 @@
 
 use crate::error::StoreError;
 use crate::io_error::{IoContext, IoError};
+use crate::sealed::{self, Durability};
 use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -39,12 +40,12 @@ impl Destination {
         match fs::metadata(path) {
             // What is behind a link is replaced, not the link.
             Ok(found) if found.is_file() => {
-                write_beside(&fs::canonicalize(path).at("find", path)?, Before::AFile, fill)
+                write_beside(&fs::canonicalize(path).at("find", path)?, Durability::Durable, fill)
             }
             Ok(found) if found.is_dir() => Err(is_a_directory(path)),
             // Pipes and devices, as `/dev/null`, which a rename would replace.
             Ok(_) => fill(&mut File::options().write(true).open(path).at("open", path)?),
-            Err(_) => write_beside(path, Before::Nothing, fill),
+            Err(_) => write_beside(path, Durability::Cache, fill),
         }
     }
 }
@@ -53,16 +54,9 @@ fn is_a_directory(path: &Path) -> StoreError {
     IoError::new("write", path, &rustix::io::Errno::ISDIR.into()).into()
 }
 
-/// What stood where an archive goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
-    Nothing,
-    AFile,
-}
-
 fn write_beside(
     path: &Path,
-    before: Before,
+    durability: Durability,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let directory = match path.parent() {
@@ -74,9 +68,12 @@ fn write_beside(
     beside.prefix(".lbuild-").permissions(Permissions::from_mode(0o666));
     let mut written = beside.tempfile_in(directory).at("create a file in", directory)?;
     fill(written.as_file_mut())?;
-    if before == Before::AFile {
+    if durability == Durability::Durable {
         written.as_file().sync_all().at("fsync", path)?;
     }
     written.persist(path).map_err(|error| IoError::new("rename", path, &error.error))?;
+    if durability == Durability::Durable {
+        sealed::sync_directory(directory)?;
+    }
     Ok(())
 }
