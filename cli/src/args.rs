@@ -6,6 +6,8 @@ mod images;
 mod surroundings;
 mod words;
 
+pub(crate) use words::is_word;
+
 pub use destinations::{Destinations, ManifestFormat};
 pub use images::{DiffArgs, HistoryArgs, ImagesArgs, InspectArgs, LoadArgs, RmiArgs, SaveArgs, SaveFormatArg, TagArgs};
 

@@ -139,8 +139,9 @@ pub(super) fn in_our_words(typed: impl IntoIterator<Item = OsString>) -> InOurWo
 }
 
 /// Reports whether `text` looks like a command, as no flag and no path does.
-fn is_word(text: &str) -> bool {
-    !text.starts_with('-') && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+pub fn is_word(text: &str) -> bool {
+    let all = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    !text.is_empty() && !text.starts_with('-') && all
 }
 
 /// Says `--show` for a `--format` that means how a plan is shown: the one of builds names the form of an image.

@@ -239,10 +239,9 @@ fn place(path: &Path, line: usize) -> String {
 }
 
 fn context_cure(path: &str) -> String {
-    let is_word = !path.is_empty() && path.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     match nearest(path, &crate::args::Command::NAMES) {
         Some(near) => format!("did you mean the command `{near}`?"),
-        None if is_word => "name the directory to build from; `lbuild --help` lists the commands".to_owned(),
+        None if crate::args::is_word(path) => "name the directory to build from; `lbuild --help` lists the commands".to_owned(),
         None => "give the directory of the files that the build reads, often `.`, a URL, or `-`; a Dockerfile is named with `-f`"
             .to_owned(),
     }
