@@ -65,7 +65,8 @@ impl StepId {
 
 impl std::fmt::Display for StepId {
     /// Prints `1.2` for the third step of the second stage, `pull.0` for the fetching of an image, `context.0` for that of
-    /// the build context, `output.0` for an output, `kept.0` for its part of one platform, and `1.2@1` for a step of the second platform.
+    /// the build context, `output.0` for an output, `kept.0` for its part of one platform, and `1.2@1` for a step of the
+    /// second platform.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (platform, step) = (self.step / Self::PLATFORMS, self.step % Self::PLATFORMS);
         match self.stage {

@@ -1,4 +1,5 @@
-//! Holes of files: [`HoleReader`] gives their zeros without reading them, [`HoleWriter`] leaves some where zeros are written.
+//! Holes of files: [`HoleReader`] gives their zeros without reading them, [`HoleWriter`] leaves some where zeros are
+//! written.
 //! Both look only at what is all zeros as far as it was read or written at once, so that other bytes cost nothing.
 
 use rustix::fs::SeekFrom as Seeking;

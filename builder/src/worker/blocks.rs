@@ -43,8 +43,8 @@ fn look(directory: &PathBuf, seen: &Mutex<HashSet<(u64, u64)>>) -> (u64, Vec<Pat
 
 /// Returns the bytes that a file takes, unless it was seen under another name.
 fn blocks(found: &Metadata, seen: &Mutex<HashSet<(u64, u64)>>) -> u64 {
-    let known = || seen.lock().unwrap_or_else(PoisonError::into_inner).insert((found.dev(), found.ino()));
-    if found.is_dir() || found.nlink() < 2 || known() { found.blocks() * 512 } else { 0 }
+    let is_new = || seen.lock().unwrap_or_else(PoisonError::into_inner).insert((found.dev(), found.ino()));
+    if found.is_dir() || found.nlink() < 2 || is_new() { found.blocks() * 512 } else { 0 }
 }
 
 #[cfg(test)]

@@ -201,6 +201,7 @@ mod tests {
         assert_eq!(text, "image abababababab  1.20kB in 1 layer\nall 2 steps cached in 0.0s\n");
         assert!(notes(&[], &[]).summary(&made(&[]), Duration::ZERO, ROOM).ends_with("\nno steps in 0.0s\n"));
     }
+
     #[test]
     fn names_are_as_long_as_the_screen_is_wide() {
         let mut notes = notes(&[(0, 0, 500)], &[]);
