@@ -12,6 +12,7 @@ use crate::graph::NeededImage;
 use crate::listener::Client;
 use crate::request::{BuildContextSource, BuildRequest, PullPolicy};
 use crate::source::Span;
+use layerfs::beside::each_beside;
 use layerfs::error::StoreError;
 use layerfs::reference::{ImageRef, ReferenceError};
 use layerfs::source::{DockerArchiveSource, ImageSource, LayoutSource, RegistrySource, SparseSource, StoreSource};
@@ -87,12 +88,8 @@ pub fn resolve(
     client: &Client,
 ) -> Result<Bases, BaseError> {
     let finder = Finder { store, client, policy: request.pull };
-    let images: Result<_, _> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            needed.iter().map(|image| scope.spawn(move || resolve_one(image, known, request, finder))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("resolving does not panic")).collect()
-    });
-    Ok(Bases { images: images? })
+    let images = each_beside(needed, |image| resolve_one(image, known, request, finder));
+    Ok(Bases { images: images.into_iter().collect::<Result<_, _>>()? })
 }
 
 fn resolve_one(

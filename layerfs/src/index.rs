@@ -1,10 +1,10 @@
 //! [`LayerIndex`]: what a layer says of every path it touches, without the bytes of its files.
 //!
-//! On disk: `lbindex` and one byte of version, the index in postcard form, the SHA-256 of all before it.
+//! On disk: `lbindex` and one byte of version, the index in postcard form; in a file that verifies itself, so that it has no
+//! digest of its own.
 
 use crate::change::{Change, Node};
-use crate::digest::Digest;
-use crate::meta::Kind;
+use crate::meta::{Kind, Metadata};
 use crate::path::TreePath;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,8 +16,7 @@ pub const ACCOUNT_FILES: [&str; 2] = ["etc/passwd", "etc/group"];
 /// Longest account file whose bytes are kept, in bytes.
 pub const MAX_ACCOUNT_FILE: u64 = 10 << 20;
 
-pub(crate) const MAGIC: &[u8; 8] = b"lbindex\x01";
-const TRAILER: usize = 32;
+pub(crate) const MAGIC: &[u8; 8] = b"lbindex\x02";
 
 /// What a layer says of every path it touches: each path once, in order of [`TreePath`]. The directories above a path
 /// are in it too (stated or implied), but for the root.
@@ -39,7 +38,7 @@ pub enum IndexError {
     /// The bytes are no index of this version.
     #[error("these bytes are no layer index of version {}", MAGIC[7])]
     Version,
-    /// The bytes were changed since they were written.
+    /// The bytes do not hold one index, in order.
     #[error("the layer index is damaged")]
     Damaged,
     /// Two changes of one path.
@@ -138,12 +137,22 @@ impl LayerIndex {
                 std::cmp::Ordering::Greater => return Err(IndexError::Damaged),
             }
         }
-        self.changes.iter().try_for_each(|change| self.check_change(change))?;
+        // Siblings stand beside each other, so that most have the directory of the one before.
+        let mut directory: &[u8] = b"";
+        for change in &self.changes {
+            if change.path.parent_bytes() != directory {
+                directory = change.path.parent_bytes();
+                if !directory.is_empty() && !self.is_directory(directory) {
+                    return Err(IndexError::NoDirectory(change.path.clone()));
+                }
+            }
+            self.check_hardlink(change)?;
+        }
         for list in [&self.opaque, &self.implied] {
             if !list.is_sorted() {
                 return Err(IndexError::Damaged);
             }
-            if let Some(path) = list.iter().find(|path| !self.is_directory(path)) {
+            if let Some(path) = list.iter().find(|path| !self.is_directory(path.as_bytes())) {
                 return Err(IndexError::NotADirectory((*path).clone()));
             }
         }
@@ -153,21 +162,18 @@ impl LayerIndex {
         }
     }
 
-    fn check_change(&self, change: &Change) -> Result<(), IndexError> {
-        let Change { path, node } = change;
-        if path.parent().is_some_and(|parent| !parent.is_root() && !self.is_directory(&parent)) {
-            return Err(IndexError::NoDirectory(path.clone()));
-        }
-        match node {
+    fn check_hardlink(&self, change: &Change) -> Result<(), IndexError> {
+        match &change.node {
             Node::Hardlink { target } if !self.is_linkable(target) => {
-                Err(IndexError::BrokenHardlink { path: path.clone(), target: target.clone() })
+                Err(IndexError::BrokenHardlink { path: change.path.clone(), target: target.clone() })
             }
             _ => Ok(()),
         }
     }
 
-    fn is_directory(&self, path: &TreePath) -> bool {
-        self.get(path).and_then(|change| change.node.metadata()).is_some_and(|metadata| metadata.is_directory())
+    fn is_directory(&self, path: &[u8]) -> bool {
+        let found = self.changes.binary_search_by(|change| change.path.as_bytes().cmp(path));
+        found.is_ok_and(|at| self.changes[at].node.metadata().is_some_and(Metadata::is_directory))
     }
 
     fn is_linkable(&self, path: &TreePath) -> bool {
@@ -179,10 +185,7 @@ impl LayerIndex {
     /// # Panics
     /// Never: memory takes whatever is written.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = postcard::to_extend(self, MAGIC.to_vec()).expect("an index can always be encoded");
-        let digest = Digest::of(&bytes);
-        bytes.extend_from_slice(digest.as_bytes());
-        bytes
+        postcard::to_extend(self, MAGIC.to_vec()).expect("an index can always be encoded")
     }
 
     /// Returns the index that `bytes` hold.
@@ -191,15 +194,8 @@ impl LayerIndex {
     /// [`IndexError::Version`], [`IndexError::Damaged`]; any other [`IndexError`] for what was not made by
     /// [`LayerIndex::encode`].
     pub fn decode(bytes: &[u8]) -> Result<Self, IndexError> {
-        if !bytes.starts_with(MAGIC) {
-            return Err(IndexError::Version);
-        }
-        let body = bytes.len().checked_sub(TRAILER).filter(|&end| end >= MAGIC.len()).ok_or(IndexError::Damaged)?;
-        if Digest::of(&bytes[..body]).as_bytes() != &bytes[body..] {
-            return Err(IndexError::Damaged);
-        }
-        let (index, rest) =
-            postcard::take_from_bytes::<Self>(&bytes[MAGIC.len()..body]).map_err(|_| IndexError::Damaged)?;
+        let body = bytes.strip_prefix(MAGIC).ok_or(IndexError::Version)?;
+        let (index, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| IndexError::Damaged)?;
         if !rest.is_empty() {
             return Err(IndexError::Damaged);
         }

@@ -9,6 +9,7 @@ pub mod ahead;
 pub mod alone;
 pub mod base64;
 pub mod behind;
+pub mod beside;
 
 pub mod cancel;
 pub mod flight;

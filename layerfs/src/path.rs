@@ -69,11 +69,12 @@ impl TreePath {
 
     /// Returns the directory that holds this path, or nothing for the root.
     pub fn parent(&self) -> Option<Self> {
-        if self.is_root() {
-            return None;
-        }
-        let end = self.0.iter().rposition(|&b| b == b'/').unwrap_or(0);
-        Some(Self(self.0[..end].into()))
+        (!self.is_root()).then(|| Self(self.parent_bytes().into()))
+    }
+
+    /// Returns the bytes of the directory that holds this path; none for the root and what stands in it.
+    pub fn parent_bytes(&self) -> &[u8] {
+        &self.0[..self.0.iter().rposition(|&b| b == b'/').unwrap_or(0)]
     }
 
     /// Returns the last component; empty for the root.
@@ -159,7 +160,9 @@ fn components(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn is_normal(bytes: &[u8]) -> bool {
-    bytes.is_empty() || bytes.split(|&b| b == b'/').all(is_plain_name)
+    // NUL is looked for once, not in every component: indexes have many paths.
+    let is_plain = |name: &[u8]| !matches!(name, b"" | b"." | b"..");
+    bytes.is_empty() || (!bytes.contains(&0) && bytes.split(|&b| b == b'/').all(is_plain))
 }
 
 impl Serialize for TreePath {

@@ -54,8 +54,10 @@ pub fn content_digest(
 ) -> Result<Digest, CopyError> {
     for item in &mut selection.items {
         let share = share(item.entries.len());
-        item.entries.fill(|block| {
-            block.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo, tell))
+        item.entries.fill(|block| match block.len() {
+            // Other cores wake up too late to help.
+            1 => fill_digests(block, tree, memo, tell),
+            _ => block.par_chunks_mut(share).try_for_each(|entries| fill_digests(entries, tree, memo, tell)),
         })?;
     }
     Ok(digest_of(selection, owner))
@@ -63,6 +65,9 @@ pub fn content_digest(
 
 /// Returns how many of `count` files a core takes at a time: few enough that all end at the same time.
 fn share(count: usize) -> usize {
+    if count <= 1 {
+        return 1;
+    }
     count.div_ceil(4 * rayon::current_num_threads()).clamp(1, MOST_AT_A_TIME)
 }
 
@@ -137,9 +142,13 @@ fn digest_of(selection: &Selection, owner: Option<&str>) -> Digest {
         frames.bytes(if item.directory.is_some() { b"" } else { &item.name });
         frames.number(item.entries.len() as u64);
         let links = link_groups(&item.entries);
-        let numbers = 0..item.entries.len().div_ceil(ENTRIES_AT_A_TIME);
-        let shares = numbers.into_par_iter().map(|number| digest_of_share(item, number, &links, owner.is_some()));
-        shares.collect::<Vec<_>>().iter().for_each(|digest| frames.bytes(digest.as_bytes()));
+        let share = |number| digest_of_share(item, number, &links, owner.is_some());
+        let shares: Vec<Digest> = match item.entries.len().div_ceil(ENTRIES_AT_A_TIME) {
+            0 => Vec::new(),
+            1 => vec![share(0)],
+            count => (0..count).into_par_iter().map(share).collect(),
+        };
+        shares.iter().for_each(|digest| frames.bytes(digest.as_bytes()));
     }
     frames.finish()
 }

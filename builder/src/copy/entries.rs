@@ -180,7 +180,7 @@ impl Entries {
         &mut self,
         fill: impl Fn(&mut [SelectedEntry]) -> Result<(), E> + Sync,
     ) -> Result<(), E> {
-        self.blocks.par_iter_mut().filter(|block| block.unread > 0).try_for_each(|block| {
+        let refill = |block: &mut Block| {
             let mut entries: Vec<SelectedEntry> = block.iter().collect();
             fill(&mut entries)?;
             let mut filled = Block { bytes: Vec::with_capacity(block.bytes.len()), ..Block::default() };
@@ -192,7 +192,13 @@ impl Entries {
             filled.bytes.shrink_to_fit();
             *block = filled;
             Ok(())
-        })
+        };
+        let mut unread: Vec<&mut Block> = self.blocks.iter_mut().filter(|block| block.unread > 0).collect();
+        match unread.as_mut_slice() {
+            [] => Ok(()),
+            [block] => refill(block),
+            blocks => blocks.par_iter_mut().try_for_each(|block| refill(block)),
+        }
     }
 }
 

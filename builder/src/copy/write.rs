@@ -21,6 +21,8 @@ use std::os::unix::fs::FileExt;
 const SMALL: u64 = 64 << 10;
 /// As many changes are read ahead at once, while as many are written; with [`SMALL`], 32 MiB at the most.
 const BATCH: usize = 256;
+/// As many changes are read by one core: others would be woken for too little.
+const FEW: usize = 16;
 /// Largest account file that an index keeps, in bytes.
 const MAX_ACCOUNT_FILE: u64 = 10 << 20;
 
@@ -45,18 +47,16 @@ pub fn write_layer<W: Write>(
     let mut writer = LayerWriter { tar: TarWriter::new(out), plan, tree, accounts: Accounts::new() };
     let mut changes = plan.changes();
     let mut batch = Batch::read(&mut changes, tree)?;
-    while !batch.changes.is_empty() {
+    while !batch.is_last() {
         let mut upcoming = Ok(Batch::default());
         // This thread writes a batch while the others read the next one.
         rayon::in_place_scope(|scope| {
             scope.spawn(|_| upcoming = Batch::read(&mut changes, tree));
-            batch.changes.into_iter().zip(batch.contents).try_for_each(|(planned, bytes)| {
-                writer.write(&planned, bytes)?;
-                Ok::<_, CopyError>(take(planned.change)?)
-            })
+            writer.write_all(batch, take)
         })?;
         batch = upcoming?;
     }
+    writer.write_all(batch, take)?;
     let LayerWriter { tar, accounts, .. } = writer;
     Ok((tar.finish()?, accounts))
 }
@@ -75,12 +75,20 @@ impl Batch {
         let contents = read_batch(&changes, tree)?;
         Ok(Self { changes, contents })
     }
+
+    /// Reports whether no change comes after these.
+    fn is_last(&self) -> bool {
+        self.changes.len() < BATCH
+    }
 }
 
 /// Reads the small files of the source tree among some changes, by all cores; returns as many, nothing for what is no such
 /// file.
 fn read_batch(batch: &[PlannedChange], tree: &dyn SourceTree) -> Result<Vec<Option<Vec<u8>>>, CopyError> {
-    let share = BATCH.div_ceil(rayon::current_num_threads()).max(16);
+    if batch.len() <= FEW {
+        return read_ahead(batch, tree);
+    }
+    let share = BATCH.div_ceil(rayon::current_num_threads()).max(FEW);
     let ready: Vec<Vec<_>> = batch.par_chunks(share).map(|some| read_ahead(some, tree)).collect::<Result<_, _>>()?;
     Ok(ready.into_iter().flatten().collect())
 }
@@ -146,6 +154,14 @@ struct LayerWriter<'a, W> {
 }
 
 impl<W: Write> LayerWriter<'_, W> {
+    /// Writes a batch and hands each of its changes to `take`.
+    fn write_all(&mut self, batch: Batch, take: &mut TakeChange<'_>) -> Result<(), CopyError> {
+        batch.changes.into_iter().zip(batch.contents).try_for_each(|(planned, bytes)| {
+            self.write(&planned, bytes)?;
+            Ok(take(planned.change)?)
+        })
+    }
+
     /// Writes one change; `bytes` are its content if it was read ahead.
     fn write(&mut self, planned: &PlannedChange, bytes: Option<Vec<u8>>) -> Result<(), CopyError> {
         let path = &planned.change.path;

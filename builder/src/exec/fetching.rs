@@ -7,6 +7,7 @@ use crate::bases::Bases;
 use crate::error::StepError;
 use crate::progress::ProgressSink;
 use lanes::Lanes;
+use layerfs::beside::each_beside;
 use layerfs::blobs::BlobStore;
 use layerfs::cancel::Cancel;
 use layerfs::descriptor::Descriptor;
@@ -118,15 +119,11 @@ impl<'a> Fetching<'a> {
     /// As [`Self::import`], the first in their order.
     pub(crate) fn import_all(&self, blobs: &[Descriptor]) -> Result<(), StepError> {
         let stop = self.cancel.child().map_err(|error| StepError::io("make", "an eventfd", &error))?;
-        let import = |blob| self.import_unless(blob, &stop).inspect_err(|_| stop.cancel());
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = blobs.iter().map(|blob| scope.spawn(move || import(blob))).collect();
-            let results = threads.into_iter().map(|thread| thread.join().expect("fetching does not panic"));
-            let mut failures: Vec<StepError> = results.filter_map(Result::err).collect();
-            // Those that were given up say nothing.
-            failures.sort_by_key(|error| matches!(error, StepError::Cancelled));
-            failures.into_iter().next().map_or(Ok(()), Err)
-        })
+        let import = |blob: &Descriptor| self.import_unless(blob, &stop).inspect_err(|_| stop.cancel());
+        let mut failures: Vec<StepError> = each_beside(blobs, import).into_iter().filter_map(Result::err).collect();
+        // Those that were given up say nothing.
+        failures.sort_by_key(|error| matches!(error, StepError::Cancelled));
+        failures.into_iter().next().map_or(Ok(()), Err)
     }
 
     fn import_unless(&self, blob: &Descriptor, cancel: &Cancel) -> Result<(), StepError> {

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 /// Mode of a blob that is known to be on disk.
@@ -43,8 +44,14 @@ pub(super) fn is_of_this_boot(time: SystemTime) -> bool {
     boot_time().is_some_and(|boot| time > boot)
 }
 
-/// Returns when the machine was started, with a minute added for clocks that were set since.
+/// Returns when the machine was started, with a minute added for clocks that were set since. The kernel counts all
+/// interrupts for whoever asks, so it is asked once.
 fn boot_time() -> Option<SystemTime> {
+    static TIME: OnceLock<Option<SystemTime>> = OnceLock::new();
+    *TIME.get_or_init(stated_boot_time)
+}
+
+fn stated_boot_time() -> Option<SystemTime> {
     let text = fs::read_to_string("/proc/stat").ok()?;
     let seconds = text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?.checked_add(Duration::from_secs(60))

@@ -3,8 +3,8 @@
 use crate::compress::Compression;
 use crate::compress::compressor::Method;
 use crate::compress::cuts::Cuts;
-use crate::compress::earlier::{Earlier, Members};
-use crate::compress::line::Line;
+use crate::compress::earlier::{Earlier, Member, Members};
+use crate::compress::line::{Line, member};
 use crate::digest::{DiffId, Digest, HashReader, HashWriter};
 use flate2::GzBuilder;
 use std::io::{self, BufReader, Read, Write};
@@ -132,12 +132,19 @@ fn compress_members(
     method: Method,
     earlier: &Earlier,
 ) -> Result<Members, CompressError> {
-    let (mut cuts, mut line, mut members) = (Cuts::new(tar), Line::new(method, earlier), Members::default());
+    let (mut cuts, mut members) = (Cuts::new(tar), Members::default());
+    let (mut first, mut plain) = (Vec::new(), Vec::new());
+    // An empty stream is one empty member: readers refuse a blob of no bytes.
+    cuts.next(&mut first).map_err(CompressError::Read)?;
+    if !cuts.next(&mut plain).map_err(CompressError::Read)? {
+        write_member(member(&first, method, earlier), out, &mut members)?;
+        return Ok(members);
+    }
+    let mut line = Line::new(method, earlier);
     // This thread cuts, hashes and writes while the pool compresses; it blocks no thread of the pool.
     rayon::in_place_scope(|scope| {
-        let mut plain = line.room();
-        // An empty stream is one empty member: readers refuse a blob of no bytes.
-        let mut more = cuts.next(&mut plain).map_err(CompressError::Read)? || plain.is_empty();
+        line.push(scope, first);
+        let mut more = true;
         while more {
             line.push(scope, plain);
             if line.is_full() {
@@ -154,10 +161,18 @@ fn compress_members(
 /// Writes the member in front; reports whether there was one.
 fn write_first(line: &mut Line<'_>, out: &mut dyn Write, members: &mut Members) -> Result<bool, CompressError> {
     let Some(done) = line.pop() else { return Ok(false) };
-    let (member, bytes) = done.map_err(CompressError::Compress)?;
+    write_member(done, out, members).map(|()| true)
+}
+
+fn write_member(
+    made: io::Result<(Member, Vec<u8>)>,
+    out: &mut dyn Write,
+    members: &mut Members,
+) -> Result<(), CompressError> {
+    let (member, bytes) = made.map_err(CompressError::Compress)?;
     out.write_all(&bytes).map_err(CompressError::Write)?;
     members.push(member);
-    Ok(true)
+    Ok(())
 }
 
 fn compress_whole(tar: &mut dyn Read, out: &mut dyn Write, method: Method) -> Result<(), CompressError> {

@@ -71,7 +71,7 @@ fn compress(plain: Vec<u8>, method: Method, earlier: &Earlier, done: &SyncSender
 }
 
 /// Returns the member that holds `plain`: an earlier layer's, or a new one.
-fn member(plain: &[u8], method: Method, earlier: &Earlier) -> io::Result<(Member, Vec<u8>)> {
+pub(super) fn member(plain: &[u8], method: Method, earlier: &Earlier) -> io::Result<(Member, Vec<u8>)> {
     let crc = crc(plain);
     let bytes = earlier.find(plain, crc).map_or_else(|| method.compress(plain), Ok)?;
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);

@@ -25,6 +25,7 @@ mod target;
 pub use progress::{PushEvent, PushObserver};
 
 use super::{Exporter, FinishedImage, LayerCompression, hold};
+use crate::beside::each_beside;
 use crate::descriptor::Descriptor;
 use crate::error::StoreError;
 use crate::reference::ImageRef;
@@ -55,12 +56,8 @@ impl Exporter for RegistryExporter<'_> {
         let _lease = hold(image, &[], store)?;
         let shipment = Shipment::new(image, self.compression, store)?;
         let (hosts, parts) = (target::by_host(&self.names), AtomicUsize::new(0));
-        let results: Vec<Result<Vec<Descriptor>, StoreError>> = std::thread::scope(|scope| {
-            let (shipment, parts) = (&shipment, &parts);
-            let threads: Vec<_> =
-                hosts.iter().map(|targets| scope.spawn(move || self.deliver(shipment, targets, parts))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("pushing does not panic")).collect()
-        });
+        let results: Vec<Result<Vec<Descriptor>, StoreError>> =
+            each_beside(&hosts, |targets| self.deliver(&shipment, targets, &parts));
         let manifests = results.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
         let none = || StoreError::Malformed { place: "push".to_owned(), why: "no name was given".to_owned() };
         manifests.into_iter().next().ok_or_else(none)

@@ -1,7 +1,6 @@
 //! [`IndexDraft`]: the index of a layer in the making, which need not fit in memory.
 
 use crate::change::Change;
-use crate::digest::HashWriter;
 use crate::index::{LayerIndex, MAGIC};
 use crate::io_error::{IoContext, IoError};
 use crate::path::TreePath;
@@ -29,7 +28,7 @@ enum Draft {
 
 #[derive(Debug)]
 struct Written {
-    out: HashWriter<SealedWriter>,
+    out: SealedWriter,
     path: PathBuf,
     /// How many changes are to come.
     left: usize,
@@ -41,7 +40,7 @@ impl IndexDraft {
         if count <= KEPT {
             return Ok(Self(Draft::Kept(Vec::with_capacity(count))));
         }
-        let out = HashWriter::new(SealedWriter::begin(path, temporary)?);
+        let out = SealedWriter::begin(path, temporary)?;
         let mut written = Written { out, path: path.to_owned(), left: count, scratch: Vec::new() };
         written.bytes(MAGIC)?;
         written.value(&count)?;
@@ -95,9 +94,7 @@ impl Written {
         self.value(&nothing.as_slice())?;
         self.value(accounts)?;
         self.value(&nothing.as_slice())?;
-        let (mut file, digest, _) = self.out.finish();
-        file.write_all(digest.as_bytes()).at("write", &self.path)?;
-        file.finish()
+        self.out.finish()
     }
 
     fn miscounted(&self) -> IoError {
