@@ -37,8 +37,8 @@ impl Trace {
             spans.sort_by(|left, right| left.0.total_cmp(&right.0).then(right.1.total_cmp(&left.1)));
             let mut open: Vec<f64> = Vec::new();
             for (begin, end) in spans {
-                open.retain(|outer| *outer > begin);
                 // A thousandth of a microsecond is lost where nanoseconds become fractions.
+                open.retain(|outer| *outer > begin + 0.01);
                 assert!(open.iter().all(|outer| end <= outer + 0.01), "lane {lane}: {begin}..{end} in {open:?}");
                 open.push(end);
             }
@@ -65,12 +65,14 @@ fn userns_a_trace_tells_where_the_time_went() {
     let wanted = [
         "compressing",
         "diffing",
+        "executing",
         "exporting",
         "hashing",
         "mounting",
         "pulling",
         "pushing",
         "running",
+        "sandboxing",
         "step",
         "unpacking",
         "waiting",
@@ -79,6 +81,10 @@ fn userns_a_trace_tells_where_the_time_went() {
     assert_eq!(trace.categories(), BTreeSet::from(wanted));
     let running = trace.one("running", "while [ $i");
     assert!(running["args"]["cpu_us"].as_u64().is_some_and(|cpu| cpu > 10_000), "{running}");
+    let command = trace.one("executing", "the command");
+    let times = |event: &Value| (event["ts"].as_f64().expect("a time"), event["dur"].as_f64().expect("a time"));
+    let ((outer, whole), (inner, alone)) = (times(running), times(command));
+    assert!(outer < inner && inner + alone < outer + whole && alone > whole / 2.0, "{running} {command}");
     assert_eq!((running["pid"].clone(), trace.one("step", "[one 3/3] RUN")["pid"].clone()), (3.into(), 1.into()));
     assert!(trace.one("hashing", "data")["args"]["bytes"].as_u64().is_some_and(|bytes| bytes >= 100_000));
     assert!(trace.one("unpacking", "sha256:")["args"]["bytes"].as_u64().is_some_and(|bytes| bytes > 500_000));

@@ -75,7 +75,7 @@ impl MountInstructions {
 pub struct Active {
     /// How to mount it.
     pub instructions: MountInstructions,
-    /// Everything of it on disk; deleted when it is thrown away.
+    /// Everything of it on disk: whoever had it made deletes it.
     pub scratch: PathBuf,
 }
 
@@ -93,7 +93,7 @@ pub trait Mounter: Debug + Send + Sync {
     fn prepare(&self, lower: &[String], below: &Stack, scratch: &Path) -> Result<Active, LayerError>;
 
     /// Turns what changed into a layer directory at `destination` (on the same file system, not there yet), in normal
-    /// form, and returns its index; `active` is gone afterwards.
+    /// form, and returns its index. What is left of the scratch directory is of no use then.
     ///
     /// # Errors
     /// [`LayerError`].
@@ -111,12 +111,6 @@ fn dress_root(path: &Path, below: &Stack) -> Result<(), LayerError> {
     let metadata = overlay::root_metadata(below);
     let root = TreePath::root();
     RootDir::open(path)?.apply(&root, &metadata).map_err(|error| LayerError::of(error, &root, &metadata))
-}
-
-/// Deletes a scratch directory.
-fn throw_away(scratch: &Path) -> Result<(), LayerError> {
-    RootDir::open(scratch)?.remove_tree(&TreePath::root())?;
-    Ok(std::fs::remove_dir(scratch).at("remove directory", scratch)?)
 }
 
 fn not_mine(active: &Active) -> LayerError {

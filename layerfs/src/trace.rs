@@ -19,8 +19,12 @@ pub enum Phase {
     Unpacking,
     /// Making a root file system ready.
     Mounting,
-    /// A command.
+    /// A command and its sandbox.
     Running,
+    /// What stands around a command: the start of its sandbox's helper, mounts, namespaces and filters, and their end.
+    Sandboxing,
+    /// A command by itself.
+    Executing,
     /// Finding what a command changed.
     Diffing,
     /// Choosing and digesting files of a context or a stage.
@@ -44,6 +48,8 @@ impl Phase {
             Self::Unpacking => "unpacking",
             Self::Mounting => "mounting",
             Self::Running => "running",
+            Self::Sandboxing => "sandboxing",
+            Self::Executing => "executing",
             Self::Diffing => "diffing",
             Self::Hashing => "hashing",
             Self::Writing => "writing",
@@ -66,8 +72,8 @@ pub struct Span {
     /// How long it took.
     pub took: Duration,
     /// CPU time, of user and system: of the thread; of the whole process where the work takes all cores; of the command
-    /// where one runs.
-    pub cpu: Duration,
+    /// where one runs. Nothing where another process measured the time.
+    pub cpu: Option<Duration>,
     /// Bytes that were worked on, where they were counted.
     pub bytes: Option<u64>,
     /// The thread's number in its process.
@@ -103,6 +109,15 @@ impl Trace {
         Open(begun)
     }
 
+    /// Tells of a stretch of time that another process measured for this thread.
+    pub fn measured(&self, phase: Phase, what: impl FnOnce() -> String, (began, ended): (Duration, Duration)) {
+        if let Some(tracer) = &self.0 {
+            let (took, thread) = (ended.saturating_sub(began), this_thread());
+            let (cpu, bytes, in_worker) = (None, None, false);
+            tracer.span(Span { phase, what: what(), began, took, cpu, bytes, thread, in_worker });
+        }
+    }
+
     /// Passes on a span that another process told of.
     pub fn pass(&self, span: Span) {
         if let Some(tracer) = &self.0 {
@@ -121,6 +136,8 @@ struct Begun<'a> {
     tracer: &'a dyn Tracer,
     span: Span,
     clock: ClockId,
+    /// What `clock` showed at the beginning.
+    shown: Duration,
     /// CPU time that is not of `clock`.
     more: Duration,
 }
@@ -128,11 +145,14 @@ struct Begun<'a> {
 impl<'a> Begun<'a> {
     fn new(tracer: &'a dyn Tracer, phase: Phase, what: String) -> Self {
         let clock = ClockId::ThreadCPUTime;
-        let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs().into();
-        let (took, bytes, in_worker) = (Duration::ZERO, None, false);
-        let span = Span { phase, what, began: now(), took, cpu: read(clock), bytes, thread, in_worker };
-        Self { tracer, span, clock, more: Duration::ZERO }
+        let (took, cpu, bytes, in_worker) = (Duration::ZERO, None, None, false);
+        let span = Span { phase, what, began: now(), took, cpu, bytes, thread: this_thread(), in_worker };
+        Self { tracer, span, clock, shown: read(clock), more: Duration::ZERO }
     }
+}
+
+fn this_thread() -> u64 {
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs().into()
 }
 
 impl Open<'_> {
@@ -154,7 +174,7 @@ impl Open<'_> {
     pub fn on_all_cores(mut self) -> Self {
         if let Some(begun) = &mut self.0 {
             begun.clock = ClockId::ProcessCPUTime;
-            begun.span.cpu = read(begun.clock);
+            begun.shown = read(begun.clock);
         }
         self
     }
@@ -162,9 +182,9 @@ impl Open<'_> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if let Some(Begun { tracer, mut span, clock, more }) = self.0.take() {
+        if let Some(Begun { tracer, mut span, clock, shown, more }) = self.0.take() {
             span.took = now().saturating_sub(span.began);
-            span.cpu = read(clock).saturating_sub(span.cpu) + more;
+            span.cpu = Some(read(clock).saturating_sub(shown) + more);
             tracer.span(span);
         }
     }
@@ -219,8 +239,13 @@ mod tests {
         assert_eq!((outer.what.as_str(), outer.phase, outer.bytes), ("outer", Phase::Writing, Some(7)));
         assert!(before <= outer.began && outer.began <= inner.began);
         assert!(inner.began + inner.took <= outer.began + outer.took);
-        assert_eq!((outer.cpu.as_secs(), outer.thread, outer.in_worker), (7, inner.thread, false));
+        assert_eq!((outer.cpu.map(|cpu| cpu.as_secs()), outer.thread, outer.in_worker), (Some(7), inner.thread, false));
         assert_eq!(kept.take(), []);
+        let at = Duration::from_secs;
+        trace.measured(Phase::Executing, || "elsewhere".to_owned(), (at(3), at(5)));
+        let [elsewhere] = kept.take().try_into().expect("a span");
+        assert_eq!((elsewhere.began, elsewhere.took, elsewhere.cpu), (at(3), at(2), None));
+        assert_eq!(elsewhere.thread, inner.thread);
     }
 
     #[test]

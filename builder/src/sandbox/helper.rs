@@ -7,7 +7,7 @@ use crate::channel::Channel;
 use crate::sandbox::attach;
 use crate::sandbox::error::SandboxError;
 use crate::sandbox::init;
-use crate::sandbox::message::{Instructions, Report, UserMountSource};
+use crate::sandbox::message::{Instructions, Milestone, Report, UserMountSource};
 use crate::sandbox::mounts::{MountPlan, Stub};
 use crate::sandbox::target::{Root, Stubs};
 use crate::sandbox::user::{Accounts, RunUser};
@@ -32,7 +32,9 @@ const LONGEST_ACCOUNT_FILE: u64 = 10 << 20;
 pub(super) fn main() -> ! {
     let Ok(channel) = Channel::from_standard_input() else { process::exit_now(1) };
     let report = match channel.receive::<Instructions>() {
-        Ok((instructions, secrets)) => run(&channel, &instructions, secrets).unwrap_or_else(Report::Failed),
+        Ok((instructions, descriptors)) => take_streams(descriptors)
+            .and_then(|secrets| run(&channel, &instructions, secrets))
+            .unwrap_or_else(Report::Failed),
         // The worker is gone: nobody to report to.
         Err(_) => process::exit_now(1),
     };
@@ -40,19 +42,40 @@ pub(super) fn main() -> ! {
     process::exit_now(i32::from(sent.is_err()));
 }
 
+/// Makes the first two descriptors standard output and error, and returns the others.
+fn take_streams(mut descriptors: Vec<OwnedFd>) -> Result<Vec<OwnedFd>, SandboxError> {
+    let secrets = descriptors.split_off(descriptors.len().min(2));
+    let [output, errors] = descriptors.try_into().map_err(|_| SandboxError::Lost)?;
+    let connected = nix::unistd::dup2_stdout(&output).and_then(|()| nix::unistd::dup2_stderr(&errors));
+    connected.at("connect", "the command's output").map_err(SandboxError::Setup)?;
+    Ok(secrets)
+}
+
 fn run(channel: &Channel, instructions: &Instructions, secrets: Vec<OwnedFd>) -> Result<Report, SandboxError> {
     rustix::process::umask(rustix::fs::Mode::empty());
+    let timed = instructions.timed;
+    reached(channel, timed, Milestone::Started);
     mount_trees(instructions)?;
+    reached(channel, timed, Milestone::Mounted);
     let root = Root::open(&attach::root_directory(&instructions.hidden)).map_err(SandboxError::Setup)?;
     let user = accounts(&root)?.resolve_run_user(&instructions.user)?;
     make_working_directory(&root, &instructions.working_directory, &user)?;
     let plan = MountPlan::new(instructions);
     let mut stubs = Stubs::default();
     make_stubs(&mut stubs, &plan, &root, instructions)?;
+    reached(channel, timed, Milestone::Prepared);
     let report = start(channel, instructions, &plan, &user, secrets);
+    reached(channel, timed, Milestone::Ended);
     // Whatever became of the command, its mount points go.
     stubs.remove(&root).map_err(SandboxError::Setup)?;
     report
+}
+
+/// Says how far it is, if the worker wants to know.
+fn reached(channel: &Channel, timed: bool, milestone: Milestone) {
+    if timed && channel.send(&Report::Reached(milestone, layerfs::trace::now()), &[]).is_err() {
+        // The worker is gone, which is noticed where something hangs on it.
+    }
 }
 
 /// Mounts the root file system and the trees of mounts in a mount namespace of this process's own.
@@ -154,7 +177,8 @@ fn start(
             wait(channel, child).map_err(SandboxError::Setup)
         }
         None => {
-            let Err(error) = init::become_command(instructions, plan, user, secrets);
+            let ready = || reached(channel, instructions.timed, Milestone::Isolated);
+            let Err(error) = init::become_command(instructions, plan, user, secrets, ready);
             let sent = channel.send(&Report::Failed(error), &[]);
             process::exit_now(i32::from(sent.is_err()) + 1);
         }

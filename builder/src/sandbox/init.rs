@@ -24,12 +24,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Makes the sandbox around this process and becomes the command. Returns only if that fails.
+/// Makes the sandbox around this process, calls `ready`, and becomes the command. Returns only if that fails.
 pub(super) fn become_command(
     instructions: &Instructions,
     plan: &MountPlan,
     user: &RunUser,
     secrets: Vec<OwnedFd>,
+    ready: impl FnOnce(),
 ) -> Result<Infallible, SandboxError> {
     die_with_parent()?;
     leave_session()?;
@@ -49,6 +50,7 @@ pub(super) fn become_command(
     }
     // Again: changing the user cleared it (prctl(2)).
     die_with_parent()?;
+    ready();
     launch::execute(instructions, user)
 }
 

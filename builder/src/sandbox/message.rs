@@ -7,6 +7,7 @@ use layerfs::mount::MountInstructions;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything the helper must know, found out by the worker; secrets come as descriptors beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub struct Instructions {
     pub tier: TierFacts,
     /// Whether standard output is a terminal that is to be the command's own.
     pub terminal: bool,
+    /// Whether the helper says how far it is.
+    pub timed: bool,
 }
 
 /// What the user namespace can do.
@@ -109,9 +112,26 @@ pub enum UserMountSource {
     },
 }
 
-/// What the helper says at the end: one of these, then it closes its end.
+/// How far a sandbox is, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Milestone {
+    /// The helper is there, and knows what to do.
+    Started,
+    /// Root file system and trees are mounted.
+    Mounted,
+    /// The root file system has its working directory and mount points.
+    Prepared,
+    /// Namespaces, mounts and filters of the command are there: execve(2) is next.
+    Isolated,
+    /// The command has ended.
+    Ended,
+}
+
+/// What the helper says: how it ended, then it closes its end. Before that, how far it is, if somebody wants to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
+    /// The sandbox is so far, since this time by [`layerfs::trace::now`].
+    Reached(Milestone, Duration),
     /// The command ended with this status.
     Status(i32),
     /// The command was ended by this signal.

@@ -3,12 +3,14 @@
 use crate::channel::Channel;
 use crate::worker::error::WorkerError;
 use crate::worker::protocol::Reply;
+use crate::worker::scratch::Scratch;
 use layerfs::cancel::Watched;
 use layerfs::trace::{Kept, Open, Phase, Trace, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The worker's end of one call.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Call {
     channel: Channel,
     spans: Arc<Kept>,
     trace: Trace,
+    /// What is taken away after the answer.
+    leavings: Mutex<Vec<Scratch>>,
 }
 
 impl Call {
@@ -23,12 +27,27 @@ impl Call {
     pub(super) fn new(channel: Channel, traced: bool) -> Self {
         let spans = Arc::new(Kept::default());
         let trace = if traced { Trace::new(Arc::clone(&spans) as Arc<dyn Tracer>) } else { Trace::default() };
-        Self { channel, spans, trace }
+        Self { channel, spans, trace, leavings: Mutex::default() }
     }
 
     /// Begins a span of this thread.
     pub(super) fn begin(&self, phase: Phase, what: impl FnOnce() -> String) -> Open<'_> {
         self.trace.begin(phase, what)
+    }
+
+    /// Reports whether the front wants to know where the time goes.
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.is_on()
+    }
+
+    /// Tells of a stretch of this thread's time that another process measured.
+    pub(super) fn tell(&self, phase: Phase, what: &str, stretch: (Duration, Duration)) {
+        self.trace.measured(phase, || what.to_owned(), stretch);
+    }
+
+    /// Lets `scratch` be taken away after the answer, for which nobody needs to wait.
+    pub(super) fn leave(&self, scratch: Scratch) {
+        self.leavings.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
 
     /// Tells the front where the time went.

@@ -17,11 +17,14 @@ mod comparison;
 mod entry;
 mod error;
 mod heard;
+mod helpers;
 pub mod id_map;
 mod layers;
+mod milestones;
 mod program;
 pub mod protocol;
 mod run;
+mod scratch;
 mod serve;
 mod start;
 

@@ -7,24 +7,22 @@ use crate::sandbox::spec::{MountSource, MountSpec, RunResult, RunSpec};
 use crate::worker::cache_mounts::{CacheMounts, Held, Wanted};
 use crate::worker::call::Call;
 use crate::worker::error::WorkerError;
+use crate::worker::helpers::Helpers;
 use crate::worker::layers::Layers;
+use crate::worker::milestones::Milestones;
 use crate::worker::program::Program;
 use crate::worker::protocol::{Exit, Reply};
+use crate::worker::scratch::Scratch;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::layer::LayerKey;
 use layerfs::mount::{Active, Mounter, probe};
-use layerfs::path::TreePath;
-use layerfs::rootdir::RootDir;
 use layerfs::stack::Stack;
-use layerfs::sys::process;
 use layerfs::trace::Phase;
 use rustix::event::{PollFd, PollFlags};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Runs commands.
 #[derive(Debug)]
@@ -32,7 +30,7 @@ pub(super) struct Runner {
     temporary: PathBuf,
     caches: CacheMounts,
     tier: TierFacts,
-    program: Program,
+    helpers: Helpers,
     mounter: Mutex<Option<Arc<dyn Mounter>>>,
     kept: Mutex<HashMap<LayerKey, Kept>>,
 }
@@ -44,35 +42,6 @@ struct Kept {
     /// How often it was entered.
     entered: usize,
     scratch: Scratch,
-}
-
-/// A directory for what one run needs on disk; deleted when dropped.
-#[derive(Debug)]
-struct Scratch {
-    parent: PathBuf,
-    name: String,
-}
-
-impl Scratch {
-    fn new(parent: &Path) -> Result<Self, IoError> {
-        let made = tempfile::Builder::new().prefix("run-").tempdir_in(parent).at("make directory in", parent)?;
-        let path = made.keep();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Self { parent: parent.to_owned(), name })
-    }
-
-    fn path(&self) -> PathBuf {
-        self.parent.join(&self.name)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let name = TreePath::from(self.name.as_str());
-        if RootDir::open(&self.parent).and_then(|parent| parent.remove_tree(&name)).is_err() {
-            // What is left lies below `tmp/`, where the next gc looks for it.
-        }
-    }
 }
 
 /// A run with everything prepared.
@@ -88,8 +57,14 @@ struct Prepared {
 impl Runner {
     /// Returns the runner of the store `store` for the id map `map`.
     pub(super) fn new(store: &Path, map: &str, tier: TierFacts, program: Program) -> Self {
-        let caches = CacheMounts::new(store, map);
-        Self { temporary: store.join("tmp"), caches, tier, program, mounter: Mutex::default(), kept: Mutex::default() }
+        Self {
+            temporary: store.join("tmp"),
+            caches: CacheMounts::new(store, map),
+            tier,
+            helpers: Helpers::new(program),
+            mounter: Mutex::default(),
+            kept: Mutex::default(),
+        }
     }
 
     /// Runs a command and, if it ends with 0 and is to be kept, makes its changes a layer.
@@ -116,9 +91,11 @@ impl Runner {
             }
             (_, RunResult::Commit(key)) if spec.keep_failed => {
                 self.lock_kept().insert(key, Kept { prepared, entered: 0, scratch });
+                return Ok(exit);
             }
             _ => {}
         }
+        call.leave(scratch);
         Ok(exit)
     }
 
@@ -185,12 +162,19 @@ impl Runner {
         }
         let hidden = scratch.join("hidden");
         std::fs::create_dir(&hidden).at("make", &hidden)?;
-        let instructions = self.instructions(spec, &root, hidden, mounts);
+        let instructions = self.instructions(spec, &root, hidden, mounts, call.is_traced());
         let _held = held.into_iter().map(|(_, held)| held).collect();
         Ok(Prepared { root, below, instructions, _held })
     }
 
-    fn instructions(&self, spec: &RunSpec, root: &Active, hidden: PathBuf, mounts: Vec<UserMount>) -> Instructions {
+    fn instructions(
+        &self,
+        spec: &RunSpec,
+        root: &Active,
+        hidden: PathBuf,
+        mounts: Vec<UserMount>,
+        timed: bool,
+    ) -> Instructions {
         Instructions {
             root: root.instructions.clone(),
             hidden,
@@ -207,6 +191,7 @@ impl Runner {
             script: spec.script.clone(),
             tier: self.tier,
             terminal: spec.terminal,
+            timed,
         }
     }
 
@@ -231,8 +216,8 @@ impl Runner {
         wanted.into_values().map(take).collect()
     }
 
-    /// Starts the helper and waits until the command has ended. What it writes, the front reads; with a terminal, it speaks
-    /// for itself.
+    /// Tells a helper what to do and waits until the command has ended. What it writes, the front reads; with a terminal, it
+    /// speaks for itself.
     fn execute(
         &self,
         call: &Call,
@@ -241,37 +226,31 @@ impl Runner {
         terminal: Option<OwnedFd>,
     ) -> Result<Exit, WorkerError> {
         let mut running = call.begin(Phase::Running, || instructions.arguments.join(" "));
-        let (channel, far) = Channel::pair()?;
-        let mut command = self.program.helper();
-        command.stdin(Stdio::from(far.into_socket()));
-        connect(call, &mut command, terminal)?;
-        let helper = command.spawn().at("start", "sandbox helper")?;
-        // It holds the far ends, whose end must be the helper's.
-        drop(command);
-        let secrets_borrowed: Vec<BorrowedFd<'_>> = secrets.iter().map(AsFd::as_fd).collect();
-        let sent = channel.send(instructions, &secrets_borrowed);
-        drop(secrets);
-        let report = sent.map_err(WorkerError::from).and_then(|()| report(call, &channel));
-        running.cpu(finish(&channel, &helper)?);
-        match report? {
-            Report::Status(status) => Ok(Exit::Status(status)),
-            Report::Signal(signal) => Ok(Exit::Signal(signal)),
-            Report::Failed(error) => Err(error.into()),
-        }
+        let mut milestones = Milestones::new(call);
+        let mut descriptors = streams(call, terminal)?;
+        descriptors.extend(secrets);
+        let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        let helper = self.helpers.instruct(instructions, &borrowed)?;
+        // The helper holds the far ends of the streams, whose end must be its own.
+        drop(descriptors);
+        self.helpers.make_ready();
+        let exit = exit(call, helper.channel(), &mut milestones);
+        running.cpu(helper.finish()?);
+        milestones.end();
+        exit
     }
 }
 
-/// Connects what a command writes with the front, or with its terminal.
-fn connect(call: &Call, command: &mut Command, terminal: Option<OwnedFd>) -> Result<(), WorkerError> {
+/// Returns standard output and error of a command, connected with the front or with its terminal.
+fn streams(call: &Call, terminal: Option<OwnedFd>) -> Result<Vec<OwnedFd>, WorkerError> {
     if let Some(terminal) = terminal {
         let other = terminal.try_clone().at("copy", "terminal")?;
-        command.stdout(terminal).stderr(other);
-        return Ok(());
+        return Ok(vec![terminal, other]);
     }
     let (output, output_end) = std::io::pipe().at("make", "pipe")?;
     let (errors, errors_end) = std::io::pipe().at("make", "pipe")?;
-    command.stdout(output_end).stderr(errors_end);
-    call.reply(&Reply::Streams, &[output.as_fd(), errors.as_fd()])
+    call.reply(&Reply::Streams, &[output.as_fd(), errors.as_fd()])?;
+    Ok(vec![output_end.into(), errors_end.into()])
 }
 
 /// Returns mounts without the doors to agents, which were closed with the command, the secrets numbered as they are then.
@@ -308,13 +287,6 @@ fn commit(mounter: &dyn Mounter, layers: &Layers, prepared: Prepared, key: Layer
     layers.publish(&name, &key, index)
 }
 
-/// Lets the helper end, and takes leave of it: only then has it taken its mount points away. Returns the CPU time of the
-/// helper and all that it waited for.
-fn finish(channel: &Channel, helper: &Child) -> Result<Duration, WorkerError> {
-    channel.finish_sending();
-    Ok(process::wait_for_cpu(helper.id()).at("wait for", "sandbox helper")?)
-}
-
 fn user_source(
     mount: &MountSpec,
     number: usize,
@@ -343,7 +315,18 @@ fn user_source(
     })
 }
 
-/// Waits for the helper's report, or for the front to end the call.
+/// Waits until the helper says how the command ended, or for the front to end the call.
+fn exit(call: &Call, helper: &Channel, milestones: &mut Milestones<'_>) -> Result<Exit, WorkerError> {
+    loop {
+        match report(call, helper)? {
+            Report::Reached(milestone, at) => milestones.reached(milestone, at),
+            Report::Status(status) => return Ok(Exit::Status(status)),
+            Report::Signal(signal) => return Ok(Exit::Signal(signal)),
+            Report::Failed(error) => return Err(error.into()),
+        }
+    }
+}
+
 fn report(call: &Call, helper: &Channel) -> Result<Report, WorkerError> {
     let mut watched = [
         PollFd::from_borrowed_fd(call.channel().as_fd(), PollFlags::RDHUP),
@@ -367,6 +350,7 @@ fn report(call: &Call, helper: &Channel) -> Result<Report, WorkerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use layerfs::path::TreePath;
 
     #[test]
     fn secrets_keep_their_place_when_doors_are_closed() {

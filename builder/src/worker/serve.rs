@@ -16,7 +16,7 @@ use layerfs::sys::process;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// What every call works with.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ struct Service {
     layers: Layers,
     runner: Runner,
     traced: bool,
+    /// Held while something is taken away after an answer; the worker's end waits for it.
+    leaving: RwLock<()>,
 }
 
 /// Takes calls until the front is gone.
@@ -48,6 +50,7 @@ pub(super) fn serve(control: Channel, startup: Startup) -> ! {
             }
         }
     }
+    drop(service.leaving.write());
     // As process 1 of its pid namespace the worker takes everything it started with it.
     process::exit_now(0)
 }
@@ -60,7 +63,8 @@ impl Service {
         }
         let layers = Layers::open(&startup.store, &startup.map)?;
         let runner = Runner::new(&startup.store, &startup.map, startup.tier, Program::copy()?);
-        Ok(Self { store: startup.store.clone(), layers, runner, traced: startup.traced })
+        let leaving = RwLock::default();
+        Ok(Self { store: startup.store.clone(), layers, runner, traced: startup.traced, leaving })
     }
 
     fn answer(&self, call: Call) {
@@ -71,9 +75,12 @@ impl Service {
             Ok(Err(error)) => Reply::Failed(error),
             Err(_) => Reply::Failed(WorkerError::Lost("a call panicked".to_owned())),
         };
+        let leaving = self.leaving.read();
         if call.tell_spans().and_then(|()| call.reply(&reply, &[])).is_err() {
             // The front closed its end: it wants no answer any more.
         }
+        drop(call);
+        drop(leaving);
     }
 
     fn dispatch(&self, call: &Call, request: Request, descriptors: Vec<OwnedFd>) -> Result<Reply, WorkerError> {

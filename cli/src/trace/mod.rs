@@ -151,7 +151,9 @@ impl Tracer for Chronicle {
         if let Some(bytes) = span.bytes {
             details.insert("bytes".to_owned(), json!(bytes));
         }
-        details.insert("cpu_us".to_owned(), json!(span.cpu.as_micros()));
+        if let Some(cpu) = span.cpu {
+            details.insert("cpu_us".to_owned(), json!(cpu.as_micros()));
+        }
         let place = Place::Thread { in_worker: span.in_worker, number: span.thread };
         let name = format!("{} {}", span.phase.name(), visible(&span.what));
         let (began, took, category) = (span.began, span.took, span.phase.name());

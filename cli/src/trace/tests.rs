@@ -17,7 +17,7 @@ fn at(micros: u64) -> Duration {
 }
 
 fn span(phase: Phase, thread: u64, began: u64, ended: u64) -> Span {
-    let (took, cpu) = (at(ended - began), at(7));
+    let (took, cpu) = (at(ended - began), Some(at(7)));
     Span {
         phase,
         what: format!("{thread}"),

@@ -65,7 +65,6 @@ impl Mounter for CopyMounter {
         let index = diff::normalize_whole(&tree, below, &opener(self.layers.clone(), lower), &baseline)?;
         drop(tree);
         fs::rename(path, destination).at("rename", path).map_err(LayerError::written)?;
-        super::throw_away(&active.scratch)?;
         Ok(index)
     }
 }

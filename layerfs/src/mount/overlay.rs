@@ -69,7 +69,6 @@ impl Mounter for OverlayMounter {
         let index = diff::normalize(&root, below, &opener(layers.clone(), lower.clone()))?;
         drop(root);
         fs::rename(upper, destination).at("rename", upper).map_err(LayerError::written)?;
-        super::throw_away(&active.scratch)?;
         Ok(index)
     }
 }

@@ -20,6 +20,7 @@ fn instructions(network: Network, tty_group: bool) -> Instructions {
         script: None,
         tier: TierFacts { tty_group, set_groups: true },
         terminal: false,
+        timed: false,
     }
 }
 
