@@ -98,6 +98,30 @@ fn userns_kills_lose_nothing() {
     }
 }
 
+/// While a command runs, the sandbox of the next one waits; the next command does not hang on it.
+#[test]
+fn userns_a_sandbox_that_is_killed_while_it_waits_is_replaced() {
+    let lab = Lab::with("FROM busybox\nRUN sleep 1\nRUN echo after > /after\n");
+    let mut child = lab.building(&["-t", "x"]).stderr(Stdio::null()).spawn().expect("starts");
+    let front = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    let called = |id: &Pid, name: &str| {
+        fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default().split('\0').next() == Some(name)
+    };
+    let start = Instant::now();
+    let waiting = loop {
+        let below = descendants(front);
+        let helper = below.iter().find(|id| called(id, "lbuild-sandbox") && descendants(**id).is_empty());
+        match helper.filter(|_| below.iter().any(|id| called(id, "sleep") || called(id, "/bin/sh"))) {
+            Some(helper) => break *helper,
+            None => assert!(start.elapsed() < Duration::from_secs(10), "no sandbox waits"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    kill(waiting, Signal::SIGKILL).expect("killed");
+    assert!(child.wait().expect("ends").success());
+    assert_eq!(lab.shell("x", "cat /after"), "after\n");
+}
+
 /// Returns the processes below `top`, as they are now.
 fn descendants(top: Pid) -> Vec<Pid> {
     let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
