@@ -82,7 +82,12 @@ impl Runner {
         let mounting = call.begin(Phase::Mounting, command);
         let prepared = self.prepare(call, layers, spec, &*mounter, &scratch.path())?;
         drop(mounting);
-        let exit = self.execute(call, &prepared.instructions, secrets, terminal)?;
+        let exit = self.execute(call, &prepared.instructions, secrets, terminal, || {
+            // A command of a build is seldom the last.
+            if matches!(spec.result, RunResult::Commit(_)) {
+                self.helpers.make_ready();
+            }
+        })?;
         match (exit, spec.result) {
             (Exit::Status(0), RunResult::Commit(key)) => {
                 call.check()?;
@@ -117,7 +122,7 @@ impl Runner {
         let mounts = without_sockets(own.mounts);
         let instructions = Instructions { hidden, arguments, mounts, terminal: true, ..own };
         renew(&instructions)?;
-        let exit = self.execute(call, &instructions, secrets, terminal);
+        let exit = self.execute(call, &instructions, secrets, terminal, || ());
         self.lock_kept().insert(key, kept);
         exit
     }
@@ -216,14 +221,15 @@ impl Runner {
         wanted.into_values().map(take).collect()
     }
 
-    /// Tells a helper what to do and waits until the command has ended. What it writes, the front reads; with a terminal, it
-    /// speaks for itself.
+    /// Tells a helper what to do, does something `meanwhile`, and waits until the command has ended. What it writes, the front
+    /// reads; with a terminal, it speaks for itself.
     fn execute(
         &self,
         call: &Call,
         instructions: &Instructions,
         secrets: Vec<OwnedFd>,
         terminal: Option<OwnedFd>,
+        meanwhile: impl FnOnce(),
     ) -> Result<Exit, WorkerError> {
         let mut running = call.begin(Phase::Running, || instructions.arguments.join(" "));
         let mut milestones = Milestones::new(call);
@@ -233,7 +239,7 @@ impl Runner {
         let helper = self.helpers.instruct(instructions, &borrowed)?;
         // The helper holds the far ends of the streams, whose end must be its own.
         drop(descriptors);
-        self.helpers.make_ready();
+        meanwhile();
         let exit = exit(call, helper.channel(), &mut milestones);
         running.cpu(helper.finish()?);
         milestones.end();
