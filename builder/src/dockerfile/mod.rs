@@ -26,7 +26,7 @@ mod mount;
 mod parser;
 mod relocate;
 mod statement;
-pub(crate) mod suggest;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
 mod typed;

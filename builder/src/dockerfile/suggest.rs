@@ -2,7 +2,7 @@
 
 /// Returns the candidate that differs from `typed` by the fewest slips of the finger, upper and lower case alike, or
 /// nothing if none is near.
-pub(crate) fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let typed: Vec<char> = typed.to_lowercase().chars().take(64).collect();
     let near = candidates.into_iter().filter_map(|candidate| {
         let letters: Vec<char> = candidate.to_lowercase().chars().collect();
@@ -55,6 +55,10 @@ mod tests {
         ];
         for (typed, meant) in table {
             assert_eq!(nearest(typed, names), meant, "{typed}");
+        }
+        let commands = ["build", "images", "rmi"];
+        for (typed, meant) in [("imges", Some("images")), ("buidl", Some("build")), ("rm", Some("rmi")), (".", None)] {
+            assert_eq!(nearest(typed, commands), meant, "{typed}");
         }
     }
 }

@@ -189,13 +189,12 @@ impl Session<'_> {
 
     /// Returns an error of a step with its place.
     pub(super) fn failure(&self, stage: usize, at: usize, error: StepError) -> BuildError {
-        let Step { span, sources, name, .. } = &self.build.plan.stages[stage].steps[at];
-        let guilty = match &error {
-            StepError::Copy(error) => error.source_text(),
+        let Step { op, span, name } = &self.build.plan.stages[stage].steps[at];
+        let source = match (op, &error) {
+            (Op::Copy(copy), StepError::Copy(error)) => error.source_text().and_then(|text| copy.span_of(text)),
             _ => None,
         };
-        let source = guilty.and_then(|text| sources.iter().find(|source| source.value == text));
-        let span = source.map_or(*span, |source| source.span);
+        let span = source.unwrap_or(*span);
         BuildError::Step { span, name: name.clone(), id: self.step_id(stage, at), error: Box::new(error) }
     }
 

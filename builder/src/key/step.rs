@@ -87,6 +87,8 @@ pub fn copy_key(
     let CopyOp {
         from: _,
         sources,
+        // Where it stands changes nothing of what it does.
+        source_spans: _,
         exclude,
         parents,
         heredocs,

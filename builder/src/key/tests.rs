@@ -67,6 +67,7 @@ fn copy_op() -> CopyOp {
     CopyOp {
         from: From::Context,
         sources: vec!["a".to_owned(), "b".to_owned()],
+        source_spans: Vec::new(),
         exclude: Vec::new(),
         parents: false,
         heredocs: vec![Script { name: "EOF".to_owned(), body: "text".to_owned() }],

@@ -132,6 +132,7 @@ impl StagePlanner<'_> {
         CopyOp {
             from,
             sources: expanded.sources.iter().map(|source| source.value.clone()).collect(),
+            source_spans: expanded.sources.iter().map(|source| source.span).collect(),
             exclude: Vec::new(),
             parents: false,
             heredocs: expanded.heredocs.clone(),
@@ -151,7 +152,6 @@ impl StagePlanner<'_> {
     fn push_copy(&mut self, instruction: &str, expanded: &Expanded, op: CopyOp, span: Span, shown: &str) {
         let name = self.names.step(shown);
         self.push_step(Op::Copy(op), span, name);
-        self.steps.last_mut().into_iter().for_each(|step| step.sources.clone_from(&expanded.sources));
         self.note_step(history_line(instruction, expanded));
     }
 }

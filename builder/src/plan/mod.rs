@@ -35,7 +35,7 @@ use crate::bases::Bases;
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Dockerfile;
 use crate::graph::StageGraph;
-use crate::source::{Span, Spanned};
+use crate::source::Span;
 use layerfs::image::{History, ImageConfig};
 use layerfs::platform::Platform;
 use op::{ExtraHost, Network, Op};
@@ -178,8 +178,6 @@ pub struct Step {
     pub op: Op,
     /// Where it stands.
     pub span: Span,
-    /// The sources of COPY and ADD, and where they stand.
-    pub sources: Vec<Spanned<String>>,
     /// The name to show: `[build 2/5] RUN make`.
     pub name: String,
 }

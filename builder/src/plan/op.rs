@@ -2,6 +2,7 @@
 
 use crate::copy::select::Choice;
 use crate::git_ref::GitRef;
+use crate::source::Span;
 use layerfs::digest::Digest;
 use layerfs::path::TreePath;
 use serde::{Deserialize, Serialize};
@@ -183,13 +184,15 @@ pub struct CopyOp {
     pub from: From,
     /// Sources as typed after expansion: paths or patterns below the root of `from`.
     pub sources: Vec<String>,
+    /// Where each of `sources` stands in the Dockerfile; none where it names none.
+    pub source_spans: Vec<Span>,
     /// `--exclude`: patterns of what is left out of copied directories, relative to each (1.6-16).
     pub exclude: Vec<String>,
     /// `--parents`: the directories that sources name are made in the destination, too (1.6-15).
     pub parents: bool,
     /// Files that the Dockerfile itself holds, copied after `sources`.
     pub heredocs: Vec<Script>,
-    /// Where to, absolute after WORKDIR; `ends_with_slash` says whether it must be a directory.
+    /// Where to, absolute after WORKDIR; `destination_is_directory` says whether it must be a directory.
     pub destination: TreePath,
     /// True if the destination was typed with a trailing `/`, as `.`, or empty.
     pub destination_is_directory: bool,
@@ -230,6 +233,12 @@ impl CopyOp {
     /// Returns which files it takes.
     pub fn choice(&self) -> Choice<'_> {
         Choice { sources: &self.sources, exclude: &self.exclude, parents: self.parents }
+    }
+
+    /// Returns where the source that was typed as `text` stands.
+    pub fn span_of(&self, text: &str) -> Option<Span> {
+        let number = self.sources.iter().position(|source| source == text)?;
+        self.source_spans.get(number).copied()
     }
 }
 

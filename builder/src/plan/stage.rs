@@ -213,7 +213,7 @@ impl<'a> StagePlanner<'a> {
 
     /// Adds a step.
     pub(super) fn push_step(&mut self, op: Op, span: Span, name: String) {
-        self.steps.push(Step { op, span, sources: Vec::new(), name });
+        self.steps.push(Step { op, span, name });
     }
 
     /// Adds a history line of what has no layer.
@@ -281,6 +281,7 @@ fn whole_directory(name: &str) -> CopyOp {
     CopyOp {
         from: From::NamedContext(name.to_owned()),
         sources: vec![".".to_owned()],
+        source_spans: Vec::new(),
         exclude: Vec::new(),
         parents: false,
         heredocs: Vec::new(),

@@ -1,8 +1,8 @@
 //! [`Config`]: what the user set once, in `$XDG_CONFIG_HOME/lbuild/config.toml`. Flags and variables go before it.
 
-use super::error::nearest;
 use super::{Environment, SettingsError};
 use crate::args::{BuildArgs, NetworkArg, ProgressArg, PullArg};
+use builder::dockerfile::suggest::nearest;
 use builder::plan::size;
 use clap::ValueEnum;
 use layerfs::io_error::IoError;
@@ -146,7 +146,7 @@ impl<'a> Section<'a> {
         // Of several, the first in the file is told.
         let unknown = self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
         let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
-        let help = match nearest(key.get_ref(), known) {
+        let help = match nearest(key.get_ref(), known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known are: {}", known.join(", ")),
         };

@@ -1,6 +1,7 @@
 //! [`SettingsError`]: what can be wrong with a command line or its environment.
 
 use builder::diagnostic::{Diagnose, Diagnostic};
+use builder::dockerfile::suggest::nearest;
 use layerfs::io_error::IoError;
 use layerfs::reference::ReferenceError;
 use std::path::{Path, PathBuf};
@@ -190,7 +191,7 @@ impl SettingsError {
     fn cure(&self) -> Option<String> {
         match self {
             Self::NoRoot => Some("say `--root DIR`".into()),
-            Self::UnknownAttribute { name, known, .. } => Some(match nearest(name, known) {
+            Self::UnknownAttribute { name, known, .. } => Some(match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known are: {}", known.join(", ")),
             }),
@@ -239,53 +240,10 @@ fn place(path: &Path, line: usize) -> String {
 }
 
 fn context_cure(path: &str) -> String {
-    match nearest(path, &crate::args::Command::NAMES) {
+    match nearest(path, crate::args::Command::NAMES) {
         Some(near) => format!("did you mean the command `{near}`?"),
         None if crate::args::is_word(path) => "name the directory to build from; `lbuild --help` lists the commands".to_owned(),
         None => "give the directory of the files that the build reads, often `.`, a URL, or `-`; a Dockerfile is named with `-f`"
             .to_owned(),
-    }
-}
-
-/// Returns the name of `known` that is at most two edits away from `word`.
-pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|name| (distance(word, name), *name))
-        .filter(|(edits, name)| *edits <= 2 && *edits < name.len())
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Counts the edits between two words (Levenshtein), row by row.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, letter) in left.chars().take(64).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
-        for (column, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
-}
-
-#[cfg(test)]
-mod error_tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_at_most_two_edits_away() {
-        for (word, wanted) in [
-            ("imges", Some("images")),
-            ("buidl", Some("build")),
-            ("rm", Some("rmi")),
-            ("frobnicate", None),
-            (".", None),
-        ] {
-            assert_eq!(nearest(word, &crate::args::Command::NAMES), wanted, "{word}");
-        }
     }
 }

@@ -28,7 +28,7 @@ pub use call::{Call, Method};
 pub use config::{Config, config};
 use engine::engine;
 pub use environment::Environment;
-pub use error::{SettingsError, nearest};
+pub use error::SettingsError;
 pub use on_fail::OnFail;
 pub use output::index_annotations;
 pub use platform::{emulated, platform};

@@ -1,8 +1,8 @@
 //! `lbuild prune`: what may go.
 
 use super::SettingsError;
-use super::error::nearest;
 use crate::args::PruneArgs;
+use builder::dockerfile::suggest::nearest;
 use builder::plan::size;
 use builder::{PruneOptions, Room};
 use layerfs::store::Kind;
@@ -93,7 +93,7 @@ fn kind(text: &str) -> Result<Option<Kind>, SettingsError> {
         return Ok(*kind);
     }
     let names = KINDS.map(|(name, _)| name);
-    let why = match nearest(text, &names) {
+    let why = match nearest(text, names) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("kinds are {}", names.join(", ")),
     };

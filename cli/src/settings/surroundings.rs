@@ -1,8 +1,8 @@
 //! `--add-host`, `--shm-size` and `--ulimit`: what a RUN runs with.
 
 use super::SettingsError;
-use super::error::nearest;
 use crate::args::Surroundings;
+use builder::dockerfile::suggest::nearest;
 use builder::plan::op::ExtraHost;
 use builder::plan::size;
 use builder::sandbox::limits::{ResourceLimit, RunLimits};
@@ -58,7 +58,8 @@ fn resource(text: &str) -> Result<ResourceLimit, SettingsError> {
     let (name, values) = text.split_once('=').ok_or_else(|| wrong("write `NAME=SOFT[:HARD]`"))?;
     let known: Vec<&str> = ResourceLimit::names().collect();
     if !known.contains(&name) {
-        let cure = nearest(name, &known).map_or_else(|| known.join(", "), |near| format!("did you mean `{near}`?"));
+        let cure = nearest(name, known.iter().copied())
+            .map_or_else(|| known.join(", "), |near| format!("did you mean `{near}`?"));
         return Err(wrong(&format!("no limit is called `{name}`: {cure}")));
     }
     let (soft, hard) = values.split_once(':').unwrap_or((values, values));

@@ -1,7 +1,7 @@
 //! [`TemplateError`]: what can be wrong with a template.
 
-use crate::settings::nearest;
 use builder::diagnostic::{Diagnose, Diagnostic};
+use builder::dockerfile::suggest::nearest;
 
 /// What can be wrong with a template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,13 +59,13 @@ impl TemplateError {
         match self {
             Self::NoField { name, there } => {
                 let names: Vec<&str> = there.iter().map(String::as_str).collect();
-                match nearest(name, &names) {
+                match nearest(name, names.iter().copied()) {
                     Some(near) => Some(format!("did you mean `.{near}`?")),
                     None if names.is_empty() => None,
                     None => Some(format!("there are: .{}", names.join(", ."))),
                 }
             }
-            Self::NoFunction { name } => Some(match nearest(name, &super::functions::NAMES) {
+            Self::NoFunction { name } => Some(match nearest(name, super::functions::NAMES) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known are: {}", super::functions::NAMES.join(", ")),
             }),
