@@ -101,7 +101,7 @@ fn index(upper: &RootDir, scan: Scan, decision: Decision) -> Result<LayerIndex, 
     }
     changes.extend(decision.whiteouts.into_iter().map(|path| Change { path, node: Node::Whiteout }));
     changes.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-    let index = LayerIndex { changes, ..LayerIndex::default() };
+    let index = LayerIndex { changes: changes.into(), ..LayerIndex::default() };
     Ok(LayerIndex { accounts: accounts(upper, &index)?, ..index })
 }
 

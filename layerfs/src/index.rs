@@ -1,13 +1,17 @@
 //! [`LayerIndex`]: what a layer says of every path it touches, without the bytes of its files.
-//!
-//! On disk: `lbindex` and one byte of version, the index in postcard form; in a file that verifies itself, so that it has no
-//! digest of its own.
+
+mod changes;
+mod form;
+
+pub use changes::Changes;
+pub(crate) use form::IndexWriter;
 
 use crate::change::{Change, Node};
 use crate::meta::{Kind, Metadata};
 use crate::path::TreePath;
-use serde::{Deserialize, Serialize};
+use form::MAGIC;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::ops::Range;
 
 /// Files whose bytes an index keeps, because names of users and groups are looked up in them.
@@ -16,14 +20,12 @@ pub const ACCOUNT_FILES: [&str; 2] = ["etc/passwd", "etc/group"];
 /// Longest account file whose bytes are kept, in bytes.
 pub const MAX_ACCOUNT_FILE: u64 = 10 << 20;
 
-pub(crate) const MAGIC: &[u8; 8] = b"lbindex\x02";
-
 /// What a layer says of every path it touches: each path once, in order of [`TreePath`]. The directories above a path
 /// are in it too (stated or implied), but for the root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerIndex {
     /// The changes, sorted by path.
-    pub changes: Vec<Change>,
+    pub changes: Changes,
     /// Directories among them that hide everything below them in lower layers (only layers of images have any), sorted.
     pub opaque: Vec<TreePath>,
     /// Bytes of the [`ACCOUNT_FILES`] that this layer writes as regular files of at most 10 MiB.
@@ -80,7 +82,7 @@ impl LayerIndex {
             list.sort_unstable();
             list.dedup();
         }
-        let index = Self { changes, opaque, accounts, implied };
+        let index = Self { changes: changes.into(), opaque, accounts, implied };
         index.check()?;
         Ok(index)
     }
@@ -92,18 +94,18 @@ impl LayerIndex {
 
     /// Returns the place of `path` in `changes`.
     pub fn position(&self, path: &TreePath) -> Option<usize> {
-        self.changes.binary_search_by(|change| change.path.cmp(path)).ok()
+        self.changes.find(path.as_bytes())
     }
 
     /// Returns the places in `changes` of everything below `directory`, itself left out.
     pub fn below(&self, directory: &TreePath) -> Range<usize> {
         if directory.is_root() {
-            let root = self.changes.first().is_some_and(|change| change.path.is_root());
+            let root = self.changes.iter().next().is_some_and(|change| change.path.is_root());
             return usize::from(root)..self.changes.len();
         }
-        let start = self.changes.partition_point(|change| change.path.cmp_below(directory).is_lt());
-        let length = self.changes[start..].partition_point(|change| change.path.cmp_below(directory).is_eq());
-        start..start + length
+        let start = self.changes.partition_point(|path| path.cmp_below(directory).is_lt());
+        let end = self.changes.partition_point(|path| path.cmp_below(directory).is_le());
+        start..end
     }
 
     /// Reports whether the layer makes `directory` hide what lies below it in lower layers.
@@ -130,16 +132,16 @@ impl LayerIndex {
     /// # Errors
     /// [`IndexError`], the first in order of paths.
     pub fn check(&self) -> Result<(), IndexError> {
-        for pair in self.changes.windows(2) {
-            match pair[0].path.cmp(&pair[1].path) {
+        for (one, next) in self.changes.iter().zip(self.changes.iter().skip(1)) {
+            match one.path.cmp(&next.path) {
                 std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Err(IndexError::Duplicate(pair[1].path.clone())),
+                std::cmp::Ordering::Equal => return Err(IndexError::Duplicate(next.path.clone())),
                 std::cmp::Ordering::Greater => return Err(IndexError::Damaged),
             }
         }
         // Siblings stand beside each other, so that most have the directory of the one before.
         let mut directory: &[u8] = b"";
-        for change in &self.changes {
+        for change in self.changes.iter() {
             if change.path.parent_bytes() != directory {
                 directory = change.path.parent_bytes();
                 if !directory.is_empty() && !self.is_directory(directory) {
@@ -172,8 +174,8 @@ impl LayerIndex {
     }
 
     fn is_directory(&self, path: &[u8]) -> bool {
-        let found = self.changes.binary_search_by(|change| change.path.as_bytes().cmp(path));
-        found.is_ok_and(|at| self.changes[at].node.metadata().is_some_and(Metadata::is_directory))
+        let found = self.changes.find(path);
+        found.is_some_and(|at| self.changes[at].node.metadata().is_some_and(Metadata::is_directory))
     }
 
     fn is_linkable(&self, path: &TreePath) -> bool {
@@ -185,22 +187,26 @@ impl LayerIndex {
     /// # Panics
     /// Never: memory takes whatever is written.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, MAGIC.to_vec()).expect("an index can always be encoded")
+        self.write(Vec::new()).expect("memory takes whatever is written")
     }
 
-    /// Returns the index that `bytes` hold.
+    /// Writes the index as it is kept, and returns what was written to.
     ///
     /// # Errors
-    /// [`IndexError::Version`], [`IndexError::Damaged`]; any other [`IndexError`] for what was not made by
-    /// [`LayerIndex::encode`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, IndexError> {
-        let body = bytes.strip_prefix(MAGIC).ok_or(IndexError::Version)?;
-        let (index, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| IndexError::Damaged)?;
-        if !rest.is_empty() {
-            return Err(IndexError::Damaged);
-        }
-        index.check()?;
-        Ok(index)
+    /// Those of `out`.
+    pub(crate) fn write<W: Write>(&self, out: W) -> io::Result<W> {
+        let mut writer = IndexWriter::begin(out)?;
+        self.changes.iter().try_for_each(|change| writer.push(change))?;
+        writer.finish(self)
+    }
+
+    /// Returns the index that `bytes` hold. What [`LayerIndex::check`] checks is believed, but for the order of the changes:
+    /// who wrote the bytes saw to it, and their file verifies itself.
+    ///
+    /// # Errors
+    /// [`IndexError::Version`], [`IndexError::Damaged`].
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, IndexError> {
+        form::read(bytes)
     }
 }
 

@@ -11,10 +11,10 @@ pub use draft::IndexDraft;
 
 use crate::digest::DiffId;
 use crate::index::LayerIndex;
-use crate::io_error::IoError;
+use crate::io_error::{IoContext, IoError};
 use crate::layer::LayerKey;
 use crate::path::TreePath;
-use crate::sealed;
+use crate::sealed::{self, SealedWriter};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl IndexStore {
         }
         let Some(bytes) = sealed::read(&self.path(key))? else { return Ok(None) };
         // A file that verifies but cannot be decoded is of another version: as good as none.
-        let Ok(index) = LayerIndex::decode(&bytes).map(Arc::new) else { return Ok(None) };
+        let Ok(index) = LayerIndex::decode(bytes).map(Arc::new) else { return Ok(None) };
         self.cached().insert(*key, Arc::clone(&index));
         Ok(Some(index))
     }
@@ -63,24 +63,23 @@ impl IndexStore {
     /// # Errors
     /// The operating system's.
     pub fn put(&self, key: &LayerKey, index: Arc<LayerIndex>) -> Result<(), IoError> {
-        sealed::write(&self.path(key), &self.temporary, &index.encode())?;
+        let path = self.path(key);
+        let out = SealedWriter::begin(&path, &self.temporary)?;
+        index.write(out).at("write", &path)?.finish()?;
         self.cached().insert(*key, index);
         Ok(())
     }
 
-    /// Begins the index of a layer that makes `count` changes and has neither opaque nor implied directories; it counts
-    /// once it is handed to [`IndexStore::put_draft`].
-    ///
-    /// # Errors
-    /// The operating system's.
-    pub fn begin(&self, key: &LayerKey, count: usize) -> Result<IndexDraft, IoError> {
-        IndexDraft::begin(&self.path(key), &self.temporary, count)
+    /// Begins the index of a layer that has neither opaque nor implied directories; it counts once it is handed to
+    /// [`IndexStore::put_draft`].
+    pub fn begin(&self, key: &LayerKey) -> IndexDraft {
+        IndexDraft::new(self.path(key), self.temporary.clone())
     }
 
     /// Files the index of a layer that [`IndexStore::begin`] began, with the account files that the layer writes.
     ///
     /// # Errors
-    /// The operating system's; fewer changes than were said.
+    /// The operating system's.
     pub fn put_draft(
         &self,
         key: &LayerKey,
@@ -170,10 +169,10 @@ mod tests {
             let change = |number| Change { path: TreePath::from(format!("d{number:05}").as_str()), node: node(number) };
             let changes: Vec<Change> = (0..count).map(change).collect();
             let (drafted, whole) = (at("drafted"), at("whole"));
-            let mut draft = drafted.begin(&key, changes.len()).expect("begun");
+            let mut draft = drafted.begin(&key);
             changes.iter().cloned().try_for_each(|change| draft.push(change)).expect("pushed");
             drafted.put_draft(&key, draft, accounts.clone()).expect("put");
-            let index = LayerIndex { changes, accounts: accounts.clone(), ..LayerIndex::default() };
+            let index = LayerIndex { changes: changes.into(), accounts: accounts.clone(), ..LayerIndex::default() };
             whole.put(&key, Arc::new(index)).expect("put");
             let bytes = |store: &IndexStore| fs::read(store.path(&key)).expect("read");
             assert!(bytes(&drafted) == bytes(&whole), "{count} changes");
@@ -181,15 +180,15 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_was_given_up_or_miscounted_leaves_nothing() {
+    fn a_draft_that_was_given_up_leaves_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let store = IndexStore::new(&directory.path().join("index"), directory.path());
         let key = LayerKey::Execution(ExecutionId([1; 16]));
         let gone = Change { path: TreePath::from("gone"), node: Node::Whiteout };
-        let mut draft = store.begin(&key, 5000).expect("begun");
-        draft.push(gone).expect("pushed");
-        assert!(store.put_draft(&key, draft, BTreeMap::new()).is_err(), "too few");
-        drop(store.begin(&key, 5000).expect("begun"));
+        let mut draft = store.begin(&key);
+        (0..5000).try_for_each(|_| draft.push(gone.clone())).expect("pushed");
+        assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "it is being written");
+        drop(draft);
         assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 0);
         assert_eq!(store.get(&key), Ok(None));
     }
@@ -200,7 +199,7 @@ mod tests {
         let store = || IndexStore::new(&directory.path().join("index"), directory.path());
         let key = LayerKey::Execution(ExecutionId([1; 16]));
         let index = LayerIndex {
-            changes: vec![Change { path: TreePath::from("gone"), node: Node::Whiteout }],
+            changes: vec![Change { path: TreePath::from("gone"), node: Node::Whiteout }].into(),
             ..LayerIndex::default()
         };
         let facts = TarFacts { diff_id: DiffId(Digest::of("tar")), size: 1024 };

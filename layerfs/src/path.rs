@@ -159,7 +159,8 @@ fn components(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|&b| b == b'/').filter(|part| !part.is_empty())
 }
 
-fn is_normal(bytes: &[u8]) -> bool {
+/// Reports whether these are the bytes of a path in normal form.
+pub(crate) fn is_normal(bytes: &[u8]) -> bool {
     // NUL is looked for once, not in every component: indexes have many paths.
     let is_plain = |name: &[u8]| !matches!(name, b"" | b"." | b"..");
     bytes.is_empty() || (!bytes.contains(&0) && bytes.split(|&b| b == b'/').all(is_plain))

@@ -181,7 +181,7 @@ pub(crate) fn assert_on_disk(root: &RootDir, index: &LayerIndex) {
         }
     }
     assert_eq!(on_disk, stated.into_iter().filter(|path| !path.is_root()).collect(), "names on disk and in the index");
-    for change in &index.changes {
+    for change in index.changes.iter() {
         let found = root.inspect(&change.path).expect("stat");
         match &change.node {
             Node::Whiteout => {

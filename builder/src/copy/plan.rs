@@ -10,7 +10,7 @@ use super::entries::{Place, tree_path};
 use super::error::CopyError;
 use super::mode::ModeRule;
 use super::owner::Owner;
-use super::run::{Dress, Run, Seen, below};
+use super::run::{Dress, Run, below};
 use super::select::{Item, SelectedEntry, Selection};
 use super::upper::{NewInode, Upper};
 use crate::context::tree::{LinkKey, Stamp};
@@ -81,19 +81,6 @@ impl CopyPlan {
     /// Reports whether nothing is changed.
     pub fn is_empty(&self) -> bool {
         self.changes().next().is_none()
-    }
-
-    /// Returns how many changes there are.
-    pub fn count(&self) -> usize {
-        match self.runs.as_slice() {
-            [] => self.loose.len(),
-            [run] => {
-                let mut seen = Seen::default();
-                let both = self.loose.iter().filter(|loose| run.metadata_at(&loose.change.path, &mut seen).is_some());
-                run.held + self.loose.len() - both.count()
-            }
-            _ => self.changes().count(),
-        }
     }
 
     /// Returns the changes in the order of their paths.

@@ -45,8 +45,6 @@ pub(super) struct Run {
     elsewhere: BTreeSet<Vec<u8>>,
     /// The path, in the source, of the last entry that counts; with [`Run::complete`] all do.
     reached: Option<Vec<u8>>,
-    /// How many entries are in it.
-    pub held: usize,
 }
 
 /// What a [`Run`] was asked for last, and the first entry that does not come before it.
@@ -83,7 +81,7 @@ impl Seen {
 impl Run {
     /// Returns a run of which nothing counts yet.
     pub fn new(entries: Arc<Entries>, root: TreePath, destination: TreePath, dress: Dress) -> Self {
-        Self { entries, root, destination, dress, elsewhere: BTreeSet::new(), reached: Some(Vec::new()), held: 0 }
+        Self { entries, root, destination, dress, elsewhere: BTreeSet::new(), reached: Some(Vec::new()) }
     }
 
     /// Lets the entry at `path` of the source count.
@@ -92,7 +90,6 @@ impl Run {
             reached.clear();
             reached.extend_from_slice(path);
         }
-        self.held += 1;
     }
 
     /// Says that the directory at `path` of the source goes elsewhere.

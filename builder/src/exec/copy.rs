@@ -95,7 +95,7 @@ impl StepRun<'_> {
         let (shelf, indexes) = (session.build.shelf, session.build.store.indexes());
         let (index, accounts) = shelf.keep_tar(&key, session.position(self.stage, self.at), |file| {
             let mut writing = session.trace().begin(Phase::Writing, || format!("tar of {key}"));
-            let mut index = indexes.begin(&key, plan.count())?;
+            let mut index = indexes.begin(&key);
             // Files are read beside the hashing of the tar.
             let (written, tar) = behind(HashWriter::new(HoleWriter::new(file)), |out| {
                 write_layer(&plan, tree, out, &mut |change| index.push(change)).map(|(_, accounts)| accounts)

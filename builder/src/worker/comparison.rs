@@ -28,7 +28,7 @@ impl<'a> Comparison<'a> {
     ) -> Result<Vec<String>, WorkerError> {
         let root = TreePath::root();
         self.names(&root)?;
-        for change in &self.index.changes {
+        for change in self.index.changes.iter() {
             go_on()?;
             let found = match self.directory.metadata(&change.path) {
                 Err(error) if is_absent(&error) => None,

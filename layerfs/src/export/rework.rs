@@ -53,12 +53,20 @@ impl Rework<'_> {
             return Ok(known);
         }
         let flat = Flat::open(std::slice::from_ref(layer), self.store, self.cancel)?;
-        let mut index = LayerIndex::clone(&flat.stack().layers()[0]);
-        for change in &mut index.changes {
-            if let Node::Inode(metadata) = &mut change.node {
-                *metadata = clamped(metadata, Some(latest));
+        let whole = &flat.stack().layers()[0];
+        let clamp = |change: &Change| match &change.node {
+            Node::Inode(metadata) => {
+                Change { path: change.path.clone(), node: Node::Inode(clamped(metadata, Some(latest))) }
             }
-        }
+            Node::Hardlink { .. } | Node::Whiteout => change.clone(),
+        };
+        let LayerIndex { changes, opaque, accounts, implied } = &**whole;
+        let index = LayerIndex {
+            changes: changes.iter().map(clamp).collect(),
+            opaque: opaque.clone(),
+            accounts: accounts.clone(),
+            implied: implied.clone(),
+        };
         self.write(&note, &index, &flat, |path| (0, path.clone()))
     }
 

@@ -110,7 +110,7 @@ fn view(top: &Path) -> View {
 
 /// Returns an index with times that are not set by a script taken out.
 fn timeless(index: &LayerIndex) -> Vec<Change> {
-    let mut changes = index.changes.clone();
+    let mut changes = Vec::from(index.changes.clone());
     for change in &mut changes {
         if let Node::Inode(metadata) = &mut change.node
             && metadata.mtime.seconds > 1_000_000

@@ -64,7 +64,7 @@ fn push_children(layer: &LayerIndex, directory: &TreePath, mut child: impl FnMut
             }
             Some(slash) => {
                 let name = TreePath::normalize(&layer.changes[at].path.as_bytes()[..skip + slash]);
-                at += layer.changes[at..end].partition_point(|change| change.path.cmp_below(&name).is_le());
+                at = layer.changes.partition_point(|path| path.cmp_below(&name).is_le());
             }
         }
     }

@@ -151,7 +151,7 @@ fn model(layers: &[Arc<LayerIndex>]) -> BTreeMap<TreePath, Seen> {
 }
 
 fn lay(tree: &mut BTreeMap<TreePath, Seen>, number: usize, layer: &LayerIndex) {
-    for change in &layer.changes {
+    for change in layer.changes.iter() {
         let is_directory = change.node.metadata().is_some_and(Metadata::is_directory);
         let below = |path: &TreePath| path.is_within(&change.path) && *path != change.path;
         if !is_directory || layer.opaque.contains(&change.path) {
@@ -161,7 +161,7 @@ fn lay(tree: &mut BTreeMap<TreePath, Seen>, number: usize, layer: &LayerIndex) {
             tree.remove(&change.path);
         }
     }
-    for change in &layer.changes {
+    for change in layer.changes.iter() {
         let inode = match &change.node {
             Node::Whiteout => continue,
             Node::Inode(_) => change.path.clone(),

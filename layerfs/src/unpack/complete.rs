@@ -39,7 +39,7 @@ pub fn complete(
 ) -> Result<LayerIndex, LayerError> {
     let Unpacked { index, borrowed } = unpacked;
     let LayerIndex { changes, opaque, accounts, implied } = index;
-    let nodes = changes.into_iter().map(|change| (change.path, change.node)).collect();
+    let nodes = Vec::from(changes).into_iter().map(|change| (change.path, change.node)).collect();
     let implied = implied.into_iter().collect();
     let mut layer = Completion { nodes, opaque, accounts, implied, touched: BTreeSet::new(), destination, below, open };
     layer.links(&borrowed)?;

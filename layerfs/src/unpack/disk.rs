@@ -122,7 +122,7 @@ impl<'a> Disk<'a> {
             .filter(|(_, kind)| is_device(kind))
             .collect();
         let mut marked = BTreeSet::new();
-        for change in changes {
+        for change in changes.iter() {
             let hidden = match &change.node {
                 Node::Whiteout => true,
                 Node::Inode(_) => devices.contains_key(&change.path),

@@ -36,7 +36,7 @@ fn below(lines: &[&str]) -> Stack {
     };
     let mut changes: Vec<Change> = lines.iter().map(change).collect();
     changes.sort_by(|a, b| a.path.cmp(&b.path));
-    Stack::new(vec![Arc::new(LayerIndex { changes, ..LayerIndex::default() })])
+    Stack::new(vec![Arc::new(LayerIndex { changes: changes.into(), ..LayerIndex::default() })])
 }
 
 /// Plans a COPY of directories, each given by what it holds, with as many entries or more as `large` as runs.
@@ -87,8 +87,6 @@ fn runs_give_the_changes_that_single_entries_give() {
                 for large in [1, 3] {
                     let (found, wanted) = (plan(large), wanted.as_ref());
                     assert_eq!(found.as_ref().map(changes), wanted.map(changes), "{what}, to {to}");
-                    let counts = (found.map(|plan| plan.count()).ok(), wanted.map(|plan| changes(plan).len()).ok());
-                    assert_eq!(counts.0, counts.1, "{what}, to {to}");
                 }
             }
         }
@@ -108,5 +106,5 @@ fn more_directories_than_runs_are_copied_too() {
     let plan = |large| planned(&directories, &target, &below(&[]), large).unwrap();
     let (wanted, found) = (plan(usize::MAX), plan(1));
     assert!(wanted.changes().eq(found.changes()));
-    assert_eq!((found.count(), found.is_empty()), (302, false));
+    assert_eq!((found.changes().count(), found.is_empty()), (302, false));
 }
