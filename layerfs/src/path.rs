@@ -161,9 +161,12 @@ fn components(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Reports whether these are the bytes of a path in normal form.
 pub(crate) fn is_normal(bytes: &[u8]) -> bool {
-    // NUL is looked for once, not in every component: indexes have many paths.
-    let is_plain = |name: &[u8]| !matches!(name, b"" | b"." | b"..");
-    bytes.is_empty() || (!bytes.contains(&0) && bytes.split(|&b| b == b'/').all(is_plain))
+    // Components are looked at where one may be empty or dots: of the many paths of an index, next to none.
+    let is_odd = |pair: &[u8]| (pair[0] == b'/') & ((pair[1] == b'/') | (pair[1] == b'.')) | (pair[1] == 0);
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return true };
+    let is_odd = matches!(first, b'/' | b'.' | 0) | (*last == b'/')
+        || bytes.windows(2).fold(false, |odd, pair| odd | is_odd(pair));
+    !is_odd || bytes.split(|&b| b == b'/').all(is_plain_name)
 }
 
 impl Serialize for TreePath {
@@ -248,6 +251,19 @@ mod tests {
         }
         assert_eq!(TreePath::root().cmp_below(&TreePath::root()), Ordering::Less);
         assert_eq!(a.cmp_below(&TreePath::root()), Ordering::Equal);
+    }
+
+    #[test]
+    fn every_short_path_of_odd_letters_is_normal_if_its_components_are() {
+        let mut last = vec![Vec::new()];
+        for _ in 0..6 {
+            last = last.iter().flat_map(|path: &Vec<u8>| b"a./\0".map(|byte| [&path[..], &[byte]].concat())).collect();
+            for path in &last {
+                let wanted = path.split(|&byte| byte == b'/').all(is_plain_name);
+                assert_eq!(is_normal(path), wanted, "{}", path.escape_ascii());
+            }
+        }
+        assert!(is_normal(b""));
     }
 
     #[test]

@@ -276,7 +276,7 @@ fn files_of_a_stage_are_opened_together_and_in_order() {
         node: Node::Inode(entry.metadata.clone()),
     };
     let changes = one_by_one.nodes.iter().map(change).collect();
-    let stack = Stack::new(vec![Arc::new(LayerIndex { changes: changes.into(), ..LayerIndex::default() })]);
+    let stack = Stack::new(vec![Arc::new(LayerIndex { changes, ..LayerIndex::default() })]);
     let files = InThrees::default();
     let together = StackTree::new(&stack, &files);
 

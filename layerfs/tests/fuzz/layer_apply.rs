@@ -42,7 +42,7 @@ fn apply(tar: &[u8]) {
     if let Ok(unpacked) =
         unpack_within(&mut &*tar, &opened, UnpackLimits { entries: LIMIT, bytes: LIMIT, ..UnpackLimits::default() })
     {
-        let sorted = unpacked.index.changes.windows(2).all(|pair| pair[0].path < pair[1].path);
+        let sorted = unpacked.index.changes.iter().is_sorted_by(|one, next| one.path < next.path);
         assert!(sorted, "an index has each path once, in order");
         assert_eq!(indexed.expect("what can be unpacked can be read").index, unpacked.index);
     }
