@@ -38,5 +38,5 @@ fn userns_a_trigger_that_fails_is_shown_at_its_place() {
     lab.file("Dockerfile", "FROM busybox AS b\nONBUILD RUN exit 8\nFROM b\n");
     lab.build(&[]).ends(8).says("Dockerfile:2");
     lab.file("Dockerfile", "FROM busybox AS b\nONBUILD COPY --from=c /x /x\nFROM b AS c\n");
-    lab.build(&[]).ends(125).says("circular dependency on stage `c`");
+    lab.build(&[]).ends(125).says("circular dependency on stage `c`").says("help: a stage cannot read itself");
 }

@@ -55,12 +55,20 @@ fn userns_an_index_goes_into_a_layout() {
     assert_eq!(parse(&told)["architecture"], "arm64");
     // The stage that runs here ran once.
     let archive = lab.home().join("out.tar").to_string_lossy().into_owned();
-    lab.build(&["-t", "x:1", both, "-o", &format!("type=oci,dest={archive}")]).ok().says("CACHED");
-    lab.build(&["-t", "only"]).ok();
-    assert_eq!(lab.layer("only", 0), ["count"]);
-    let digest = lab.inspect("only")["Layers"][0]["digest"].as_str().expect("a layer").replace("sha256:", "");
-    let blob = lab.store().join("blobs/sha256").join(digest).to_string_lossy().into_owned();
-    assert_eq!(output("tar", &["-xOf", &blob, "count"]), "1\n");
+    let archive = format!("type=oci,dest={archive}");
+    lab.build(&["-t", "x:1", both, "-o", &archive]).ok().says("CACHED");
+    let runs = || {
+        lab.build(&["-t", "only"]).ok();
+        assert_eq!(lab.layer("only", 0), ["count"]);
+        let digest = lab.inspect("only")["Layers"][0]["digest"].as_str().expect("a layer").replace("sha256:", "");
+        output("tar", &["-xOf", &lab.store().join("blobs/sha256").join(digest).to_string_lossy(), "count"])
+    };
+    assert_eq!(runs(), "1\n");
+    // Where no cache is wanted it runs again, once for both.
+    for (flag, wanted) in [("--no-cache", "2\n"), ("--no-cache-filter=build", "3\n")] {
+        lab.build(&["-t", "x:1", both, "-o", &archive, flag]).ok();
+        assert_eq!(runs(), wanted, "{flag}");
+    }
     for (how, said) in [("type=docker,dest=d", "`docker load`"), ("type=image", "the store")] {
         let run = lab.build(&[both, "-o", how]);
         run.ends(125).says(said).says("cannot take an image for several platforms").says("--push");

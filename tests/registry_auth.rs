@@ -176,6 +176,29 @@ fn what_is_public_needs_nobody() {
     assert_eq!((last.user, last.scopes), (None, vec!["repository:public/base:pull".to_owned()]));
 }
 
+/// `sudo docker login` leaves a file behind that is root's, and most images are for everybody.
+#[test]
+fn credentials_that_may_not_be_read_are_told_and_done_without() {
+    let form = Form::token(Post::NotFound);
+    let home = tempfile::tempdir().expect("a home");
+    form.let_in(home.path()).fill(home.path(), "public/base:1");
+    let lab = copy_onto(&form.registry.name("public/base:1"));
+    write_config(lab.home(), "{\"auths\": nonsense}");
+    let file = lab.home().join(".docker/config.json");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("a mode");
+    let run = build(&lab, &[]);
+    if nix::unistd::geteuid().is_root() {
+        // Root may read it, and sees what is in it.
+        run.ends(125).says(&file.to_string_lossy());
+        return;
+    }
+    run.ok().says(&format!("`{}` may not be read", file.display())).says("makes it yours");
+    form.let_in(home.path()).fill(home.path(), "private/base:1");
+    lab.file("Dockerfile", format!("FROM {}\n", form.registry.name("private/base:1")));
+    build(&lab, &[]).ends(125).says(&format!("`{}` (which may not be read)", file.display()));
+    login(&lab, PASSWORD, &form.registry.address).ends(125).says("cannot be read");
+}
+
 #[test]
 fn a_credential_that_is_wrong_or_missing_is_told() {
     for form in [Form::htpasswd(), Form::token(Post::NotFound), Form::token(Post::Known)] {

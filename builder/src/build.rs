@@ -9,7 +9,7 @@ use crate::dockerfile::Dockerfile;
 use crate::error::{BuildError, StepError};
 use crate::exec::{Build, Contexts, LazyWorker, Session, Settings, Shelf, State};
 use crate::fit::{refuse_foreign, unknown_stages};
-use crate::listener::{Client, warning, with_registries};
+use crate::listener::{Client, with_registries};
 use crate::onbuild::{Settled, settle};
 use crate::output::Exported;
 use crate::plan::{Plan, PlanBase, PlanOptions, PlannedStage};
@@ -20,6 +20,7 @@ use crate::request::{BuildRequest, Output};
 use crate::resolve::resolve;
 use crate::rework::Finished;
 use crate::several::build_several;
+use crate::shared::Shared;
 use crate::with_contexts::named;
 use crate::worker::id_map::{Caller, IdMap};
 use layerfs::cancel::Cancel;
@@ -66,20 +67,16 @@ pub fn build_attended(
     cancel: &Cancel,
     attendant: Option<&dyn Attendant>,
 ) -> Result<BuildResult, BuildError> {
-    match request.more_platforms.is_empty() {
-        true => build_one(request, &Reading::of(request, sink)?, store, cancel, attendant),
-        false => build_several(request, store, sink, cancel, attendant),
+    if !request.more_platforms.is_empty() {
+        return build_several(request, store, sink, cancel, attendant);
     }
+    let reading = Reading::of(request, sink)?;
+    build_one(request, &Shared { reading, store, cancel, attendant, made: None })
 }
 
 /// Builds the image for one platform.
-pub(crate) fn build_one(
-    request: &BuildRequest,
-    reading: &Reading<'_>,
-    store: &Store,
-    cancel: &Cancel,
-    attendant: Option<&dyn Attendant>,
-) -> Result<BuildResult, BuildError> {
+pub(crate) fn build_one(request: &BuildRequest, shared: &Shared<'_>) -> Result<BuildResult, BuildError> {
+    let Shared { reading, store, cancel, .. } = shared;
     reading.check_graph(request)?;
     let sink = reading.sink;
     let cache = LocalCache::new(store);
@@ -89,7 +86,7 @@ pub(crate) fn build_one(
         let ends = cancel.child().map_err(|error| StepError::io("create", "eventfd", &error))?;
         let outcome = with_registries(&request.registries, sink, &ends, |client| {
             let (cache, once) = (&cache, &once);
-            Asked { request, reading, store, client, cache, once, cancel, attendant }.build(again, &ends)
+            Asked { request, shared, client, cache, once }.build(again, &ends)
         });
         match outcome {
             Err(error) if error.gone().is_some() && !cancel.is_cancelled() => strike(&cache, error)?,
@@ -141,20 +138,17 @@ pub fn plan(
 /// What is asked for, and all that is there to do it with.
 struct Asked<'a> {
     request: &'a BuildRequest,
-    reading: &'a Reading<'a>,
-    store: &'a Store,
+    shared: &'a Shared<'a>,
     client: &'a Client,
     cache: &'a dyn CacheBackend,
     once: &'a Once,
-    /// The caller's, which no failure of a step sets off.
-    cancel: &'a Cancel,
-    attendant: Option<&'a dyn Attendant>,
 }
 
 impl Asked<'_> {
     /// Tries once, or `again`: what is to be told is told the first time.
     fn build(&self, again: bool, ends: &Cancel) -> Result<BuildResult, BuildError> {
-        let Self { request, reading, store, client, cache, once, attendant, .. } = *self;
+        let Self { request, shared, client, cache, once } = *self;
+        let Shared { reading, store, cancel, .. } = shared;
         let sink = reading.sink;
         let (plan, bases, warnings) = planned(&reading.dockerfile, request, store, client)?;
         if !again {
@@ -165,21 +159,9 @@ impl Asked<'_> {
         let fetched = named(&plan, request, store, (client, sink, ends))?;
         let contexts = Contexts::open(request, store, &plan.named_contexts(), &fetched).map_err(BuildError::Context)?;
         let (plan, bases, contexts) = (&plan, &bases, &contexts);
-        let outcome = Attempt {
-            request,
-            store,
-            sink,
-            client,
-            plan,
-            bases,
-            contexts,
-            cache,
-            told: once,
-            attendant,
-            caller: self.cancel,
-        }
-        .run(ends);
-        let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || self.cancel.is_cancelled());
+        let outcome =
+            Attempt { request, shared, store, sink, client, plan, bases, contexts, cache, told: once }.run(ends);
+        let ended = outcome.as_ref().err().is_some_and(|error| error.gone().is_some() || cancel.is_cancelled());
         if !ended {
             tell_sockets(&contexts.sockets(), sink);
             remember(contexts, sink);
@@ -232,14 +214,14 @@ fn tell_sockets(sockets: &[String], sink: &dyn ProgressSink) {
     }
     let text =
         format!("no layer can hold sockets: those of the build context are empty files in it: {}", names.join(", "));
-    sink.event(Event::Warning(warning(text)));
+    sink.event(Event::Warning(Diagnostic::warning(text)));
 }
 
 /// Keeps what was learned of the context's files. Without it the next build reads them again, which is no reason to fail.
 fn remember(contexts: &Contexts, sink: &dyn ProgressSink) {
     if let Err(error) = contexts.save() {
         let text = format!("the digests of the context's files could not be kept for the next build: {error}");
-        sink.event(Event::Warning(warning(text)));
+        sink.event(Event::Warning(Diagnostic::warning(text)));
     }
 }
 
@@ -258,6 +240,7 @@ fn plan_options(request: &BuildRequest) -> PlanOptions {
 /// One try at a plan; another follows only if a layer that a record holds turned out to be gone.
 struct Attempt<'a> {
     request: &'a BuildRequest,
+    shared: &'a Shared<'a>,
     store: &'a Store,
     sink: &'a dyn ProgressSink,
     client: &'a Client,
@@ -266,9 +249,6 @@ struct Attempt<'a> {
     contexts: &'a Contexts,
     cache: &'a dyn CacheBackend,
     told: &'a Once,
-    attendant: Option<&'a dyn Attendant>,
-    /// The caller's, which no failure of a step sets off.
-    caller: &'a Cancel,
 }
 
 impl Attempt<'_> {
@@ -283,9 +263,10 @@ impl Attempt<'_> {
         let shelf = shelf.telling(self.sink).wanting(&self.wanted()).followed_by(early.as_ref());
         let settings = Settings {
             no_cache: self.stages_without_cache(),
+            made: self.shared.made.as_ref(),
             limits: self.request.limits.clone(),
             fetch_limits: self.request.fetch_limits.clone(),
-            keep_failed: self.attendant.is_some(),
+            keep_failed: self.shared.attendant.is_some(),
             jobs: self.request.jobs.map(Into::into),
             secrets: &self.request.secrets,
             git_environment: &self.request.git_environment,
@@ -294,7 +275,7 @@ impl Attempt<'_> {
             tier: if map.is_single() { "one id" } else { "ranges" },
             now: Timestamp::now,
             random,
-            before_commands: (self.told, map.kept_groups(&caller).map(warning)),
+            before_commands: (self.told, map.kept_groups(&caller).map(Diagnostic::warning)),
         };
         let session = Session::new(Build {
             plan: self.plan,
@@ -329,9 +310,9 @@ impl Attempt<'_> {
 
     /// Shows a command that failed to the attendant, while what it left is still there.
     fn attend(&self, error: &BuildError, session: &Session<'_>, worker: &LazyWorker<'_>, map: &IdMap) {
-        let (Some(attendant), BuildError::Step { name, id, .. }) = (self.attendant, error) else { return };
+        let (Some(attendant), BuildError::Step { name, id, .. }) = (self.shared.attendant, error) else { return };
         let Some(run) = session.take_failed(*id) else { return };
-        let (store, bases, cancel) = (self.store, self.bases, self.caller);
+        let (store, bases, cancel) = (self.store, self.bases, self.shared.cancel);
         attendant.failed(FailedStep { name: name.clone(), run, worker, store, bases, map, cancel });
     }
 

@@ -77,7 +77,7 @@ fn ignored_copies(plan: &Plan, contexts: &Contexts) -> Vec<Diagnostic> {
                 let place = format!("{}:{} `{}`", exclusion.file, exclusion.line, exclusion.pattern);
                 let text = format!("attempting to copy file `{source}` that is excluded by {place}");
                 found.push(
-                    Diagnostic::warning("CopyIgnoredFile", text, step.span).help("take the line out, or the source"),
+                    Diagnostic::of_rule("CopyIgnoredFile", text, step.span).help("take the line out, or the source"),
                 );
             }
         }

@@ -41,9 +41,14 @@ impl Diagnostic {
         Self { severity: Severity::Error, rule: None, message: message.into(), labels: Vec::new(), help: None }
     }
 
+    /// Returns a warning without a place.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
     /// Returns a warning of `rule` at `span`.
-    pub fn warning(rule: &'static str, message: impl Into<String>, span: Span) -> Self {
-        let mut warning = Self { severity: Severity::Warning, rule: Some(rule), ..Self::error(message) };
+    pub fn of_rule(rule: &'static str, message: impl Into<String>, span: Span) -> Self {
+        let mut warning = Self { rule: Some(rule), ..Self::warning(message) };
         warning.labels.push(Label { span, text: String::new() });
         warning
     }

@@ -4,7 +4,6 @@ use crate::diagnostic::Diagnostic;
 use crate::dockerfile::Dockerfile;
 use crate::dockerfile::suggest::nearest;
 use crate::graph::StageGraph;
-use crate::listener::warning;
 use crate::plan::op::Op;
 use crate::plan::{Plan, PlanError};
 use crate::request::BuildRequest;
@@ -39,7 +38,7 @@ pub(crate) fn unknown_stages(dockerfile: &Dockerfile, request: &BuildRequest) ->
     let told = |wanted: &String| {
         let near = nearest(wanted, names().map(|name| name.value.as_str()));
         let cure = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
-        warning(format!("`--no-cache-filter {wanted}`: no stage is called that{cure}"))
+        Diagnostic::warning(format!("`--no-cache-filter {wanted}`: no stage is called that{cure}"))
     };
     request.no_cache_stages.iter().filter(|wanted| !known(wanted)).map(told).collect()
 }

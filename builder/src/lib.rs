@@ -88,6 +88,7 @@ mod pull;
 mod room;
 mod run_image;
 mod several;
+mod shared;
 mod usage;
 
 pub use build::{BuildResult, Planned, PlannedImage, build, build_attended, plan as plan_build};

@@ -1,6 +1,6 @@
 //! [`with_registries`]: a client of registries whose news become events of a build.
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::progress::{Event, ProgressSink};
 use layerfs::cancel::Cancel;
 use layerfs::digest::Digest;
@@ -83,14 +83,9 @@ fn pass_on(news: Receiver<News>, sink: &dyn ProgressSink) {
     for one in news {
         sink.event(match one {
             News::Waiting { host, why, wait } => Event::Waiting { host, why, wait },
-            News::Warning(text) => Event::Warning(warning(text)),
+            News::Warning(text) => Event::Warning(Diagnostic::warning(text)),
         });
     }
-}
-
-/// Returns a warning that is about no place in the Dockerfile.
-pub(crate) fn warning(text: String) -> Diagnostic {
-    Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Outputs: from what was asked for to exporters, side by side.
 
 use crate::at_once::at_once;
+use crate::diagnostic::Diagnostic;
 use crate::error::{BuildError, StepError};
-use crate::listener::warning;
 use crate::progress::{Event, Outcome, ProgressSink, StepId, Stream};
 use crate::push::Places;
 use crate::request::{Destination, Look, Output};
@@ -165,8 +165,9 @@ impl Places<'_> {
         if left_out.len() > SHOWN {
             shown.push_str(&format!(" and {} more", left_out.len() - SHOWN));
         }
-        self.sink
-            .event(Event::Warning(warning(format!("the directory does not have everything of the image: {shown}"))));
+        self.sink.event(Event::Warning(Diagnostic::warning(format!(
+            "the directory does not have everything of the image: {shown}"
+        ))));
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Finished`]: a finished image, and what outputs may want changed in it.
 
 use crate::assemble;
-use crate::listener::warning;
+use crate::diagnostic::Diagnostic;
 use crate::output::clamp;
 use crate::progress::{Event, ProgressSink};
 use crate::request::Look;
@@ -67,7 +67,7 @@ impl Finished<'_> {
             }
             None if look.rewrite_timestamp => {
                 let text = "`rewrite-timestamp` changes nothing without SOURCE_DATE_EPOCH or `source-date-epoch=`";
-                sink.event(Event::Warning(warning(text.to_owned())));
+                sink.event(Event::Warning(Diagnostic::warning(text)));
             }
             _ => {}
         }

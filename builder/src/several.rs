@@ -5,6 +5,7 @@ use crate::attend::Attendant;
 use crate::build::{BuildResult, build_one};
 use crate::diagnostic::{Diagnose, Diagnostic};
 use crate::error::{BuildError, StepError};
+use crate::exec::Made;
 use crate::listener::with_registries;
 use crate::output::{Exported, dressed, files_directory, metered};
 use crate::platform_steps::PlatformSteps;
@@ -13,6 +14,7 @@ use crate::push::Places;
 use crate::reading::Reading;
 use crate::request::{BuildRequest, Output};
 use crate::rework::latest;
+use crate::shared::Shared;
 use layerfs::cancel::Cancel;
 use layerfs::descriptor::Descriptor;
 use layerfs::error::StoreError;
@@ -49,6 +51,7 @@ pub(crate) fn build_several(
 ) -> Result<BuildResult, BuildError> {
     let steps = PlatformSteps::new(sink);
     let reading = Reading::of(request, &steps)?;
+    let shared = Shared { reading, store, cancel, attendant, made: Some(Made::default()) };
     request.outputs.iter().try_for_each(refuse)?;
     let platforms: Vec<&Platform> = std::iter::once(&request.platform).chain(&request.more_platforms).collect();
     let mut images: Vec<Vec<FinishedImage>> = vec![Vec::new(); request.outputs.len()];
@@ -60,7 +63,7 @@ pub(crate) fn build_several(
         let outputs: Vec<Output> = request.outputs.iter().map(kept).collect();
         let (platform, more_platforms) = (platform.clone(), Vec::new());
         let one = BuildRequest { platform, more_platforms, outputs, ..request.clone() };
-        let built = build_one(&one, &reading, store, cancel, attendant)?;
+        let built = build_one(&one, &shared)?;
         layer_sizes.extend(built.layer_sizes);
         for ((images, exported), output) in images.iter_mut().zip(&built.outputs).zip(&one.outputs) {
             let manifest = exported.manifest.as_ref().expect("what the store keeps has a manifest");

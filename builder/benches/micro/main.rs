@@ -1,7 +1,7 @@
 //! What the parts of a build cost: `cargo bench -p builder [-- NAME]`. Numbers of two machines do not compare; those of
 //! two commits on one machine do.
 //!
-//! Names: parse, plan, key, walk, hash, tar, compress, unpack, diff. The trees are made here, in `$TMPDIR`.
+//! Names: parse, plan, key, walk, hash, tar, compress, unpack, index, diff. The trees are made here, in `$TMPDIR`.
 
 mod clock;
 mod trees;
@@ -24,6 +24,7 @@ use clock::{Amount, Clock};
 use layerfs::compress::{CompressOptions, Compression, compress_layer};
 use layerfs::diff::normalize;
 use layerfs::digest::{Digest, HashWriter};
+use layerfs::index::LayerIndex;
 use layerfs::meta::Timestamp;
 use layerfs::path::TreePath;
 use layerfs::platform::Platform;
@@ -108,7 +109,14 @@ fn files(clock: &Clock, tree: &Path) {
     });
     let upper = fresh();
     let root = RootDir::open(upper.path()).expect("open");
-    unpack(&mut layer.as_slice(), &root).expect("a sound layer");
+    let index = unpack(&mut layer.as_slice(), &root).expect("a sound layer").index;
+    let (bytes, path) = (index.encode(), index.changes[index.changes.len() / 2].path.clone());
+    clock.time(
+        "index, read for one path",
+        amount,
+        || bytes.clone(),
+        |bytes| LayerIndex::decode(bytes).expect("an index").get(&path).is_some(),
+    );
     let never = |_: usize, path: &TreePath| panic!("{path} is not below");
     clock.time("diff 20,000 files", amount, || (), |()| normalize(&root, &Stack::default(), &never).expect("a diff"));
 }

@@ -51,7 +51,7 @@ pub fn lint(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
     let mut warnings: Vec<Diagnostic> = Vec::new();
     for rule in &RULES {
         let found = (rule.find)(dockerfile).into_iter();
-        warnings.extend(found.map(|(span, message)| Diagnostic::warning(rule.name, message, span).help(rule.help)));
+        warnings.extend(found.map(|(span, message)| Diagnostic::of_rule(rule.name, message, span).help(rule.help)));
     }
     warnings.extend(instructions(dockerfile).filter_map(broken_json));
     warnings.sort_by_key(|warning| warning.labels.first().map(|label| label.span));

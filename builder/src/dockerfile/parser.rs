@@ -110,7 +110,7 @@ impl Builder {
         }
         self.in_stage |= parts.likely_keyword() == Some(Keyword::From);
         if let Some(span) = statement.empty_continuation {
-            findings.warnings.push(Diagnostic::warning(NO_EMPTY_CONTINUATION, "empty continuation line", span));
+            findings.warnings.push(Diagnostic::of_rule(NO_EMPTY_CONTINUATION, "empty continuation line", span));
         }
         match typed::statement(statement, escape, findings) {
             Some(Typed::From(from)) => self.stages.push(stage(statement, from)),

@@ -9,6 +9,7 @@ use crate::copy::plan::{CopyPlan, Target, plan};
 use crate::copy::select::{Choice, Selection};
 use crate::copy::workdir::plan_workdir;
 use crate::copy::write::write_layer;
+use crate::diagnostic::Diagnostic;
 use crate::error::StepError;
 use crate::exec::material::mount_pattern;
 use crate::exec::remote::prefix;
@@ -83,7 +84,7 @@ impl StepRun<'_> {
         if let Some(missing) = missing.filter(|_| !plan.is_empty()) {
             let text = format!("the working directory `{}` belongs to root: {missing}", op.path);
             let step = &self.session.build.plan.stages[self.stage].steps[self.at];
-            let warning = crate::listener::warning(text).at(step.span, "").help(missing.cure());
+            let warning = Diagnostic::warning(text).at(step.span, "").help(missing.cure());
             self.session.build.sink.event(Event::Warning(warning));
         }
         self.write_blob(plan, &EmptyTree, key)

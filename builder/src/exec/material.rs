@@ -4,6 +4,7 @@ use crate::context::tree::{LayerFiles, SourceTree, StackTree};
 use crate::copy::digest::{Hollow, content_digest};
 use crate::copy::error::CopyError;
 use crate::copy::select::{Choice, Selection, select};
+use crate::diagnostic::Diagnostic;
 use crate::error::StepError;
 use crate::exec::remote::{Fetched, JoinedTree, prefix};
 use crate::exec::session::Session;
@@ -187,7 +188,7 @@ impl Session<'_> {
             format!("`{path}` has holes: {allocated} of its {size} bytes are on disk, and a layer has all of them");
         let span = self.build.plan.stages[stage].steps[at].span;
         let cure = "zeros are hashed and sent as other bytes are; leave the file out, or make it where it is used";
-        self.build.sink.event(Event::Warning(crate::listener::warning(text).at(span, "").help(cure)));
+        self.build.sink.event(Event::Warning(Diagnostic::warning(text).at(span, "").help(cure)));
     }
 
     /// Calls `read` with the tree of a COPY's or ADD's sources.

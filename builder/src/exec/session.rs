@@ -8,6 +8,7 @@ use crate::exec::agent::Agents;
 use crate::exec::contexts::Contexts;
 use crate::exec::failed::FailedRun;
 use crate::exec::lazy_worker::LazyWorker;
+use crate::exec::made::Made;
 use crate::exec::material::Selected;
 use crate::exec::pins::Pins;
 use crate::exec::remote::Fetched;
@@ -38,6 +39,8 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 pub struct Settings<'a> {
     /// Stages of the plan whose steps all run again.
     pub no_cache: HashSet<usize>,
+    /// What ran for other platforms, and counts for those stages, too.
+    pub made: Option<&'a Made>,
     /// How much a command may have.
     pub limits: RunLimits,
     /// How much of what others wrote is taken in.
@@ -185,10 +188,14 @@ impl<'a> Session<'a> {
         if let Some(record) = self.lock_pins().get(key) {
             return Ok(Some(record));
         }
-        if self.build.settings.no_cache.contains(&stage) {
+        let is_to_run = self.build.settings.no_cache.contains(&stage);
+        if is_to_run && self.build.settings.made.is_none() {
             return Ok(None);
         }
         let Some(record) = self.build.cache.get(key)? else { return Ok(None) };
+        if is_to_run && self.build.settings.made.is_none_or(|made| !made.has(record.execution)) {
+            return Ok(None);
+        }
         if !self.build.shelf.are_available(&record.stack)? {
             return Ok(None);
         }
@@ -224,6 +231,7 @@ impl<'a> Session<'a> {
             let record = execute()?;
             ran = true;
             self.build.cache.put(&record)?;
+            self.build.settings.made.inspect(|made| made.note(record.execution));
             assert!(self.lock_pins().take(&record), "a key that was not pinned has no other execution");
             Ok::<_, StepError>(record)
         })?;

@@ -212,6 +212,10 @@ impl GraphError {
                     .to_owned(),
             ),
             Self::LaterStage { from, .. } => Some(format!("move the stage `{from}` up")),
+            Self::Cycle { places, .. } if places.len() == 1 => {
+                Some("a stage cannot read itself: name an earlier stage, an image or a build context".to_owned())
+            }
+            Self::Cycle { .. } => Some("make what both need in a stage of its own, before them".to_owned()),
             Self::Trigger { .. } => Some("the image is at fault: build it again, or start from another".to_owned()),
             _ => None,
         }

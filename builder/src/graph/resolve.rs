@@ -342,10 +342,10 @@ impl<'a> Resolver<'a> {
         let is_target = expanded.used.iter().eq(["TARGETPLATFORM"]);
         if is_target && self.globals.get("TARGETPLATFORM") == Some(&expanded.text) {
             let text = format!("platform `{}` in FROM is redundant: it is the default", word.value);
-            self.warnings.push(Diagnostic::warning("RedundantTargetPlatform", text, word.span));
+            self.warnings.push(Diagnostic::of_rule("RedundantTargetPlatform", text, word.span));
         } else if constant && !names_platform(name_of(stage), platform) {
             let text = format!("FROM --platform should not use the constant value `{}`", word.value);
-            self.warnings.push(Diagnostic::warning("FromPlatformFlagConstDisallowed", text, word.span));
+            self.warnings.push(Diagnostic::of_rule("FromPlatformFlagConstDisallowed", text, word.span));
         }
     }
 
@@ -359,14 +359,14 @@ impl<'a> Resolver<'a> {
         let varies = !default.used.is_empty() || !default.unset.is_empty();
         if varies && !undeclared && !looks_like_image(&default.text) {
             let text = format!("default values leave `{}` without a valid base image name", word.value);
-            self.warnings.push(Diagnostic::warning("InvalidDefaultArgInFrom", text, word.span));
+            self.warnings.push(Diagnostic::of_rule("InvalidDefaultArgInFrom", text, word.span));
         }
     }
 
     fn warn_undeclared(&mut self, expanded: &Expanded, span: Span) {
         for name in expanded.unset.iter().filter(|name| !self.globals.declares(name)) {
             let text = format!("FROM argument `{name}` is not declared");
-            let mut warning = Diagnostic::warning("UndefinedArgInFrom", text, span);
+            let mut warning = Diagnostic::of_rule("UndefinedArgInFrom", text, span);
             warning.help = did_you_mean(nearest(name, self.globals.names()));
             self.warnings.push(warning);
         }

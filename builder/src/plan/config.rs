@@ -140,11 +140,11 @@ impl StagePlanner<'_> {
     fn warn_ports(&mut self, text: &str, ports: &ports::Ports, span: Span) {
         if ports.casing {
             let message = format!("protocol of `{text}` in EXPOSE should be in lower case");
-            self.warnings.push(Diagnostic::warning("ExposeProtoCasing", message, span));
+            self.warnings.push(Diagnostic::of_rule("ExposeProtoCasing", message, span));
         }
         if ports.mapping {
             let message = format!("EXPOSE should not have an address or a host port, found `{text}`");
-            self.warnings.push(Diagnostic::warning("ExposeInvalidFormat", message, span));
+            self.warnings.push(Diagnostic::of_rule("ExposeInvalidFormat", message, span));
         }
     }
 

@@ -21,13 +21,13 @@ pub(super) fn secret_name(instruction: &str, name: &str, span: Span) -> Option<D
     let has = |list: &[&str]| lower.split('_').any(|part| list.contains(&part));
     (has(&SECRET) && !has(&PUBLIC)).then(|| {
         let text = format!("{instruction} `{name}` looks like a secret, and would stay in the image or its history");
-        Diagnostic::warning("SecretsUsedInArgOrEnv", text, span).help("use `RUN --mount=type=secret`")
+        Diagnostic::of_rule("SecretsUsedInArgOrEnv", text, span).help("use `RUN --mount=type=secret`")
     })
 }
 
 /// Returns a warning of a variable that is not set (1.8-11).
 pub(super) fn undefined_variable<'a>(name: &str, known: impl Iterator<Item = &'a str>, span: Span) -> Diagnostic {
-    let mut warning = Diagnostic::warning("UndefinedVar", format!("variable `${name}` is not defined"), span);
+    let mut warning = Diagnostic::of_rule("UndefinedVar", format!("variable `${name}` is not defined"), span);
     warning.help = did_you_mean(nearest(name, known));
     warning
 }
@@ -38,7 +38,7 @@ pub(super) fn other_platform(base: &Base, wanted: &Platform, span: Span) -> Opti
     let same = (&found.os, &found.architecture) == (&wanted.os, &wanted.architecture);
     (!same).then(|| {
         let text = format!("base image `{}` is for platform `{found}`, not for `{wanted}` of this build", base.name);
-        Diagnostic::warning("InvalidBaseImagePlatform", text, span)
+        Diagnostic::of_rule("InvalidBaseImagePlatform", text, span)
             .help("its commands do not run here unless the kernel knows how; take the image for this platform")
     })
 }

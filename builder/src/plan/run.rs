@@ -186,7 +186,7 @@ impl StagePlanner<'_> {
         let typed = self.expand(word)?;
         if !self.state.workdir_set && !typed.starts_with('/') {
             let text = format!("relative workdir `{typed}` can have unexpected results if the base image changes");
-            self.warnings.push(Diagnostic::warning("WorkdirRelativePath", text, word.span));
+            self.warnings.push(Diagnostic::of_rule("WorkdirRelativePath", text, word.span));
         }
         self.state.workdir_set = true;
         let path = self.working_directory().join(typed.as_bytes());

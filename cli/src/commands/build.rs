@@ -16,7 +16,7 @@ use crate::ui::{
 };
 use builder::BuildResult;
 use builder::attend::Attendant;
-use builder::diagnostic::{Diagnostic, Severity};
+use builder::diagnostic::Diagnostic;
 use builder::progress::{Event, ProgressSink};
 use builder::request::{BuildRequest, Output, SecretSource, SecretSpec};
 use layerfs::io_error::{IoContext, IoError};
@@ -116,7 +116,7 @@ fn capped<T>(cap: Option<&Cap>, scene: &Scene, sink: &dyn ProgressSink, work: im
     let Some(cap) = cap else { return work() };
     let tell = |text: String| {
         if !scene.cancel.is_cancelled() {
-            sink.event(Event::Warning(Diagnostic { severity: Severity::Warning, ..Diagnostic::error(text) }));
+            sink.event(Event::Warning(Diagnostic::warning(text)));
         }
     };
     std::thread::scope(|scope| {

@@ -6,7 +6,7 @@ mod table;
 mod tests;
 
 use crate::settings::SettingsError;
-use builder::diagnostic::{Diagnostic, Severity};
+use builder::diagnostic::Diagnostic;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 pub use table::ROWS;
 
@@ -123,8 +123,7 @@ pub fn judge(typed: &[Typed]) -> Result<Vec<Diagnostic>, SettingsError> {
 fn useless(names: &[&str], why: &str) -> Diagnostic {
     let verb = if names.len() == 1 { "has" } else { "have" };
     let names: Vec<String> = names.iter().map(|name| format!("`--{name}`")).collect();
-    let message = format!("{} {verb} no effect here: {why}", names.join(", "));
-    Diagnostic { severity: Severity::Warning, ..Diagnostic::error(message) }
+    Diagnostic::warning(format!("{} {verb} no effect here: {why}", names.join(", ")))
 }
 
 impl Row {

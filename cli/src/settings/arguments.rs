@@ -2,6 +2,7 @@
 
 use super::{Environment, SettingsError};
 use crate::args::BuildArgs;
+use builder::diagnostic::Diagnostic;
 use layerfs::io_error::{IoContext, IoError};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -20,10 +21,15 @@ const PROXIES: [(&str, &str); 5] = [
 
 /// Returns the build arguments in order: those of files, then those that were typed; of two with one name the later
 /// counts. Proxies that Docker's configuration names stand before them, where no argument of the same name is given.
+/// Adds to `warnings` that the configuration may not be read.
 ///
 /// # Errors
 /// [`SettingsError`].
-pub fn build_arguments(args: &BuildArgs, environment: &Environment) -> Result<Vec<Argument>, SettingsError> {
+pub fn build_arguments(
+    args: &BuildArgs,
+    environment: &Environment,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Vec<Argument>, SettingsError> {
     let mut arguments = Vec::new();
     for file in &args.surroundings.build_arg_file {
         arguments.extend(of_file(file, environment)?);
@@ -31,7 +37,7 @@ pub fn build_arguments(args: &BuildArgs, environment: &Environment) -> Result<Ve
     for text in &args.build_arg {
         arguments.push(argument(text, environment)?);
     }
-    let mut all = proxies(environment)?;
+    let mut all = proxies(environment, warnings)?;
     all.retain(|(name, _)| !arguments.iter().any(|(given, _): &Argument| given.eq_ignore_ascii_case(name)));
     all.extend(arguments);
     Ok(all)
@@ -72,11 +78,20 @@ fn of_file(path: &Path, environment: &Environment) -> Result<Vec<Argument>, Sett
 }
 
 /// Returns the proxies of Docker's config.json, under `proxies.default`, in both cases.
-fn proxies(environment: &Environment) -> Result<Vec<Argument>, SettingsError> {
+fn proxies(environment: &Environment, warnings: &mut Vec<Diagnostic>) -> Result<Vec<Argument>, SettingsError> {
     let Some(path) = docker_config(environment) else { return Ok(Vec::new()) };
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        // `sudo docker login` leaves such files behind; Docker goes on, too.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let place = path.parent().unwrap_or(&path).display();
+            warnings.push(Diagnostic::warning(format!(
+                "`{}` may not be read: its proxies and credentials are not used; `sudo chown -R $(id -u) {place}` makes it yours",
+                path.display()
+            )));
             return Ok(Vec::new());
         }
         Err(error) => return Err(IoError::new("read", path, &error).into()),
@@ -113,7 +128,7 @@ mod tests {
         let args = Args::try_parse_from(["lbuild", "build", "."].iter().chain(typed)).expect("parses");
         let Command::Build(build) = args.command else { panic!("build") };
         let environment = variables.iter().copied().collect();
-        build_arguments(&build, &environment).map_err(|error| error.to_string())
+        build_arguments(&build, &environment, &mut Vec::new()).map_err(|error| error.to_string())
     }
 
     fn pair(name: &str, value: &str) -> Argument {

@@ -95,7 +95,7 @@ pub fn build(
     registries: RegistrySettings,
     environment: &Environment,
 ) -> Result<BuildSettings, SettingsError> {
-    let warnings = flags::judge(&typed.foreign)?;
+    let mut warnings = flags::judge(&typed.foreign)?;
     let args = &config.build.completed(typed);
     let context = context(&args.path)?;
     let from_stdin = args.file.as_deref() == Some(Path::new("-"));
@@ -128,7 +128,7 @@ pub fn build(
         dockerfile,
         dockerfile_path,
         target: args.target.clone(),
-        build_args: arguments::build_arguments(args, environment)?,
+        build_args: arguments::build_arguments(args, environment, &mut warnings)?,
         build_contexts: args.build_context.iter().map(|text| build_context(text)).collect::<Result<_, _>>()?,
         secrets: secrets(args, environment)?,
         ssh: agents(args, environment)?,

@@ -286,7 +286,7 @@ mod tests {
             Event::StepStarted { step: step(1), name: "two".into() },
             output(1, "of two\n"),
             output(0, "of one\n::error::a trap\n"),
-            Event::Warning(Diagnostic::warning("Rule", "look: here", Span { start: 7, end: 12 })),
+            Event::Warning(Diagnostic::of_rule("Rule", "look: here", Span { start: 7, end: 12 })),
             finished(1, Outcome::Failed("exit code: 1".into())),
             Event::StepCached { step: step(2), name: "three".into() },
             output(0, "no end"),

@@ -123,7 +123,7 @@ mod tests {
         let step = StepId { stage: 1, step: 2 };
         let before = StepId { stage: 0, step: 0 };
         let output = |bytes: &[u8]| Event::Output { step, stream: Stream::Stderr, bytes: Arc::new(bytes.to_vec()) };
-        let warning = Diagnostic::warning("Rule", "look", Span { start: 3, end: 5 });
+        let warning = Diagnostic::of_rule("Rule", "look", Span { start: 3, end: 5 });
         let took = Duration::from_millis(1500);
         for (event, wanted) in [
             (

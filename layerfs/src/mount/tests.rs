@@ -461,28 +461,3 @@ fn userns_directories_that_changed_places_are_seen() {
         laboratory.end();
     });
 }
-
-/// Not a test of time: prints what a small layer takes, for who wants to know.
-#[test]
-#[ignore = "prints a time, which is no test"]
-fn userns_time_of_a_small_layer() {
-    namespaced(Needs::OneId, || {
-        let mut lower = Tar::default().dir("/");
-        for n in 0..20_000 {
-            lower = lower.file(&format!("d{}/f{n}", n / 100), "some bytes");
-        }
-        let laboratory = Laboratory::of(vec![lower.end()]);
-        let overlay = OverlayMounter::new(&laboratory.layers());
-        let scratch = laboratory.place.path().join("scratch");
-        let target = laboratory.place.path().join("target");
-        fs::create_dir(&target).expect("create");
-        let active = overlay.prepare(&laboratory.names, &laboratory.stack, &scratch).expect("prepare");
-        active.instructions.attach(&target).expect("attach");
-        fs::write(target.join("d7/f700"), "other bytes").expect("write");
-        rustix::mount::unmount(&target, rustix::mount::UnmountFlags::empty()).expect("unmount");
-        let start = std::time::Instant::now();
-        let index = overlay.commit(active, &laboratory.stack, &laboratory.layers().join("new")).expect("commit");
-        eprintln!("{} changes committed in {:?}", index.changes.len(), start.elapsed());
-        laboratory.end();
-    });
-}

@@ -160,7 +160,7 @@ impl Credentials {
 
     fn read_all(&self) -> Result<Vec<AuthFile>, RegistryError> {
         let inline = self.inline.iter().map(AuthFile::inline);
-        inline.chain(self.files.iter().map(|path| AuthFile::read(path))).collect()
+        inline.chain(self.files.iter().map(|path| AuthFile::read_if_allowed(path))).collect()
     }
 
     /// Asks a helper for `host` under every name that it may know it by.

@@ -496,21 +496,3 @@ fn userns_sparse_files_of_other_tars_keep_their_holes() {
         }
     });
 }
-
-/// Not a test of time: prints what 20,000 small files take, for who wants to know.
-#[test]
-#[ignore = "prints a time, which is no test"]
-fn userns_time_of_many_files() {
-    namespaced(Needs::OneId, || {
-        let mut tar = Tar::default();
-        for n in 0..20_000 {
-            tar = tar.file(&format!("d{}/f{n}", n / 100), "some bytes");
-        }
-        let tar = tar.end();
-        in_directory(|root| {
-            let start = std::time::Instant::now();
-            let index = unpack(&mut &tar[..], root).expect("unpack").index;
-            eprintln!("{} changes in {:?}", index.changes.len(), start.elapsed());
-        });
-    });
-}

@@ -5,6 +5,8 @@ use crate::base64;
 use crate::registry::error::RegistryError;
 use crate::registry::secret::Secret;
 use crate::registry::settings::file::{self, wrong};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::io::Write;
@@ -22,6 +24,8 @@ pub(super) struct AuthFile {
     pub path: PathBuf,
     /// Whether there is such a file.
     pub exists: bool,
+    /// It is there, but not for us.
+    is_closed: bool,
     json: Map<String, Value>,
 }
 
@@ -36,18 +40,32 @@ impl AuthFile {
     pub fn read(path: &Path) -> Result<Self, RegistryError> {
         let text = file::text(path)?;
         let exists = text.is_some();
-        Ok(Self { path: path.to_owned(), exists, json: parse(path, &text.unwrap_or_default())? })
+        Ok(Self { path: path.to_owned(), exists, is_closed: false, json: parse(path, &text.unwrap_or_default())? })
+    }
+
+    /// Reads the file at `path`; one that we may not read is empty, too: `sudo docker login` leaves such behind, and most
+    /// images are for everybody. It is not to be written.
+    pub fn read_if_allowed(path: &Path) -> Result<Self, RegistryError> {
+        if access(path, Access::READ_OK) == Err(Errno::ACCESS) {
+            return Ok(Self { path: path.to_owned(), exists: true, is_closed: true, json: Map::new() });
+        }
+        Self::read(path)
     }
 
     /// Returns the text of `DOCKER_AUTH_CONFIG` as a file.
     pub fn inline(text: &Secret) -> Result<Self, RegistryError> {
         let path = PathBuf::from(INLINE);
-        Ok(Self { json: parse(&path, text.expose())?, path, exists: true })
+        Ok(Self { json: parse(&path, text.expose())?, path, exists: true, is_closed: false })
     }
 
     /// Returns which file this is, for messages.
     pub fn place(&self) -> String {
-        format!("`{}`{}", self.path.display(), if self.exists { "" } else { " (not there)" })
+        let why = match (self.exists, self.is_closed) {
+            (false, _) => " (not there)",
+            (true, true) => " (which may not be read)",
+            (true, false) => "",
+        };
+        format!("`{}`{why}", self.path.display())
     }
 
     /// Returns the name of the helper that is set up for one of `fitting`, keys' meanings with the best one first.
