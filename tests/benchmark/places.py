@@ -25,7 +25,7 @@ class Places:
         os.chmod(self.above, 0o711)
         if "ext4" in wanted:
             image = os.path.join(scratch, "image")
-            process.output(["truncate", "-s", "24G", image])
+            process.output(["truncate", "-s", "48G", image])
             process.output(["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "has_journal", image])
             self.mount("ext4", "ext4 with a journal (loop)", ["-o", "loop", image])
         if "tmpfs" in wanted:
