@@ -204,7 +204,8 @@ fn habits_from_docker_are_met() {
     }
     for (typed, said) in [
         (&["exec", "one", "sh"][..], "lbuild has no command `exec`"),
-        (&["ps"], "did you mean the command `push`?"),
+        (&["puhs"], "did you mean the command `push`?"),
+        (&["ps"], "`lbuild --help` lists the commands"),
         (&["compose"], "`lbuild --help` lists the commands"),
         (&["run", "-it", "one", "sh"], "`lbuild save one | docker load`"),
         (&["-o", "type=oci,dest=x.tar,compression-level=3", "."], "say which"),

@@ -93,14 +93,14 @@ fn userns_files_of_the_web_are_added_and_asked_for_again() {
         web.address
     ));
     lab.file("local", "local");
-    lab.build(&["-t", "x"]).ok();
+    lab.build(&["-t", "x"]).ok().says(&format!("fetch {}/f?x=1", web.address)).says("3B done");
     let stat = "stat -c '%n %a %u:%g %Y' /d/f /d/moved; cat /d/moved /renamed /both/f /both/local; ls /both";
     let told = lab.shell("x", stat);
     let owner = "0:0";
     assert_eq!(told, format!("/d/f 600 {owner} 784111777\n/d/moved 600 {owner} 784111777\noneoneonelocalf\nlocal\n"));
     let id = lab.id(&[]);
     web.asked();
-    lab.build(&[]).ok().says("CACHED");
+    lab.build(&[]).ok().says("CACHED").does_not_say("fetch ");
     let again = web.asked();
     assert!(
         !again.is_empty() && again.iter().all(|line| line.ends_with("etag 304") || line == "/moved etag 302"),

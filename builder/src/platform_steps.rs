@@ -76,7 +76,7 @@ mod tests {
                     let edges: Vec<String> = edges.iter().map(|(one, next)| format!("{one}>{next}")).collect();
                     format!("{}; {}", steps.join(", "), edges.join(", "))
                 }
-                Event::StepStarted { step, name } => format!("{step} {name} {}", step.is_pull()),
+                Event::StepStarted { step, name } => format!("{step} {name} {}", step.is_fetch()),
                 other => format!("{other:?}"),
             };
             self.0.lock().expect("locked").push(text);

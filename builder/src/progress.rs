@@ -28,6 +28,11 @@ impl StepId {
         Self { stage: Self::INTERNAL, step: Self::CONTEXTS + number }
     }
 
+    /// Returns the id of the step that fetches the `number`-th file of the web.
+    pub fn file(number: usize) -> Self {
+        Self { stage: Self::INTERNAL, step: Self::FILES + number }
+    }
+
     /// Returns the id of the same step where it is one of the `number`-th platform's that an image is built for.
     pub fn of_platform(self, number: usize) -> Self {
         Self { step: self.step % Self::PLATFORMS + number * Self::PLATFORMS, ..self }
@@ -49,12 +54,14 @@ impl StepId {
     const PULLS: usize = 1 << 32;
     /// Internal steps from this one on fetch contexts.
     const CONTEXTS: usize = 1 << 33;
+    /// Internal steps from this one on fetch files of the web.
+    const FILES: usize = 1 << 34;
     /// Internal steps from this one on keep images until those of other platforms are there.
-    const KEPT: usize = 1 << 34;
+    const KEPT: usize = 1 << 35;
 
-    /// Reports whether this step fetches an image.
-    pub fn is_pull(self) -> bool {
-        self.stage == Self::INTERNAL && (Self::PULLS..Self::CONTEXTS).contains(&(self.step % Self::PLATFORMS))
+    /// Reports whether this step fetches something: an image, a context, a file.
+    pub fn is_fetch(self) -> bool {
+        self.stage == Self::INTERNAL && (Self::PULLS..Self::KEPT).contains(&(self.step % Self::PLATFORMS))
     }
 
     /// Returns the id of the `step`-th internal step.
@@ -65,14 +72,15 @@ impl StepId {
 
 impl std::fmt::Display for StepId {
     /// Prints `1.2` for the third step of the second stage, `pull.0` for the fetching of an image, `context.0` for that of
-    /// the build context, `output.0` for an output, `kept.0` for its part of one platform, and `1.2@1` for a step of the
-    /// second platform.
+    /// the build context, `file.0` for that of a file of the web, `output.0` for an output, `kept.0` for its part of one
+    /// platform, and `1.2@1` for a step of the second platform.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (platform, step) = (self.step / Self::PLATFORMS, self.step % Self::PLATFORMS);
         match self.stage {
-            Self::INTERNAL if self.is_pull() => write!(f, "pull.{}", step - Self::PULLS)?,
             Self::INTERNAL if step >= Self::KEPT => write!(f, "kept.{}", step - Self::KEPT)?,
+            Self::INTERNAL if step >= Self::FILES => write!(f, "file.{}", step - Self::FILES)?,
             Self::INTERNAL if step >= Self::CONTEXTS => write!(f, "context.{}", step - Self::CONTEXTS)?,
+            Self::INTERNAL if step >= Self::PULLS => write!(f, "pull.{}", step - Self::PULLS)?,
             Self::INTERNAL => write!(f, "output.{step}")?,
             stage => write!(f, "{stage}.{step}")?,
         }

@@ -123,7 +123,7 @@ impl Drop for Ending<'_> {
 
 impl Watcher for Cap {
     fn see(&self, event: &Event) {
-        let makes = |step: &StepId| step.stage != StepId::INTERNAL || step.is_pull();
+        let makes = |step: &StepId| step.stage != StepId::INTERNAL || step.is_fetch();
         match event {
             Event::StepStarted { step, .. } if makes(step) => {
                 let mut state = self.lock();

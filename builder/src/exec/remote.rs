@@ -8,10 +8,12 @@ use crate::context::repository::RepositoryTree;
 use crate::context::tree::{Child, Entry, Exclusion, MemoryTree, Opened, SourceTree, TreeError};
 use crate::error::StepError;
 use crate::exec::session::Session;
+use crate::fetch_step::FetchStep;
 use crate::git::Git;
 use crate::git_ref::GitRef;
 use crate::known_urls::{KnownUrl, KnownUrls};
 use crate::plan::op::{CopyOp, Remote};
+use crate::progress::{Outcome, StepId};
 use crate::tokens::Tokens;
 use layerfs::digest::Digest;
 use layerfs::holes::HoleReader;
@@ -19,7 +21,9 @@ use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
 use layerfs::path::TreePath;
 use layerfs::registry::web::{WebAnswer, WebRequest, modified, without_user};
+use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// A remote source that was fetched.
 #[derive(Debug)]
@@ -124,7 +128,7 @@ impl Session<'_> {
             limit: Some(self.build.settings.fetch_limits.download),
         };
         let mut blob = blobs.create()?;
-        let found = match (self.build.registries.download(&request, blob.file(), &|_, _| ())?, known) {
+        let found = match (self.download(&request, blob.file())?, known) {
             (WebAnswer::NotModified, Some(known)) => known,
             (WebAnswer::NotModified, None) => {
                 return Err(StepError::Fetch {
@@ -143,6 +147,20 @@ impl Session<'_> {
         }
         urls.put(&found)?;
         Ok(file(&found))
+    }
+
+    /// Fetches a file of the web; what comes of it is shown as a step.
+    fn download(&self, request: &WebRequest, to: &mut File) -> Result<WebAnswer, StepError> {
+        let shown = without_user(&request.url);
+        let id = StepId::file(self.files.fetch_add(1, Ordering::Relaxed));
+        let step = FetchStep::at_first_byte(self.build.sink, id, format!("fetch {shown}"), shown);
+        let answer = self.build.registries.download(request, to, &|done, total| step.moved(done, total));
+        step.end(match &answer {
+            Ok(_) => Outcome::Done,
+            Err(_) if self.build.cancel.is_cancelled() => Outcome::Cancelled,
+            Err(error) => Outcome::Failed(error.to_string()),
+        });
+        Ok(answer?)
     }
 
     fn git(&self, git: &GitRef) -> Result<Git<'_>, StepError> {

@@ -32,6 +32,7 @@ use layerfs::trace::{Phase, Trace};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 /// What a build is told about how to run, apart from its plan.
@@ -107,6 +108,8 @@ pub struct Session<'a> {
     pub(super) agents: Agents<'a>,
     pub(super) commits: Flight<GitRef, String>,
     pub(super) remotes: Flight<Remote, Arc<Fetched>>,
+    /// How many files of the web were asked for.
+    pub(super) files: AtomicUsize,
 }
 
 impl<'a> Session<'a> {
@@ -122,6 +125,7 @@ impl<'a> Session<'a> {
             slots: Slots::new(build.settings.jobs),
             commits: Flight::default(),
             remotes: Flight::default(),
+            files: AtomicUsize::default(),
             agents: Agents::new(build.settings.ssh, build.store.temporary()),
             build,
         }

@@ -64,7 +64,7 @@ impl Place {
 
     fn group(self) -> Group {
         match self {
-            Self::Step(step) if step.is_pull() => Group::Images,
+            Self::Step(step) if step.is_fetch() => Group::Images,
             Self::Step(StepId { stage: StepId::INTERNAL, .. }) => Group::Outputs,
             Self::Step(step) => Group::Stage(step.stage),
             Self::Waits => Group::Waits,

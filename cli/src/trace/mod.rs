@@ -129,7 +129,7 @@ impl Running {
 /// Returns what the time of a step goes into as a whole.
 fn category(step: StepId, name: &str) -> &'static str {
     match step.stage {
-        _ if step.is_pull() => Phase::Pulling.name(),
+        _ if step.is_fetch() => Phase::Pulling.name(),
         StepId::INTERNAL if name.starts_with("pushing ") => Phase::Pushing.name(),
         StepId::INTERNAL => Phase::Exporting.name(),
         _ => "step",
