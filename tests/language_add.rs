@@ -93,7 +93,7 @@ fn userns_files_of_the_web_are_added_and_asked_for_again() {
         web.address
     ));
     lab.file("local", "local");
-    lab.build(&["-t", "x"]).ok().says(&format!("fetch {}/f?x=1", web.address)).says("3B done");
+    lab.build(&["-t", "x"]).ok().says(&format!("fetch {}/f", web.address)).says("3B done");
     let stat = "stat -c '%n %a %u:%g %Y' /d/f /d/moved; cat /d/moved /renamed /both/f /both/local; ls /both";
     let told = lab.shell("x", stat);
     let owner = "0:0";
