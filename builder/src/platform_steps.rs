@@ -105,15 +105,15 @@ mod tests {
         let wanted = [
             "0.0 [a 1/1] COPY x, 1.2 [2/5] RUN make; 0.0>1.2",
             "pull.3 pull debian true",
-            "context.1 x false",
+            "context.1 x true",
             "output.0 exporting to image false",
             "0.0 [linux/amd64 a 1/1] COPY x, 1.2 [linux/amd64 2/5] RUN make; 0.0>1.2",
             "pull.3 [linux/amd64] pull debian true",
-            "context.1 [linux/amd64] x false",
+            "context.1 [linux/amd64] x true",
             "kept.0 [linux/amd64] exporting to image false",
             "0.0@2 [linux/arm64 a 1/1] COPY x, 1.2@2 [linux/arm64 2/5] RUN make; 0.0@2>1.2@2",
             "pull.3@2 [linux/arm64] pull debian true",
-            "context.1@2 [linux/arm64] x false",
+            "context.1@2 [linux/arm64] x true",
             "kept.0@2 [linux/arm64] exporting to image false",
         ];
         assert_eq!(*heard.0.lock().expect("locked"), wanted);
