@@ -16,7 +16,12 @@ class Work:
         self.named = named
 
 
-class Lbuild:
+class Builder:
+    #: What it said when it failed: the rest of its group is measured without it.
+    failure = None
+
+
+class Lbuild(Builder):
     name = "lbuild"
 
     def __init__(self, where, program, bases, group=""):
@@ -60,7 +65,7 @@ class Lbuild:
         return [self.command("rmi", IMAGE), self.command("prune", "-a")]
 
 
-class Buildah:
+class Buildah(Builder):
     name = "buildah"
 
     def __init__(self, where, bases, group=""):
@@ -118,7 +123,7 @@ class Buildah:
         return [self.command("push", "-q", "--tls-verify=false", name, f"docker://{name}")]
 
 
-class BuildKit:
+class BuildKit(Builder):
     """BuildKit inside a Docker daemon that listens on `socket`; its archives are those of `docker save`, never compressed."""
 
     name = "buildkit"

@@ -32,7 +32,7 @@ class At:
         """Returns who builds the rows of a group, each with an empty store; nobody if there is no room."""
         found = self.builders(row) if self.has_room(row) else []
         for builder in found:
-            builder.empty()
+            attempt(builder, builder.empty)
         return found
 
     def builders(self, row):
@@ -83,36 +83,54 @@ def value(statistic, times):
     return min(times) if statistic == "best" else statistics.median(times)
 
 
+def attempt(builder, action):
+    """Returns what `action` does; a peer that fails at it is told of and left out from there on, lbuild ends the run."""
+    try:
+        return action()
+    except process.Failed as failed:
+        if builder.name == "lbuild":
+            raise
+        builder.failure = str(failed)
+        print(f"{builder.name} failed, and is left out until the next group of rows: {failed}", flush=True)
+        return None
+
+
 def measure(row, at, builders, results):
     """Returns everything that was measured for a row, ready for JSON."""
     if row.needs_registry and at.registry is None:
         at.registry = Registry(at.where, at.bases)
     grown, memory = {}, 0
-    for builder in builders:
+    for builder in working(builders):
         before = sum(map(process.disk, builder.places()))
-        row.prepare(at, builder)
+        attempt(builder, lambda: row.prepare(at, builder))
         if builder.name == "lbuild":
             memory = rows.memory_of(at, row, builder, 1000)
-        else:
-            row.once(at, builder, 1000)
+        elif not builder.failure:
+            attempt(builder, lambda: row.once(at, builder, 1000))
         if all(os.access(place, os.R_OK) for place in builder.places()):
             grown[builder.name] = sum(map(process.disk, builder.places())) - before
     sizes = rows.sizes(at, row)
     floors = {name: rows.floor_of(at, row, name) for name in row.floors}
     times = in_turn(row, at, builders, floors)
-    for builder in builders:
-        row.end(builder)
-    return summary(row, statistic_of(row, at.options), {builder.name: times[builder.name] for builder in builders}, {name: times[name] for name in floors}, results) | {
-        "memory_mib": memory, "store_growth": grown, "sizes": sizes}
+    for builder in working(builders):
+        attempt(builder, lambda: row.end(at, builder))
+    took = {builder.name: times[builder.name] for builder in working(builders)}
+    return summary(row, statistic_of(row, at.options), took, {name: times[name] for name in floors}, results) | {
+        "memory_mib": memory, "store_growth": grown, "sizes": sizes,
+        "failures": {builder.name: builder.failure for builder in builders if builder.failure}}
+
+
+def working(builders):
+    return [builder for builder in builders if not builder.failure]
 
 
 def in_turn(row, at, builders, floors):
     """Runs everything once a round, so that what disturbs one disturbs all."""
     times = {name: [] for name in [builder.name for builder in builders] + list(floors)}
     for number in range(runs_of(row, at.options)):
-        for builder in builders:
+        for builder in working(builders):
             if wants_another(times[builder.name], builder, at.options):
-                times[builder.name].append(row.once(at, builder, number))
+                times[builder.name].append(attempt(builder, lambda: row.once(at, builder, number)))
         for name, floor in floors.items():
             times[name].append(floor())
     return times

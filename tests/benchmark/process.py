@@ -5,12 +5,19 @@ import os, shutil, subprocess, sys, tempfile, threading, time
 WITH_RANGES = ["unshare", "--user", "--map-root-user", "--map-auto", "--"]
 
 
+class Failed(SystemExit):
+    """A program failed: it ends the run with what it said, unless the run can go on without it."""
+
+    def __init__(self, command, said):
+        super().__init__(f"bench: {' '.join(command)}\n{said.decode(errors='replace')[-2000:]}")
+
+
 def fail(text):
     sys.exit(f"bench: {text}")
 
 
 def seconds(command):
-    """Runs `command`, its output dropped, and returns how long it took; what it says when it fails ends the run."""
+    """Runs `command`, its output dropped, and returns how long it took; and raises what it says when it fails."""
     with tempfile.TemporaryFile() as said:
         actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
                    (os.POSIX_SPAWN_DUP2, said.fileno(), 2)]
@@ -20,7 +27,7 @@ def seconds(command):
         took = time.perf_counter() - start
         if status:
             said.seek(0)
-            fail(f"{' '.join(command)}\n{said.read().decode(errors='replace')[-2000:]}")
+            raise Failed(command, said.read())
     return took
 
 
@@ -31,7 +38,7 @@ def all_seconds(commands):
 def output(command):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode:
-        fail(f"{' '.join(command)}\n{done.stderr.decode(errors='replace')[-2000:]}")
+        raise Failed(command, done.stderr)
     return done.stdout.decode()
 
 

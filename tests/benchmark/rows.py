@@ -46,8 +46,8 @@ class Row:
             at.drop_archives(builder)
             process.all_seconds(builder.build(self.work(at, builder)))
 
-    def end(self, builder):
-        """Takes away what the runs left, where that is much."""
+    def end(self, at, builder):
+        """Takes away what the runs left, where that is much or in the way of other rows."""
 
     def once(self, at, builder, number):
         """Runs once and returns the seconds of what counts."""
@@ -68,7 +68,7 @@ class Pruned(Row):
 class Changed(Row):
     """One file of 100,000 is changed before each run, so that each leaves a layer behind."""
 
-    def end(self, builder):
+    def end(self, at, builder):
         builder.empty()
 
     def once(self, at, builder, number):
@@ -76,6 +76,24 @@ class Changed(Row):
         with open(path, "w") as file:
             file.write(f"changed {builder.name} {number} {time.time_ns()}\n")
         return super().once(at, builder, number)
+
+
+class Ignoring(Row):
+    """The context has a `.dockerignore` of a thousand lines that match nothing in it."""
+
+    LINES = "".join(f"**/cache{number}\n**/*.tmp{number}\n!**/keep{number}/**\nbuild{number}\n" for number in range(250))
+
+    def ignore_file(self, at):
+        return os.path.join(at.inputs.context(self.group), ".dockerignore")
+
+    def prepare(self, at, builder):
+        with open(self.ignore_file(at), "w") as file:
+            file.write(self.LINES)
+        super().prepare(at, builder)
+
+    def end(self, at, builder):
+        if os.path.exists(self.ignore_file(at)):
+            os.remove(self.ignore_file(at))
 
 
 class Pulled(Row):
@@ -167,6 +185,8 @@ ROWS = [
         bound=lambda f, r: 2 * f["stat"] + f["write"], rule="2 x stat walk + write"),
     Row("w5c", "the same, to the store", group="w4", **BEST, **WARM, floors=("stat",), bound=lambda f, r: 1.5 * f["stat"],
         rule="1.5 x stat walk"),
+    Ignoring("w5i", "the same, with a .dockerignore of 1,000 lines", group="w4", **BEST, **WARM, floors=("stat",),
+             bound=lambda f, r: 1.5 * f["stat"], rule="1.5 x stat walk"),
     Row("w6", "RUN of 300 MB in 20,000 files, one that touches, one that removes; to an OCI archive, gzip", **GZIP,
         floors=("commands", "gzip"), bound=lambda f, r: 1.3 * (f["commands"] + f["gzip"]), rule="1.3 x (the commands + libdeflate -6)",
         commands=True),

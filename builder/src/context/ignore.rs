@@ -3,16 +3,20 @@
 //! The last line that matches a path, or a directory above it, decides. Patterns are those of moby/patternmatcher.
 
 use super::glob::{Glob, GlobError};
+use super::globs::{Globs, Reading};
+use std::sync::Arc;
 
 /// The lines of a `.dockerignore`, compiled.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct IgnoreRules {
     name: String,
     rules: Vec<Rule>,
+    /// The pattern of each rule.
+    globs: Arc<Globs>,
 }
 
 /// One line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Rule {
     /// Its number in the file, from 1.
     line: usize,
@@ -20,18 +24,10 @@ struct Rule {
     shown: String,
     /// True for `!`.
     exception: bool,
-    matcher: Matcher,
-}
-
-/// A pattern; most lines are plain names, which a comparison of bytes answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Matcher {
-    Exact(Vec<u8>),
-    Glob(Glob),
 }
 
 /// What the rules say of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Decision {
     /// The build does not see it.
     pub ignored: bool,
@@ -39,9 +35,14 @@ pub struct Decision {
     pub by_line: Option<usize>,
 }
 
-/// Which rules match a directory or one above it: what a walker hands down, so that each name is matched once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trail(Vec<bool>);
+/// What the rules make of a directory and those above it: what a walker hands down, so that each name is read once.
+#[derive(Debug, Clone)]
+pub struct Trail {
+    /// What was read so far; nothing at the context's root.
+    read: Option<Reading>,
+    /// The last rule that matches one of them.
+    matched: Option<usize>,
+}
 
 /// A line that is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,7 +76,7 @@ impl IgnoreRules {
     /// [`IgnoreError`] at the first line that is no pattern.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, IgnoreError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let mut rules = Vec::new();
+        let mut compiled = Vec::new();
         for (at, line) in bytes.split(|&b| b == b'\n').enumerate() {
             let fault = |why| IgnoreError {
                 name: name.to_owned(),
@@ -83,9 +84,9 @@ impl IgnoreRules {
                 pattern: String::from_utf8_lossy(line.trim_ascii()).into_owned(),
                 why,
             };
-            rules.extend(Rule::parse(at + 1, line).map_err(fault)?);
+            compiled.extend(Rule::parse(at + 1, line).map_err(fault)?);
         }
-        Ok(Self { name: name.to_owned(), rules })
+        Ok(Self::of(name, compiled))
     }
 
     /// Compiles patterns that stand in no file, as `--exclude` has them; they are numbered from 1. Unlike a line of a
@@ -94,19 +95,19 @@ impl IgnoreRules {
     /// # Errors
     /// [`IgnoreError`] at the first that is no pattern.
     pub fn of_patterns<T: AsRef<str>>(patterns: impl IntoIterator<Item = T>) -> Result<Self, IgnoreError> {
-        let name = "--exclude".to_owned();
-        let mut rules = Vec::new();
+        let name = "--exclude";
+        let mut compiled = Vec::new();
         for (at, pattern) in patterns.into_iter().enumerate() {
             let (line, pattern) = (at + 1, pattern.as_ref().trim());
             let rule = Rule::of_pattern(line, pattern);
-            rules.extend(rule.map_err(|why| IgnoreError {
-                name: name.clone(),
+            compiled.extend(rule.map_err(|why| IgnoreError {
+                name: name.to_owned(),
                 line,
                 pattern: pattern.to_owned(),
                 why,
             })?);
         }
-        Ok(Self { name, rules })
+        Ok(Self::of(name, compiled))
     }
 
     /// Compiles the rules that hide everything but what `pattern` matches, and what is below that.
@@ -115,9 +116,15 @@ impl IgnoreRules {
     /// [`GlobError`] if it is no pattern.
     pub fn all_but(pattern: &[u8]) -> Result<Self, GlobError> {
         let shown = String::from_utf8_lossy(pattern).into_owned();
-        let all = Rule { line: 1, shown: "**".to_owned(), exception: false, matcher: Matcher::compile(b"**")? };
-        let only = Rule { line: 2, shown, exception: true, matcher: Matcher::compile(&clean(pattern))? };
-        Ok(Self { name: String::new(), rules: vec![all, only] })
+        let all = Rule { line: 1, shown: "**".to_owned(), exception: false };
+        let only = Rule { line: 2, shown, exception: true };
+        let globs = [Glob::with_double_star(b"**")?, Glob::with_double_star(&clean(pattern))?];
+        Ok(Self::of("", [all, only].into_iter().zip(globs).collect()))
+    }
+
+    fn of(name: &str, compiled: Vec<(Rule, Glob)>) -> Self {
+        let (rules, globs) = compiled.into_iter().unzip();
+        Self { name: name.to_owned(), rules, globs: Arc::new(Globs::new(globs)) }
     }
 
     /// Returns the name of the file.
@@ -140,46 +147,41 @@ impl IgnoreRules {
         self.rules.iter().find(|rule| rule.line == line).map(|rule| rule.shown.as_str())
     }
 
-    /// Returns what is decided about `path`, in normal form below the context. Whether it is a directory makes no
-    /// difference to the patterns; the parameter is there so that callers need not know this.
-    pub fn decide(&self, path: &[u8], _is_directory: bool) -> Decision {
-        let mut trail = self.trail();
-        for end in path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at) {
-            trail = self.enter(&trail, &path[..end]).1;
-        }
-        self.enter(&trail, path).0
+    /// Returns what is decided about `path`, in normal form below the context, and its trail.
+    pub fn decide(&self, path: &[u8]) -> (Decision, Trail) {
+        let names = path.split(|b| *b == b'/').filter(|name| !name.is_empty());
+        names.fold((Decision::default(), self.trail()), |(_, trail), name| self.enter(&trail, name))
     }
 
     /// Returns the trail of the context's root, which no pattern matches.
     pub fn trail(&self) -> Trail {
-        Trail(vec![false; self.rules.len()])
+        Trail { read: None, matched: None }
     }
 
-    /// Returns what is decided about `path`, and its own trail, from the `trail` of the directory that holds it.
-    pub fn enter(&self, trail: &Trail, path: &[u8]) -> (Decision, Trail) {
-        let mut decision = Decision { ignored: false, by_line: None };
-        if path.is_empty() {
-            return (decision, trail.clone());
-        }
-        let mut own = trail.clone();
-        for (rule, matched) in self.rules.iter().zip(&mut own.0) {
-            *matched = *matched || rule.matcher.matches(path);
-            if *matched {
-                decision = Decision { ignored: !rule.exception, by_line: Some(rule.line) };
-            }
-        }
-        (decision, own)
+    /// Returns what is decided about `name`, and its own trail, from the `trail` of the directory that holds it.
+    pub fn enter(&self, trail: &Trail, name: &[u8]) -> (Decision, Trail) {
+        let read = match &trail.read {
+            None => self.globs.read(self.globs.start(), name),
+            Some(read) => self.globs.read(&self.globs.read(read, b"/"), name),
+        };
+        // The last rule decides, whether it matches the name or something above it.
+        let matched = self.globs.last_match(&read).max(trail.matched);
+        let rule = matched.map(|number| &self.rules[number]);
+        let decision =
+            Decision { ignored: rule.is_some_and(|rule| !rule.exception), by_line: rule.map(|rule| rule.line) };
+        (decision, Trail { read: Some(read), matched })
     }
 
-    /// Reports whether a `!` line may match something below `directory`, so that a walker may not skip it.
-    pub fn may_hold_exceptions(&self, directory: &[u8]) -> bool {
-        self.rules.iter().any(|rule| rule.exception && rule.matcher.may_match_below(directory))
+    /// Reports whether a `!` line may match something below the directory of `trail`, so that a walker may not skip it.
+    pub fn may_hold_exceptions(&self, trail: &Trail) -> bool {
+        let Some(read) = &trail.read else { return self.has_exceptions() };
+        self.globs.may_go_on(&self.globs.read(read, b"/"), |number| self.rules[number].exception)
     }
 }
 
 impl Rule {
     /// Compiles line number `line`; nothing for an empty one and a comment.
-    fn parse(line: usize, text: &[u8]) -> Result<Option<Self>, IgnoreFault> {
+    fn parse(line: usize, text: &[u8]) -> Result<Option<(Self, Glob)>, IgnoreFault> {
         let trimmed = text.trim_ascii();
         if text.starts_with(b"#") || trimmed.is_empty() {
             return Ok(None);
@@ -189,14 +191,14 @@ impl Rule {
         if pattern.is_empty() {
             return Err(IgnoreFault::LoneException);
         }
-        let matcher = Matcher::compile(&clean(pattern))?;
-        Ok(Some(Self { line, shown: String::from_utf8_lossy(trimmed).into_owned(), exception, matcher }))
+        let glob = Glob::with_double_star(&clean(pattern))?;
+        Ok(Some((Self { line, shown: String::from_utf8_lossy(trimmed).into_owned(), exception }, glob)))
     }
 }
 
 impl Rule {
     /// Compiles a pattern that stands in no file; nothing for an empty one.
-    fn of_pattern(line: usize, text: &str) -> Result<Option<Self>, IgnoreFault> {
+    fn of_pattern(line: usize, text: &str) -> Result<Option<(Self, Glob)>, IgnoreFault> {
         if text.is_empty() {
             return Ok(None);
         }
@@ -206,29 +208,8 @@ impl Rule {
             return Err(IgnoreFault::LoneException);
         }
         let rooted: &[u8] = if pattern.starts_with('/') { b"/" } else { b"" };
-        let matcher = Matcher::compile(&[rooted, &clean(pattern.as_bytes())].concat())?;
-        Ok(Some(Self { line, shown: text.to_owned(), exception, matcher }))
-    }
-}
-
-impl Matcher {
-    fn compile(pattern: &[u8]) -> Result<Self, GlobError> {
-        let glob = Glob::with_double_star(pattern)?;
-        Ok(glob.literal().map_or(Self::Glob(glob), Self::Exact))
-    }
-
-    fn matches(&self, path: &[u8]) -> bool {
-        match self {
-            Self::Exact(name) => name == path,
-            Self::Glob(glob) => glob.matches(path),
-        }
-    }
-
-    fn may_match_below(&self, directory: &[u8]) -> bool {
-        match self {
-            Self::Exact(name) => name.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/")),
-            Self::Glob(glob) => glob.may_match_below(directory),
-        }
+        let glob = Glob::with_double_star(&[rooted, &clean(pattern.as_bytes())].concat())?;
+        Ok(Some((Self { line, shown: text.to_owned(), exception }, glob)))
     }
 }
 
@@ -294,7 +275,7 @@ mod tests {
             ("[z-a]", 1, "[z-a]", GlobError::Range.into()),
         ] {
             let wanted = IgnoreError { name: "f".to_owned(), line, pattern: pattern.to_owned(), why };
-            assert_eq!(IgnoreRules::parse("f", text.as_bytes()), Err(wanted), "{text}");
+            assert_eq!(IgnoreRules::parse("f", text.as_bytes()).map(|_| ()), Err(wanted), "{text}");
         }
     }
 
@@ -320,7 +301,7 @@ mod tests {
             ("*.md", "a/x.md", false, None),
             ("a\n!a/b/c\na/b", "a/b/c", true, Some(3)),
         ] {
-            assert_eq!(rules(text).decide(path.as_bytes(), false), Decision { ignored, by_line }, "{text:?} {path}");
+            assert_eq!(rules(text).decide(path.as_bytes()).0, Decision { ignored, by_line }, "{text:?} {path}");
         }
     }
 
@@ -328,7 +309,7 @@ mod tests {
     fn row_2_6_only_directories_that_may_hold_exceptions_are_entered() {
         let rules = rules("*\n!a/b/c\n!x*/y");
         for (directory, wanted) in [("a", true), ("a/b", true), ("b", false), ("xx", true), ("xx/y", false)] {
-            assert_eq!(rules.may_hold_exceptions(directory.as_bytes()), wanted, "{directory}");
+            assert_eq!(rules.may_hold_exceptions(&rules.decide(directory.as_bytes()).1), wanted, "{directory}");
         }
     }
 }

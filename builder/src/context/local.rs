@@ -145,18 +145,9 @@ impl BuildContext {
         rustix::fs::openat2(&self.root, name, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
     }
 
-    /// Returns what decides about `directory`, and the trail for its children.
-    fn trail_of(&self, directory: &TreePath) -> (Decision, Trail) {
-        let start = (Decision { ignored: false, by_line: None }, self.rules.trail());
-        let mut above = directory.ancestors();
-        above.push(directory.clone());
-        above.iter().fold(start, |(_, trail), path| self.rules.enter(&trail, path.as_bytes()))
-    }
-
     /// Reports whether the build sees `path`: it is not ignored, or is a directory that holds something which is not.
     fn is_visible(&self, path: &TreePath, decision: Decision, trail: &Trail, is_directory: bool) -> bool {
-        !decision.ignored
-            || (is_directory && self.rules.may_hold_exceptions(path.as_bytes()) && self.holds_visible(path, trail))
+        !decision.ignored || (is_directory && self.rules.may_hold_exceptions(trail) && self.holds_visible(path, trail))
     }
 
     /// Reports whether an ignored directory holds something that the build sees. What cannot be read holds nothing.
@@ -172,7 +163,7 @@ impl BuildContext {
             return true;
         }
         let path = directory.child(name.to_bytes());
-        let (decision, own) = self.rules.enter(trail, path.as_bytes());
+        let (decision, own) = self.rules.enter(trail, name.to_bytes());
         self.is_visible(&path, decision, &own, kind == FileType::Directory)
     }
 
@@ -217,7 +208,7 @@ impl BuildContext {
 
     /// Returns what the build sees of some names of the directory `path`.
     fn entries(&self, path: &TreePath, at: &Opened, names: &[(&CStr, FileType)]) -> Result<Vec<Child>, TreeError> {
-        let trail = self.trail_of(path).1;
+        let trail = self.rules.decide(path.as_bytes()).1;
         let mut xattrs = XattrReader::of(at.descriptor.as_fd());
         let mut children = Vec::with_capacity(names.len());
         for (name, kind) in names {
@@ -286,11 +277,11 @@ impl SourceTree for BuildContext {
         });
         let (entry, socket) = match found {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-            Err(_) if self.trail_of(path).0.ignored => return Ok(None),
+            Err(_) if self.rules.decide(path.as_bytes()).0.ignored => return Ok(None),
             Ok(found) => found,
             Err(error) => return Err(IoError::new("read", self.shown_path(path), &error.into()).into()),
         };
-        let (decision, trail) = self.trail_of(path);
+        let (decision, trail) = self.rules.decide(path.as_bytes());
         let visible = self.is_visible(path, decision, &trail, entry.metadata.is_directory());
         if visible && socket {
             self.met(path.clone());
@@ -339,7 +330,7 @@ impl SourceTree for BuildContext {
     }
 
     fn excluded_by(&self, path: &TreePath) -> Option<Exclusion> {
-        let Decision { ignored: true, by_line: Some(line) } = self.trail_of(path).0 else { return None };
+        let Decision { ignored: true, by_line: Some(line) } = self.rules.decide(path.as_bytes()).0 else { return None };
         let pattern = self.rules.pattern_of(line)?.to_owned();
         Some(Exclusion { file: self.rules.name().to_owned(), line, pattern })
     }

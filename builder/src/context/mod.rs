@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod glob;
+mod globs;
 pub mod ignore;
 pub mod local;
 pub mod memo;

@@ -73,27 +73,25 @@ impl Filter {
     /// The tree's.
     pub(super) fn walk(&self, directory: &TreePath, tree: &dyn SourceTree) -> Result<Entries, TreeError> {
         let trails = Trails { include: self.include.trail(), exclude: self.exclude.trail() };
-        Walk { filter: self, top: directory, tree }.below(directory, &trails)
+        Walk { filter: self, tree }.below(directory, &trails)
     }
 
-    fn judge(&self, trails: &Trails, top: &TreePath, path: &TreePath) -> Verdict {
+    fn judge(&self, trails: &Trails, name: &[u8]) -> Verdict {
         if self.include.is_empty() && self.exclude.is_empty() {
             return Verdict { taken: true, entered: true, trails: trails.clone() };
         }
-        let name = path.bytes_below(top).unwrap_or_default();
         let (included, include) = self.include.enter(&trails.include, name);
         let (excluded, exclude) = self.exclude.enter(&trails.exclude, name);
         let (taken, kept) = (!included.ignored, !excluded.ignored);
-        let entered =
-            (taken || self.include.may_hold_exceptions(name)) && (kept || self.exclude.may_hold_exceptions(name));
+        let entered = (taken || self.include.may_hold_exceptions(&include))
+            && (kept || self.exclude.may_hold_exceptions(&exclude));
         Verdict { taken: taken && kept, entered, trails: Trails { include, exclude } }
     }
 }
 
-/// A walk through what is below `top`.
+/// A walk through what is below a directory.
 struct Walk<'a> {
     filter: &'a Filter,
-    top: &'a TreePath,
     tree: &'a dyn SourceTree,
 }
 
@@ -118,7 +116,7 @@ impl Walk<'_> {
         let (mut parts, mut files) = (Vec::new(), Entries::default());
         for (name, entry) in children {
             let path = directory.child(&name);
-            let verdict = self.filter.judge(trails, self.top, &path);
+            let verdict = self.filter.judge(trails, &name);
             if verdict.entered && entry.metadata.is_directory() {
                 parts.extend([
                     Part::Files(std::mem::take(&mut files)),
