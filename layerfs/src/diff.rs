@@ -26,6 +26,7 @@ use crate::rootdir::RootDir;
 use crate::stack::Stack;
 use crate::unpack::LayerError;
 use decide::Decision;
+use rayon::prelude::*;
 use scan::Scan;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -36,6 +37,9 @@ const LONGEST_ACCOUNT_FILE: u64 = 10 << 20;
 
 /// What was seen is freed so many entries at a time while changes are made of it: of a large layer, both would be much.
 const FREED_AT_A_TIME: usize = 8192;
+
+/// Names that one core has to do with at a time.
+const FEW_NAMES: usize = 256;
 
 /// Opens a regular file of a layer below: the layer's number, 0 the lowest, and the path in it.
 pub type OpenBelow<'a> = dyn Fn(usize, &TreePath) -> Result<File, IoError> + 'a;
@@ -73,6 +77,20 @@ fn run(
     let decision = Decision::of(&scan, upper, below, open, baseline)?;
     rewrite::rewrite(upper, &scan, &decision)?;
     index(upper, scan, decision)
+}
+
+/// Returns what `work` makes of the items, at most `most` at a time, by all cores. No thread is woken for no more than
+/// these: most commands leave little.
+fn in_parts<T: Sync, R: Send>(
+    items: &[T],
+    most: usize,
+    work: impl Fn(&[T]) -> Result<Vec<R>, LayerError> + Sync,
+) -> Result<Vec<R>, LayerError> {
+    if items.len() <= most {
+        return work(items);
+    }
+    let parts: Vec<Vec<R>> = items.par_chunks(most).map(&work).collect::<Result<_, _>>()?;
+    Ok(parts.into_iter().flatten().collect())
 }
 
 fn index(upper: &RootDir, scan: Scan, decision: Decision) -> Result<LayerIndex, LayerError> {

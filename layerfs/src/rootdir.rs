@@ -182,7 +182,7 @@ impl RootDir {
     /// Removes a mark of the overlay, if it is there.
     pub(crate) fn remove_mark(&self, path: &TreePath, mark: &[u8]) -> Result<(), IoError> {
         let (parent, name) = self.place(path)?;
-        disk::remove_xattr(Place::Name(parent.as_fd(), &name), mark, &self.show(path))
+        disk::remove_xattr(parent.as_fd(), &name, mark, &self.show(path))
     }
 
     /// Removes anything but a directory. (For a link that kept descriptors were reached through, [`Self::remove_tree`].)

@@ -5,7 +5,7 @@ use super::memo::Memo;
 use super::names::Names;
 use super::proof::{Proof, proof_of, stamp_of};
 use super::tree::{Child, Content, Entry, Exclusion, LinkKey, SourceTree, Stamp, TakeShare, TreeError, allocated};
-use super::xattrs::XattrReader;
+use super::xattrs;
 use layerfs::holes::HoleReader;
 use layerfs::io_error::{IoContext, IoError};
 use layerfs::meta::{Kind, Metadata, Timestamp, Xattrs};
@@ -169,7 +169,7 @@ impl BuildContext {
 
     /// Returns the entry of a name in an opened directory, and whether it is a socket. The xattrs of a file that is
     /// remembered to have none are not asked for.
-    fn entry(&self, at: &Opened, name: &CStr, xattrs: &mut XattrReader) -> Result<(Entry, bool), Errno> {
+    fn entry(&self, at: &Opened, name: &CStr) -> Result<(Entry, bool), Errno> {
         let stat = rustix::fs::statat(&at.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let kind = kind_of(&stat, || rustix::fs::readlinkat(&at.descriptor, name, Vec::new()))?;
         let socket = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
@@ -182,7 +182,7 @@ impl BuildContext {
             mtime: time(stat.st_mtime, stat.st_mtime_nsec),
             xattrs: match known {
                 Some(known) if known.bare && at.proof == Proof::BytesAndXattrs => Xattrs::new(),
-                _ => xattrs.read(name)?,
+                _ => xattrs::read(at.descriptor.as_fd(), name.to_bytes())?,
             },
             kind,
         };
@@ -209,14 +209,13 @@ impl BuildContext {
     /// Returns what the build sees of some names of the directory `path`.
     fn entries(&self, path: &TreePath, at: &Opened, names: &[(&CStr, FileType)]) -> Result<Vec<Child>, TreeError> {
         let trail = self.rules.decide(path.as_bytes()).1;
-        let mut xattrs = XattrReader::of(at.descriptor.as_fd());
         let mut children = Vec::with_capacity(names.len());
         for (name, kind) in names {
             if !self.sees(path, &trail, name, *kind) {
                 continue;
             }
             // What is gone since the directory was read was never there.
-            match self.entry(at, name, &mut xattrs) {
+            match self.entry(at, name) {
                 Ok((entry, socket)) => {
                     if socket {
                         self.met(path.child(name.to_bytes()));
@@ -273,7 +272,7 @@ impl SourceTree for BuildContext {
         let Ok(name) = CString::new(name) else { return Ok(None) };
         let found = self.open_at(&holder, OFlags::PATH | OFlags::DIRECTORY).and_then(|at| {
             let at = self.opened(at)?;
-            self.entry(&at, &name, &mut XattrReader::of(at.descriptor.as_fd()))
+            self.entry(&at, &name)
         });
         let (entry, socket) = match found {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),

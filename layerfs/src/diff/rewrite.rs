@@ -2,6 +2,7 @@
 
 use crate::diff::decide::Decision;
 use crate::diff::scan::Scan;
+use crate::diff::{FEW_NAMES, in_parts};
 use crate::io_error::IoError;
 use crate::meta::Kind;
 use crate::meta::disk::{ORIGIN, OnDisk};
@@ -12,17 +13,36 @@ use std::collections::BTreeSet;
 
 /// Removes from `upper` what is no change, makes the whiteouts that are missing, and strips the marks of the mount.
 pub(super) fn rewrite(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<(), LayerError> {
+    strip(upper, scan, decision)?;
     let touched = remove(upper, scan, decision).map_err(LayerError::written)?;
     make_whiteouts(upper, scan, decision, touched).map_err(LayerError::written)
+}
+
+/// Removes the marks of what stays: each file that was copied up has one.
+fn strip(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<(), LayerError> {
+    let stays =
+        scan.seen.iter().zip(&decision.kept).filter(|((path, found), kept)| stays(path, found, **kept, decision));
+    let marked: Vec<&(TreePath, OnDisk)> =
+        stays.map(|(seen, _)| seen).filter(|(_, found)| !found.marks.is_empty()).collect();
+    let strip =
+        |(path, found): &&(TreePath, OnDisk)| found.marks.keys().try_for_each(|mark| upper.remove_mark(path, mark));
+    in_parts(&marked, FEW_NAMES, |some| {
+        some.iter().try_for_each(strip).map_err(LayerError::written)?;
+        Ok(Vec::<()>::new())
+    })?;
+    Ok(())
+}
+
+/// Reports whether what was found at `path` is part of the layer as it is.
+fn stays(path: &TreePath, found: &OnDisk, kept: bool, decision: &Decision) -> bool {
+    path.is_root() || kept || (is_device_whiteout(found) && decision.whiteouts.contains(path))
 }
 
 /// Removes what is no change, the deepest first, and returns the directories that it was in.
 fn remove(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<BTreeSet<TreePath>, IoError> {
     let mut touched = BTreeSet::new();
     for ((path, found), kept) in scan.seen.iter().zip(&decision.kept).rev() {
-        let whiteout = is_device_whiteout(found) && decision.whiteouts.contains(path);
-        if path.is_root() || *kept || whiteout {
-            strip(upper, path, found)?;
+        if stays(path, found, *kept, decision) {
             continue;
         }
         if found.metadata.is_directory() {
@@ -38,10 +58,6 @@ fn remove(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<BTreeSet<
 
 fn is_device_whiteout(found: &OnDisk) -> bool {
     matches!(found.metadata.kind, Kind::CharDevice { major: 0, minor: 0 })
-}
-
-fn strip(upper: &RootDir, path: &TreePath, found: &OnDisk) -> Result<(), IoError> {
-    found.marks.keys().try_for_each(|mark| upper.remove_mark(path, mark))
 }
 
 /// Makes the whiteouts that are missing, marks the directories of all, and gives directories their times again.

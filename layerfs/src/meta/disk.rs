@@ -7,6 +7,7 @@
 
 use crate::io_error::{IoContext, IoError};
 use crate::meta::{Kind, Metadata, Timestamp, Xattrs};
+use crate::sys::xattr;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -59,24 +60,10 @@ pub(crate) enum Place<'a> {
     Name(BorrowedFd<'a>, &'a [u8]),
 }
 
-impl Place<'_> {
-    /// Returns a path for the xattr calls, which take no directory descriptor.
-    fn path(&self) -> Vec<u8> {
-        match self {
-            Place::Open(file) => format!("/proc/self/fd/{}", file.as_raw_fd()).into_bytes(),
-            Place::Name(directory, name) => {
-                let mut path = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
-                path.extend_from_slice(name);
-                path
-            }
-        }
-    }
-}
-
 /// Returns what stands under `name` in `directory`; `shown` is its path for messages.
 pub(crate) fn read(directory: BorrowedFd<'_>, name: &[u8], shown: &Path) -> Result<OnDisk, IoError> {
     let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).at("stat", shown)?;
-    let (xattrs, marks) = read_xattrs(Place::Name(directory, name), &stat, shown)?;
+    let (xattrs, marks) = read_xattrs(directory, name, &stat, shown)?;
     let (kind, socket) = kind(&stat, directory, name).at("read", shown)?;
     let metadata = Metadata {
         kind,
@@ -117,16 +104,15 @@ fn kind(stat: &Stat, directory: BorrowedFd<'_>, name: &[u8]) -> Result<(Kind, bo
     Ok((kind, false))
 }
 
-fn read_xattrs(place: Place<'_>, stat: &Stat, shown: &Path) -> Result<(Xattrs, Xattrs), IoError> {
+fn read_xattrs(at: BorrowedFd<'_>, file: &[u8], stat: &Stat, shown: &Path) -> Result<(Xattrs, Xattrs), IoError> {
     let (mut own, mut marks) = (Xattrs::new(), Xattrs::new());
-    let path = place.path();
-    let names = match grow(|buffer| rustix::fs::llistxattr(&path, buffer)) {
+    let names = match grow(|buffer| xattr::list(at, file, buffer)) {
         Err(Errno::OPNOTSUPP) => return Ok((own, marks)),
         names => names.at("list xattrs of", shown)?,
     };
     let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
     for name in names.split(|&b| b == 0).filter(|name| is_kept(name, directory)) {
-        let value = match grow(|buffer| rustix::fs::lgetxattr(&path, name, buffer)) {
+        let value = match grow(|buffer| xattr::get(at, file, name, buffer)) {
             Err(Errno::NODATA) => continue,
             value => value.at("read xattr of", shown)?.into_boxed_slice(),
         };
@@ -225,14 +211,18 @@ pub(crate) fn set_xattr(place: Place<'_>, name: &[u8], value: &[u8], shown: &Pat
     let act = || format!("set xattr `{}` of", String::from_utf8_lossy(name));
     match place {
         Place::Open(file) => rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()),
-        Place::Name(..) => rustix::fs::lsetxattr(place.path(), name, value, XattrFlags::empty()),
+        Place::Name(directory, file) => {
+            // lsetxattr(2) takes no directory to start from.
+            let path = [format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes(), file].concat();
+            rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())
+        }
     }
     .map_err(|error| IoError::new(act(), shown, &error.into()))
 }
 
-/// Removes one xattr by its name on disk.
-pub(crate) fn remove_xattr(place: Place<'_>, name: &[u8], shown: &Path) -> Result<(), IoError> {
-    match rustix::fs::lremovexattr(place.path(), name) {
+/// Removes one xattr of what stands under `file` in `directory` by its name on disk.
+pub(crate) fn remove_xattr(directory: BorrowedFd<'_>, file: &[u8], name: &[u8], shown: &Path) -> Result<(), IoError> {
+    match xattr::remove(directory, file, name) {
         Err(Errno::NODATA) => Ok(()),
         other => other.at("remove xattr of", shown),
     }

@@ -7,3 +7,4 @@ pub mod mount_attributes;
 pub mod network;
 pub mod process;
 pub mod seccomp;
+pub mod xattr;
