@@ -187,7 +187,7 @@ pub(crate) fn assert_on_disk(root: &RootDir, index: &LayerIndex) {
             Node::Whiteout => {
                 assert!(found.is_whiteout(), "{}", change.path);
                 let parent = root.inspect(&change.path.parent().expect("a parent")).expect("stat");
-                assert!(parent.marks.contains_key(crate::meta::disk::ORIGIN), "origin above {}", change.path);
+                assert!(parent.marks.has(crate::meta::disk::ORIGIN), "origin above {}", change.path);
             }
             Node::Hardlink { .. } if found.is_whiteout() => {}
             Node::Hardlink { target } => {

@@ -222,12 +222,10 @@ impl fmt::Debug for StackTree<'_> {
     }
 }
 
-/// Returns the entry of what a stack has.
-fn entry_of(found: &Found<'_>) -> Entry {
-    let link = match found.metadata.kind {
-        Kind::Directory => None,
-        _ => Some(LinkKey { space: found.layer as u64, inode: name_of(&found.inode) }),
-    };
+/// Returns the entry of what `stack` has.
+fn entry_of(stack: &Stack, found: &Found<'_>) -> Entry {
+    let several = stack.layers()[found.layer].changes.is_linked(&found.inode);
+    let link = several.then(|| LinkKey { space: found.layer as u64, inode: name_of(&found.inode) });
     Entry { metadata: found.metadata.clone(), link, stamp: None, digest: None }
 }
 
@@ -241,12 +239,13 @@ impl SourceTree for StackTree<'_> {
     fn lookup(&self, path: &TreePath) -> Result<Option<Entry>, TreeError> {
         match self.stack.lookup(path) {
             None if path.is_root() => EmptyTree.lookup(path),
-            found => Ok(found.as_ref().map(entry_of)),
+            found => Ok(found.as_ref().map(|found| entry_of(self.stack, found))),
         }
     }
 
     fn children(&self, directory: &TreePath) -> Result<Vec<Child>, TreeError> {
-        Ok(self.stack.children(directory).into_iter().map(|(name, found)| (name, entry_of(&found))).collect())
+        let children = self.stack.children(directory).into_iter();
+        Ok(children.map(|(name, found)| (name, entry_of(self.stack, &found))).collect())
     }
 
     fn open(&self, path: &TreePath) -> Result<Opened<'_>, IoError> {

@@ -25,7 +25,7 @@ fn strip(upper: &RootDir, scan: &Scan, decision: &Decision) -> Result<(), LayerE
     let marked: Vec<&(TreePath, OnDisk)> =
         stays.map(|(seen, _)| seen).filter(|(_, found)| !found.marks.is_empty()).collect();
     let strip =
-        |(path, found): &&(TreePath, OnDisk)| found.marks.keys().try_for_each(|mark| upper.remove_mark(path, mark));
+        |(path, found): &&(TreePath, OnDisk)| found.marks.names().try_for_each(|mark| upper.remove_mark(path, mark));
     in_parts(&marked, FEW_NAMES, |some| {
         some.iter().try_for_each(strip).map_err(LayerError::written)?;
         Ok(Vec::<()>::new())

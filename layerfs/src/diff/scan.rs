@@ -1,7 +1,7 @@
 //! [`Scan`]: everything in an upper directory.
 
 use crate::diff::{FEW_NAMES, in_parts};
-use crate::meta::disk::{OPAQUE, OnDisk};
+use crate::meta::disk::OnDisk;
 use crate::path::TreePath;
 use crate::rootdir::RootDir;
 use crate::unpack::LayerError;
@@ -54,7 +54,7 @@ impl Scan {
 
     /// Reports whether the directory at `path` itself says that it hides what is below.
     pub(super) fn is_opaque(&self, path: &TreePath, found: &OnDisk) -> bool {
-        if self.whole { path.is_root() } else { found.marks.get(OPAQUE).is_some_and(|value| **value == *b"y") }
+        if self.whole { path.is_root() } else { found.marks.opaque }
     }
 }
 
@@ -99,7 +99,7 @@ fn check(path: &TreePath, found: &OnDisk, whole: bool) -> Result<(), LayerError>
         return Err(LayerError::ReservedName { path: path.clone() });
     }
     // In a whole tree the marks are only what a command set for itself.
-    match ELSEWHERE.iter().find(|mark| !whole && found.marks.contains_key(**mark)) {
+    match ELSEWHERE.iter().find(|mark| !whole && found.marks.has(mark)) {
         Some(mark) => {
             Err(LayerError::Incomplete { path: path.clone(), name: String::from_utf8_lossy(mark).into_owned() })
         }

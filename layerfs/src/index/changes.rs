@@ -1,6 +1,6 @@
 //! [`Changes`]: the changes of a layer, in memory, or in blocks of a file that are decoded when they are first looked at.
 
-use crate::change::Change;
+use crate::change::{Change, Node};
 use crate::path::TreePath;
 use std::fmt;
 use std::ops::Index;
@@ -11,7 +11,11 @@ pub(super) const BLOCK: usize = 64;
 
 /// The changes of a layer, sorted by path, each path once.
 #[derive(Clone)]
-pub struct Changes(Form);
+pub struct Changes {
+    form: Form,
+    /// Inodes with further names, sorted.
+    linked: OnceLock<Box<[TreePath]>>,
+}
 
 #[derive(Clone)]
 enum Form {
@@ -33,14 +37,25 @@ pub(super) struct Block {
 }
 
 impl Changes {
-    /// Returns the changes that `bytes` hold in `blocks`, `count` of them. The caller has seen that they can be decoded.
-    pub(super) fn read(bytes: Vec<u8>, blocks: Box<[Block]>, count: usize) -> Self {
-        Self(Form::Read { bytes, blocks, count })
+    /// Returns the changes that `bytes` hold in `blocks`, `count` of them, the inodes in `linked` with further names. The
+    /// caller has seen that they can be decoded.
+    pub(super) fn read(bytes: Vec<u8>, blocks: Box<[Block]>, count: usize, linked: Box<[TreePath]>) -> Self {
+        Self { form: Form::Read { bytes, blocks, count }, linked: linked.into() }
+    }
+
+    fn made(changes: Vec<Change>) -> Self {
+        Self { form: Form::Made(changes), linked: OnceLock::new() }
+    }
+
+    /// Reports whether the inode at `path` has further names.
+    pub fn is_linked(&self, path: &TreePath) -> bool {
+        let linked = self.linked.get_or_init(|| sorted(self.iter().filter_map(target).cloned().collect()));
+        linked.binary_search(path).is_ok()
     }
 
     /// Returns how many there are.
     pub fn len(&self) -> usize {
-        match &self.0 {
+        match &self.form {
             Form::Made(changes) => changes.len(),
             Form::Read { count, .. } => *count,
         }
@@ -64,7 +79,7 @@ impl Changes {
 
     /// Returns the place of the first change whose path is not `before`; all that are stand before all that are not.
     pub fn partition_point(&self, before: impl Fn(&TreePath) -> bool) -> usize {
-        match &self.0 {
+        match &self.form {
             Form::Made(changes) => changes.partition_point(|change| before(&change.path)),
             Form::Read { blocks, .. } => match blocks.partition_point(|block| before(&block.first)) {
                 0 => 0,
@@ -79,7 +94,7 @@ impl Changes {
     /// Returns how many blocks were looked at.
     #[cfg(test)]
     pub(super) fn decoded(&self) -> usize {
-        match &self.0 {
+        match &self.form {
             Form::Made(_) => 0,
             Form::Read { blocks, .. } => blocks.iter().filter(|block| block.changes.get().is_some()).count(),
         }
@@ -87,7 +102,7 @@ impl Changes {
 
     /// Returns the changes of the block of this number.
     fn block(&self, number: usize) -> &[Change] {
-        match &self.0 {
+        match &self.form {
             Form::Made(changes) => &changes[number * BLOCK..changes.len().min((number + 1) * BLOCK)],
             Form::Read { bytes, blocks, count } => {
                 let held = BLOCK.min(count - number * BLOCK);
@@ -95,6 +110,21 @@ impl Changes {
             }
         }
     }
+}
+
+/// Returns the inode that `change` is a further name of.
+pub(super) fn target(change: &Change) -> Option<&TreePath> {
+    match &change.node {
+        Node::Hardlink { target } => Some(target),
+        Node::Inode(_) | Node::Whiteout => None,
+    }
+}
+
+/// Returns inodes with further names, each once.
+pub(super) fn sorted(mut linked: Vec<TreePath>) -> Box<[TreePath]> {
+    linked.sort_unstable();
+    linked.dedup();
+    linked.into()
 }
 
 fn decoded(mut bytes: &[u8], count: usize) -> Box<[Change]> {
@@ -117,13 +147,13 @@ impl Index<usize> for Changes {
 
 impl From<Vec<Change>> for Changes {
     fn from(changes: Vec<Change>) -> Self {
-        Self(Form::Made(changes))
+        Self::made(changes)
     }
 }
 
 impl From<Changes> for Vec<Change> {
     fn from(changes: Changes) -> Self {
-        match changes.0 {
+        match changes.form {
             Form::Made(changes) => changes,
             Form::Read { .. } => changes.iter().cloned().collect(),
         }
@@ -132,13 +162,13 @@ impl From<Changes> for Vec<Change> {
 
 impl FromIterator<Change> for Changes {
     fn from_iter<I: IntoIterator<Item = Change>>(changes: I) -> Self {
-        Self(Form::Made(changes.into_iter().collect()))
+        Self::made(changes.into_iter().collect())
     }
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        Self(Form::Made(Vec::new()))
+        Self::made(Vec::new())
     }
 }
 

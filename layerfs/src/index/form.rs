@@ -3,13 +3,14 @@
 //! ```text
 //! lbindex and one byte of version
 //! the changes in postcard form, one after the other, in blocks of 64
-//! the tail in postcard form: how many changes, path and place of the first of each block, directories, account files
+//! the tail in postcard form: how many changes, path and place of the first of each block, inodes with further names,
+//! directories, account files
 //! where the tail begins, 8 bytes, the lowest first
 //! ```
 //! The file that it stands in verifies itself, so that it has no digest of its own. What a block holds is decoded when it
 //! is looked at; that it can be is seen when the index is read, by [`Glance`], which takes no memory.
 
-use super::changes::{BLOCK, Block, Changes};
+use super::changes::{BLOCK, Block, Changes, sorted, target};
 use super::{IndexError, LayerIndex};
 use crate::change::Change;
 use crate::path::{TreePath, is_normal};
@@ -30,6 +31,8 @@ struct Tail<'a> {
     count: usize,
     /// Path of the first change of each block, and where in the file the block begins.
     blocks: Cow<'a, [(TreePath, usize)]>,
+    /// Inodes with further names, sorted.
+    linked: Cow<'a, [TreePath]>,
     opaque: Cow<'a, [TreePath]>,
     accounts: Cow<'a, BTreeMap<TreePath, Vec<u8>>>,
     implied: Cow<'a, [TreePath]>,
@@ -42,13 +45,14 @@ pub(crate) struct IndexWriter<W> {
     written: usize,
     count: usize,
     blocks: Vec<(TreePath, usize)>,
+    linked: Vec<TreePath>,
     scratch: Vec<u8>,
 }
 
 impl<W: Write> IndexWriter<W> {
     pub fn begin(mut out: W) -> io::Result<Self> {
         out.write_all(MAGIC)?;
-        Ok(Self { out, written: MAGIC.len(), count: 0, blocks: Vec::new(), scratch: Vec::new() })
+        Ok(Self { out, written: MAGIC.len(), count: 0, blocks: Vec::new(), linked: Vec::new(), scratch: Vec::new() })
     }
 
     /// Writes the next change; its path comes after all before it.
@@ -57,16 +61,18 @@ impl<W: Write> IndexWriter<W> {
             self.blocks.push((change.path.clone(), self.written));
         }
         self.count += 1;
+        self.linked.extend(target(change).cloned());
         self.value(change)
     }
 
     /// Writes what `index` says beside its changes, which were pushed, and returns what was written to.
     pub fn finish(mut self, index: &LayerIndex) -> io::Result<W> {
         let start = self.written as u64;
-        let blocks = std::mem::take(&mut self.blocks);
+        let (blocks, linked) = (std::mem::take(&mut self.blocks), sorted(std::mem::take(&mut self.linked)));
         self.value(&Tail {
             count: self.count,
             blocks: blocks.into(),
+            linked: Cow::Borrowed(&linked),
             opaque: Cow::Borrowed(&index.opaque),
             accounts: Cow::Borrowed(&index.accounts),
             implied: Cow::Borrowed(&index.implied),
@@ -94,13 +100,18 @@ pub(super) fn read(mut bytes: Vec<u8>) -> Result<LayerIndex, IndexError> {
         return Err(IndexError::Version);
     }
     let (start, tail) = tail(&bytes).ok_or(IndexError::Damaged)?;
-    let Tail { count, blocks, opaque, accounts, implied } = tail;
+    let Tail { count, blocks, linked, opaque, accounts, implied } = tail;
     let (opaque, accounts, implied) = (opaque.into_owned(), accounts.into_owned(), implied.into_owned());
     bytes.truncate(start);
     look_through(&bytes, &blocks, count).ok_or(IndexError::Damaged)?;
     let block = |(first, start)| Block { first, start, changes: OnceLock::new() };
     let blocks = blocks.into_owned().into_iter().map(block).collect();
-    Ok(LayerIndex { changes: Changes::read(bytes, blocks, count), opaque, accounts, implied })
+    Ok(LayerIndex {
+        changes: Changes::read(bytes, blocks, count, linked.into_owned().into()),
+        opaque,
+        accounts,
+        implied,
+    })
 }
 
 /// Returns where the tail begins, and the tail.

@@ -85,10 +85,14 @@ fn an_index_that_was_read_answers_as_the_one_that_was_made() {
     let read = || LayerIndex::decode(made.encode()).expect("an index");
     assert!(read() == made && Vec::from(read().changes) == Vec::from(made.changes.clone()));
     assert!(read().changes.iter().rev().eq(made.changes.iter().rev()));
+    for index in [&made, &read()] {
+        assert!(index.changes.is_linked(&"first".into()), "each directory has a name of it");
+    }
     let absent = ["", "a", "d", "d1/a", "d1/z", "d9/inode/x", "e", "z"].map(TreePath::from);
     for path in made.changes.iter().map(|change| &change.path).chain(&absent) {
         let (one, other) = (read(), read());
         assert_eq!(one.get(path), made.get(path), "{path}");
+        assert!(*path == TreePath::from("first") || !one.changes.is_linked(path), "{path}");
         assert!(one.changes.decoded() <= 1, "{path}");
         assert_eq!(other.below(path), made.below(path), "{path}");
         assert!(other.changes.decoded() <= 2, "{path}");

@@ -31,8 +31,8 @@ pub(crate) const CHANGE_OWNER: &str = "change owner of";
 pub(crate) struct OnDisk {
     /// As an image would state it; a socket is shown as a fifo.
     pub(crate) metadata: Metadata,
-    /// Marks of an overlay mount, by full name.
-    pub(crate) marks: Xattrs,
+    /// Marks of an overlay mount.
+    pub(crate) marks: Marks,
     /// Whether it is a socket, which no layer holds.
     pub(crate) socket: bool,
     /// Device and inode number.
@@ -47,7 +47,31 @@ impl OnDisk {
     /// Reports whether this is a whiteout in overlay form: a 0:0 character device, or an empty file marked as one.
     pub(crate) fn is_whiteout(&self) -> bool {
         matches!(self.metadata.kind, Kind::CharDevice { major: 0, minor: 0 })
-            || (self.metadata.kind == Kind::File { size: 0 } && self.marks.contains_key(WHITEOUT))
+            || (self.metadata.kind == Kind::File { size: 0 } && self.marks.has(WHITEOUT))
+    }
+}
+
+/// Marks of an overlay mount on one file: their full names. Every file that was copied up has one, so that they are kept
+/// short.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Marks {
+    /// The names, a zero byte after each.
+    names: Box<[u8]>,
+    /// Whether [`OPAQUE`] says `y`.
+    pub(crate) opaque: bool,
+}
+
+impl Marks {
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        self.names().any(|known| known == name)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.split(|byte| *byte == 0).filter(|name| !name.is_empty())
     }
 }
 
@@ -104,24 +128,28 @@ fn kind(stat: &Stat, directory: BorrowedFd<'_>, name: &[u8]) -> Result<(Kind, bo
     Ok((kind, false))
 }
 
-fn read_xattrs(at: BorrowedFd<'_>, file: &[u8], stat: &Stat, shown: &Path) -> Result<(Xattrs, Xattrs), IoError> {
-    let (mut own, mut marks) = (Xattrs::new(), Xattrs::new());
+fn read_xattrs(at: BorrowedFd<'_>, file: &[u8], stat: &Stat, shown: &Path) -> Result<(Xattrs, Marks), IoError> {
+    let (mut own, mut marks, mut opaque) = (Xattrs::new(), Vec::new(), false);
     let names = match grow(|buffer| xattr::list(at, file, buffer)) {
-        Err(Errno::OPNOTSUPP) => return Ok((own, marks)),
+        Err(Errno::OPNOTSUPP) => return Ok((own, Marks::default())),
         names => names.at("list xattrs of", shown)?,
     };
     let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    let value = |name: &[u8]| match grow(|buffer| xattr::get(at, file, name, buffer)) {
+        Err(Errno::NODATA) => Ok(None),
+        value => value.at("read xattr of", shown).map(Some),
+    };
     for name in names.split(|&b| b == 0).filter(|name| is_kept(name, directory)) {
-        let value = match grow(|buffer| xattr::get(at, file, name, buffer)) {
-            Err(Errno::NODATA) => continue,
-            value => value.at("read xattr of", shown)?.into_boxed_slice(),
-        };
         match own_name(name) {
-            Some(name) => own.insert(name, value),
-            None => marks.insert(name.into(), value),
-        };
+            Some(own_name) => own.extend(value(name)?.map(|value| (own_name, value.into_boxed_slice()))),
+            None => {
+                opaque |= name == OPAQUE && value(name)?.as_deref() == Some(b"y");
+                marks.extend_from_slice(name);
+                marks.push(0);
+            }
+        }
     }
-    Ok((own, marks))
+    Ok((own, Marks { names: marks.into(), opaque }))
 }
 
 /// Calls `call` with a buffer that is made larger until it holds the answer.

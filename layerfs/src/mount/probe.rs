@@ -95,7 +95,7 @@ fn look(upper: &Path) -> Result<(), LayerError> {
         }
     }
     let opaque = RootDir::open(upper)?.inspect(&TreePath::from("opaque"))?;
-    if !opaque.marks.contains_key(crate::meta::disk::OPAQUE) {
+    if !opaque.marks.has(crate::meta::disk::OPAQUE) {
         let path = upper.join("opaque");
         return Err(IoError::new("make opaque", &path, &std::io::Error::other("no mark was made")).into());
     }
