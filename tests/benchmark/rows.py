@@ -87,8 +87,10 @@ class Ignoring(Row):
         return os.path.join(at.inputs.context(self.group), ".dockerignore")
 
     def prepare(self, at, builder):
-        with open(self.ignore_file(at), "w") as file:
-            file.write(self.LINES)
+        # One file for all: written again, it would be another file to those who look at its times.
+        if not os.path.exists(self.ignore_file(at)):
+            with open(self.ignore_file(at), "w") as file:
+                file.write(self.LINES)
         super().prepare(at, builder)
 
     def end(self, at, builder):

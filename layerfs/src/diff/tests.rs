@@ -1,7 +1,7 @@
 //! The kernel's own upper directories are tried in `mount`; here is what it makes seldom or not at all.
 
 use super::*;
-use crate::meta::disk::OPAQUE;
+use crate::meta::disk::{OPAQUE, ORIGIN};
 use crate::testing::{Needs, Tar, assert_on_disk, lines, namespaced};
 use crate::unpack::{index_tar, unpack};
 use std::sync::Arc;
@@ -59,6 +59,32 @@ fn userns_normal_form() {
         let pair = || Tar::default().file("a", "").hard("b", "a");
         normal(pair(), pair(), &[]);
         normal(Tar::default().file("a", "").file("b", ""), pair(), &["file /a 0 644 0:0", "hardlink /b /a"]);
+    });
+}
+
+/// More directories, names of one and marks than one core has to do with.
+#[test]
+fn userns_much_comes_to_the_same_form_by_all_cores() {
+    let (many, files) = (3 * FEW_NAMES, |number| format!("d/f{number:04}"));
+    let mut tar = Tar::default().dir("d");
+    let mut wanted = vec!["directory /d 755 0:0".to_owned()];
+    for number in 0..many {
+        tar = tar.file(&files(number), "");
+        wanted.push(format!("file /{} 0 644 0:0", files(number)));
+    }
+    for number in 0..many {
+        tar = tar.dir(&format!("e{number:04}")).file(&format!("e{number:04}/f"), "");
+        wanted.extend([format!("directory /e{number:04} 755 0:0"), format!("file /e{number:04}/f 0 644 0:0")]);
+    }
+    namespaced(Needs::OneId, || {
+        over(Tar::default().dir("/"), tar, |root, stack| {
+            let paths = || (0..many).map(|number| TreePath::from(files(number).as_str()));
+            paths().for_each(|path| root.set_mark(&path, ORIGIN, b"x").expect("mark"));
+            let index = normalize(root, stack, &nothing_below).expect("normalize");
+            assert_eq!(lines(&index), wanted);
+            assert_on_disk(root, &index);
+            assert!(paths().all(|path| root.inspect(&path).expect("look").marks.is_empty()));
+        });
     });
 }
 
